@@ -1,0 +1,25 @@
+"""Spectra: singular values of every weight matrix over a training run. Importing it costs nothing.
+
+`scan_checkpoints`, `diff_checkpoints` and `read_table` do what the commands do; they load when first used.
+"""
+
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spectra_cli.diff import diff_checkpoints as diff_checkpoints
+    from spectra_cli.scan import scan_checkpoints as scan_checkpoints
+    from spectra_cli.table import read_table as read_table
+
+__all__ = ["__version__", "diff_checkpoints", "read_table", "scan_checkpoints"]
+
+_HOMES = {"scan_checkpoints": "scan", "diff_checkpoints": "diff", "read_table": "table"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home when it is first asked for (PEP 562)."""
+    if name == "__version__":
+        return metadata.version("spectra-scan")
+    if name in _HOMES:
+        return getattr(import_module(f"spectra_cli.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'spectra_cli' has no attribute {name!r}")

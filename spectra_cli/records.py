@@ -1,0 +1,165 @@
+"""The nouns that pass between the stages, all frozen. Knows nothing of where they come from or go to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Index = int | slice
+Against = Literal["final", "prev"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One saved state of one model: what it is called, when it was saved, where it lies.
+
+    revision: the name the user knows it by. step, tokens: None when unknown. stage: a sort key of its own, in
+    which steps restart; None when there is none.
+    """
+
+    model: str
+    revision: str
+    path: Path
+    step: int | None = None
+    tokens: int | None = None
+    stage: str | None = None
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor as a file declares it, before any of its data is read. dtype: torch's name for it, `float16`."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of data, from the shape and the dtype.
+
+        >>> StoredTensor("w", (3, 4), "bfloat16").nbytes
+        24
+        """
+        return math.prod(self.shape) * ITEMSIZE.get(self.dtype, 8)
+
+
+ITEMSIZE = {
+    "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2,
+    "float8_e4m3fn": 1, "float8_e5m2": 1, "float8_e8m0fnu": 1, "float8_e4m3fnuz": 1, "float8_e5m2fnuz": 1,
+    "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint64": 8, "uint32": 4, "uint16": 2, "uint8": 1, "bool": 1,
+    "complex64": 8, "complex128": 16,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One matrix of a model: its name and role in every family alike, and how to cut it out of a stored tensor.
+
+    The cut is data: `stored.reshape(view)[index].reshape(stored_rows, stored_cols)`, transposed at the end where
+    the file keeps [in, out]. rows = output features, cols = input features, after that transposition.
+    """
+
+    name: str
+    role: str
+    tensor: str
+    rows: int
+    cols: int
+    layer: int | None = None
+    expert: int | None = None
+    view: tuple[int, ...] | None = None
+    index: tuple[Index, ...] = ()
+    transposed: bool = False
+    rule: str = ""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A stored tensor that is not measured, with the reason: nothing is left out in silence."""
+
+    tensor: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the tensors of one checkpoint mean: the matrices, what is left out, and what had to be assumed."""
+
+    architecture: str
+    matrices: tuple[Matrix, ...]
+    skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Singular values of one matrix, descending, with what is known about their making.
+
+    sigma: (r,) float64, r = min(rows, cols); all NaN where the matrix holds NaN or Inf. dtype: the precision the
+    matrix was stored in. rule: how σ was computed. error: the bound on |σ̂ᵢ − σᵢ| that the rule guarantees, in
+    the unit of σ.
+    """
+
+    sigma: NDArray[np.float64]
+    rows: int
+    cols: int
+    dtype: str = "float64"
+    rule: str = "given"
+    error: float = 0.0
+
+    @classmethod
+    def of(cls, *sigma: float, rows: int | None = None, cols: int | None = None) -> Spectrum:
+        """Build the spectrum of a diagonal matrix, for examples and tests; rows and cols are r unless given.
+
+        >>> Spectrum.of(1.0, 3.0, 2.0).sigma
+        array([3., 2., 1.])
+        """
+        values = np.sort(np.asarray(sigma, dtype=np.float64))[::-1]
+        return cls(values, rows or len(values), cols or len(values))
+
+    @cached_property
+    def finite(self) -> bool:
+        """Whether every singular value is a number.
+
+        >>> Spectrum.of(1.0, float("nan")).finite
+        False
+        """
+        return bool(np.isfinite(self.sigma).all())
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two matrices of one shape: A (this checkpoint's) against B (the one it is compared with).
+
+    inner: ⟨A,B⟩_F. distance: ‖A − B‖_F, from the difference itself. steps: steps from B to A, None when unknown.
+    """
+
+    a: Spectrum
+    b: Spectrum
+    inner: float
+    distance: float
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a number (value) or a distribution (vector) of one matrix at one checkpoint."""
+
+    checkpoint: Checkpoint
+    matrix: Matrix
+    metric: str
+    value: float | None
+    vector: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that could not be read while the rest was: named on standard error, and the exit code is 3."""
+
+    message: str
+    hint: str
