@@ -1,0 +1,1 @@
+"""Where the work runs: same results in the same order, whichever engine."""
