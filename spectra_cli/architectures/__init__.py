@@ -1,0 +1,15 @@
+"""What a checkpoint's stored tensors mean, decided from config.json's plain data, names and shapes alone.
+
+No model is built, no code of a repository is run, and neither torch nor transformers is imported.
+"""
+
+from __future__ import annotations
+
+from spectra_cli.architectures.cutting import cut
+from spectra_cli.architectures.families import ARCHITECTURES
+from spectra_cli.architectures.reading import architecture_of, layout
+from spectra_cli.architectures.record import ROLES, Architecture, Rule, Split, role_of
+
+__all__ = [
+    "ARCHITECTURES", "ROLES", "Architecture", "Rule", "Split", "architecture_of", "cut", "layout", "role_of",
+]  # fmt: skip

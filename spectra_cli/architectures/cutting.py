@@ -1,0 +1,151 @@
+"""From a rule and a stored tensor to matrices, and from a matrix to its numbers. Knows no family and no file."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
+
+from spectra_cli.architectures.expressions import Contradiction, Names, index, size
+from spectra_cli.architectures.record import Rule, Split, role_of
+from spectra_cli.errors import SpectraError
+from spectra_cli.records import Index, Matrix, StoredTensor
+
+Array = TypeVar("Array")
+
+MOST_EXPERTS = 65_536  # a hostile shape must not become as many records
+EXPERT = re.compile(r"\bexpert\b")
+
+
+def cut(stored: Array, matrix: Matrix) -> Array:
+    """Take one matrix out of the stored tensor, as [out features, in features]; NumPy or torch alike.
+
+    stored: the tensor as it lies in the file. Returns a view where the strides allow it (a transposition always,
+    blocks of rows or columns always, heads that are interleaved with others not).
+
+    >>> import numpy as np
+    >>> key = Matrix("layers.0.attn.k", "k", "c_attn.weight", 2, 2, view=(2, 3, 2), index=(slice(None), 1), transposed=True)
+    >>> cut(np.arange(12).reshape(2, 6), key)
+    array([[2, 8],
+           [3, 9]])
+    """  # noqa: E501 - a doctest's line cannot be broken
+    array: Any = stored
+    if matrix.view is not None:
+        array = array.reshape(matrix.view)
+    flat = (matrix.cols, matrix.rows) if matrix.transposed else (matrix.rows, matrix.cols)
+    part = array[matrix.index].reshape(flat)
+    return cast(Array, part.T if matrix.transposed else part)
+
+
+def matrices(
+    rule: Rule, stored: StoredTensor, canonical: Callable[[str, int | None], str], names: Names, *, fused: bool
+) -> Iterator[Matrix]:
+    """Apply one rule to one tensor: a matrix, or each of the matrices that the tensor holds.
+
+    canonical: makes the full name from the rule's part of it and the expert's number. Raises SpectraError, naming
+    the tensor, both numbers and the rule, where the sizes do not fit.
+    """
+    split = rule.split or Split("transposed" if rule.transposed else "as stored", _axes(stored), ())
+    name = rule.becomes or ""
+    parts = split.parts if split.parts and not fused else ((name, split.whole),)
+    try:
+        grouped = _view(split.view, stored, names)
+        for part, text in parts:
+            for expert in _experts(text, names):
+                cut_index = index(text, _with_expert(names, expert))
+                full = canonical(part, expert)
+                yield _matrix(rule, stored, split.title, full, expert, grouped, cut_index)
+    except Contradiction as problem:
+        raise SpectraError(
+            f"{stored.name} {list(stored.shape)} does not fit the rule '{split.title}: {split.view}': {problem}",
+            hint="check the config beside the weights, keep fused tensors whole with --fused, "
+            "or describe this model with --arch FILE.toml",
+        ) from problem
+
+
+def _axes(stored: StoredTensor) -> str:
+    return ", ".join("*" for _ in stored.shape)
+
+
+def _experts(text: str, names: Names) -> Iterator[int | None]:
+    if not EXPERT.search(text):
+        yield None
+        return
+    count = names("experts")
+    if count > MOST_EXPERTS:
+        raise Contradiction(f"{count} experts are more than {MOST_EXPERTS}")
+    yield from range(count)
+
+
+def _with_expert(names: Names, expert: int | None) -> Names:
+    return lambda name: expert if name == "expert" and expert is not None else names(name)
+
+
+def _view(text: str, stored: StoredTensor, names: Names) -> tuple[tuple[int, ...], ...]:
+    axes = text.split(",")
+    if len(axes) != len(stored.shape):
+        raise Contradiction(f"the rule has {len(axes)} axes, the tensor {len(stored.shape)}")
+    return tuple(_axis(axis, length, names) for axis, length in zip(axes, stored.shape, strict=True))
+
+
+def _axis(text: str, length: int, names: Names) -> tuple[int, ...]:
+    factors = [None if factor == "*" else size(factor, names) for factor in text.split()]
+    known = math.prod(factor for factor in factors if factor is not None)
+    if factors.count(None) > 1 or known <= 0:
+        raise Contradiction(f"{text.strip()!r} has more than one '*', or a size that is not above zero")
+    if None not in factors and known != length:
+        raise Contradiction(f"{text.strip()} is {known}, the axis {length}")
+    if length % known:
+        raise Contradiction(f"{text.strip()}: {length} does not divide by {known}")
+    return tuple(length // known if factor is None else factor for factor in factors)
+
+
+def _left(axes: tuple[tuple[int, ...], ...], cut_index: tuple[Index, ...]) -> list[int]:
+    """Length of each axis after the index; one that the index uses up is gone."""
+    taken = iter(cut_index)
+    lengths = []
+    for axis in axes:
+        kept = [_kept(factor, next(taken, slice(None))) for factor in axis]
+        if any(count is not None for count in kept):
+            lengths.append(math.prod(count for count in kept if count is not None))
+    if next(taken, None) is not None or len(lengths) != 2:
+        raise Contradiction(f"an index of {len(cut_index)} places does not leave a matrix")
+    return lengths
+
+
+def _kept(factor: int, place: Index) -> int | None:
+    if isinstance(place, slice):
+        count = len(range(*place.indices(factor)))
+        asked_for_none = place.stop is not None and place.stop > factor
+        if count == 0 or asked_for_none:
+            raise Contradiction(f"the index {place.start}:{place.stop} is outside of {factor}")
+        return count
+    if not -factor <= place < factor:
+        raise Contradiction(f"the index {place} is outside of {factor}")
+    return None
+
+
+def _matrix(
+    rule: Rule,
+    stored: StoredTensor,
+    title: str,
+    name: str,
+    expert: int | None,
+    axes: tuple[tuple[int, ...], ...],
+    cut_index: tuple[Index, ...],
+) -> Matrix:
+    first, second = _left(axes, cut_index)
+    view = tuple(factor for axis in axes for factor in axis)
+    return Matrix(
+        name=name,
+        role=role_of(name),
+        tensor=stored.name,
+        rows=second if rule.transposed else first,
+        cols=first if rule.transposed else second,
+        expert=expert,
+        view=None if view == stored.shape else view,
+        index=cut_index,
+        transposed=rule.transposed,
+        rule=title if rule.split is None else f"{title}: {list(view)}",
+    )

@@ -1,0 +1,88 @@
+"""Names that no record speaks of: what they plainly say, and a warning where a tensor looks fused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from spectra_cli.architectures.record import Architecture, Rule
+
+# The last word of a stored name, without `.weight`, and the role that it plainly says.
+PLAIN_ROLES = (
+    ("q", ("q_proj", "q_lin", "query", "wq", "to_q", "c_q", "query_proj")),
+    ("k", ("k_proj", "k_lin", "key", "wk", "to_k", "c_k", "key_proj")),
+    ("v", ("v_proj", "v_lin", "value", "wv", "to_v", "c_v", "value_proj")),
+    ("o", ("o_proj", "out_lin", "wo", "to_out", "out_proj")),
+    ("gate", ("gate_proj", "w_gate")),
+    ("up", ("up_proj", "fc1", "c_fc", "fc_in", "w_up", "dense_h_to_4h", "linear_fc1")),
+    ("down", ("down_proj", "fc2", "fc_out", "w_down", "dense_4h_to_h", "linear_fc2")),
+    ("embed", ("wte", "embed_tokens", "word_embeddings", "tok_embeddings", "embed_in", "token_embedding")),
+    ("unembed", ("lm_head", "embed_out", "output_layer", "unembed")),
+    ("router", ("router", "gate.wg")),
+)
+ROLE_OF_WORD = {word: role for role, words in PLAIN_ROLES for word in words}
+
+LOOKS_FUSED = re.compile(r"qkv|query_key_value|c_attn$|kv_proj$|gate_up|in_proj$|in_proj_weight$", re.IGNORECASE)
+NUMBER = re.compile(r"[0-9]{1,6}")
+
+
+def stored_word(name: str) -> str:
+    """Give the last word of a stored name that says what the tensor is.
+
+    >>> stored_word("h.0.attn.c_attn.weight")
+    'c_attn'
+    """
+    return name.removesuffix(".weight").rsplit(".", 1)[-1]
+
+
+def guess_role(name: str) -> str:
+    """Read a role off a name where it is plain; `other` elsewhere.
+
+    >>> guess_role("blocks.3.self_attn.q_proj.weight"), guess_role("blocks.3.mixer.weight")
+    ('q', 'other')
+    """
+    return ROLE_OF_WORD.get(stored_word(name), "other")
+
+
+def guess_layer(name: str) -> int | None:
+    """Read the first number that stands alone in a dotted name.
+
+    >>> guess_layer("blocks.3.experts.7.up"), guess_layer("head.weight")
+    (3, None)
+    """
+    numbers = (int(word) for word in name.split(".") if NUMBER.fullmatch(word))
+    return next(numbers, None)
+
+
+def looks_fused(name: str) -> bool:
+    """Say whether a name suggests that the tensor stacks several matrices.
+
+    >>> looks_fused("attn.c_attn.weight"), looks_fused("attn.q_proj.weight")
+    (True, False)
+    """
+    return LOOKS_FUSED.search(stored_word(name)) is not None
+
+
+def fused_note(names: Iterable[str], why: str, architectures: Iterable[Architecture]) -> str | None:
+    """Say which tensors look fused and were kept whole, and what would split them; None when there are none.
+
+    why: the reason in words, `there is no config`.
+
+    >>> from spectra_cli.architectures.record import Split
+    >>> mine = Architecture("mine", (), (), (), (Rule("a.c_attn.weight", None, Split("blocks", "3 *, *", ())),))
+    >>> fused_note(["h.0.c_attn.weight", "h.1.c_attn.weight"], "there is no config", [mine])
+    'h.0.c_attn.weight and 1 more look fused and are kept whole, as there is no config: --arch mine, or --arch FILE.toml, would split them'
+    """  # noqa: E501 - a doctest's line cannot be broken
+    fused = [name for name in names if looks_fused(name)]
+    if not fused:
+        return None
+    words = {stored_word(name) for name in fused}
+    known = [each.name for each in architectures if words & {stored_word(rule.stored) for rule in _splitting(each)}]
+    choice = f"--arch {' or '.join(known)}, or --arch FILE.toml," if known else "--arch FILE.toml"
+    more = f" and {len(fused) - 1} more look" if len(fused) > 1 else " looks"
+    kept, them = ("are kept", "them") if len(fused) > 1 else ("is kept", "it")
+    return f"{fused[0]}{more} fused and {kept} whole, as {why}: {choice} would split {them}"
+
+
+def _splitting(architecture: Architecture) -> list[Rule]:
+    return [rule for rule in (*architecture.in_layer, *architecture.outside) if rule.split]

@@ -1,0 +1,167 @@
+"""What the tensors of one checkpoint mean: every one becomes matrices or is skipped with its reason."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from spectra_cli.architectures.cutting import matrices
+from spectra_cli.architectures.dimensions import config_value, named_sizes, text_config
+from spectra_cli.architectures.fallback import fused_note, guess_layer, guess_role
+from spectra_cli.architectures.families import ARCHITECTURES
+from spectra_cli.architectures.matching import match
+from spectra_cli.architectures.record import Architecture, Rule
+from spectra_cli.architectures.skipping import is_convolution, reason_to_skip
+from spectra_cli.errors import SpectraError
+from spectra_cli.records import Layout, Matrix, Skipped, StoredTensor
+
+# The order in which a layer's matrices are listed, and where the names without a layer stand.
+FLOW = ("q", "k", "v", "qkv", "o", "gate", "up", "gate_up", "down", "router")
+OUTSIDE = {"embed": 0, "pos_embed": 1, "unembed": 4}
+UNKNOWN = Architecture("unknown", (), (), ())
+
+
+def layout(
+    config: Mapping[str, Any],
+    tensors: Mapping[str, StoredTensor],
+    *,
+    fused: bool = False,
+    architecture: Architecture | None = None,
+) -> Layout:
+    """Decide what each stored tensor is: matrices with names that mean the same in every family, or nothing.
+
+    config: config.json's plain data, `{}` when there is none. tensors: by stored name. fused: keep fused tensors
+    whole. architecture: the record to use instead of the one that the config's `model_type` names. Raises
+    SpectraError where config and shapes contradict each other.
+
+    >>> stored = {name: StoredTensor(name, shape, "float32") for name, shape in (
+    ...     ("h.0.attn.c_attn.weight", (8, 24)), ("h.0.ln_1.weight", (8,)), ("wte.weight", (50, 8)))}
+    >>> found = layout({"model_type": "gpt2", "n_embd": 8}, stored)
+    >>> [(matrix.name, matrix.rows, matrix.cols) for matrix in found.matrices]
+    [('embed', 50, 8), ('layers.0.attn.q', 8, 8), ('layers.0.attn.k', 8, 8), ('layers.0.attn.v', 8, 8)]
+    >>> found.skipped
+    (Skipped(tensor='h.0.ln_1.weight', reason='vector'),)
+    """
+    plain = text_config(config)
+    known = architecture or architecture_of(config)
+    record = known or UNKNOWN
+    skipped: list[Skipped] = []
+    found: dict[str, Matrix] = {}
+    unnamed: list[StoredTensor] = []
+    for stored in tensors.values():
+        if reason := reason_to_skip(stored):
+            skipped.append(Skipped(stored.name, reason))
+            continue
+        cuts = {each.name: each for each in _cuts(stored, record, plain, fused=fused)}
+        if cuts and found.keys().isdisjoint(cuts):
+            found |= cuts
+        else:
+            unnamed.append(stored)
+    for stored in unnamed:
+        if len(stored.shape) == 2 or is_convolution(stored):
+            matrix = _under_stored_name(stored, found, guess=known is None)
+            found[matrix.name] = matrix
+        else:
+            skipped.append(Skipped(stored.name, f"{len(stored.shape)} axes, and no rule of {record.name} speaks of it"))
+    skipped += _drop_tied(found, plain, record)
+    ordered = tuple(sorted(found.values(), key=_natural_order))
+    return Layout(record.name, ordered, tuple(skipped), tuple(_notes(config, known, [each.name for each in unnamed])))
+
+
+def architecture_of(config: Mapping[str, Any]) -> Architecture | None:
+    """Find the record for a config's `model_type`, the nested text model's first; None when it is not known.
+
+    >>> architecture_of({"model_type": "mistral"}).name
+    'llama'
+    """
+    for model_type in (text_config(config).get("model_type"), config.get("model_type")):
+        for record in ARCHITECTURES:
+            if model_type in record.model_types:
+                return record
+    return None
+
+
+def _cuts(stored: StoredTensor, record: Architecture, config: Mapping[str, Any], *, fused: bool) -> Iterator[Matrix]:
+    found = match(stored.name, record)
+    rule = next((rule for rule in found.rules if _holds(rule, config) and (rule.split or len(stored.shape) == 2)), None)
+    if rule is None or rule.becomes is None:
+        return
+    sizes = named_sizes(config, record.dimensions)
+    for matrix in matrices(rule, stored, found.canonical, sizes, fused=fused):
+        expert = matrix.expert if matrix.expert is not None else found.expert
+        yield replace(matrix, layer=found.layer, expert=expert)
+
+
+def _holds(rule: Rule, config: Mapping[str, Any]) -> bool:
+    if rule.when is None:
+        return True
+    key, value = rule.when
+    return bool(config_value(config, key) == value)
+
+
+def _under_stored_name(stored: StoredTensor, found: Mapping[str, Matrix], *, guess: bool) -> Matrix:
+    """A matrix that no rule names; a convolution flattened to [out, in·k]."""
+    name = next((name for name in (stored.name.removesuffix(".weight"), stored.name) if name not in found), None)
+    if name is None:
+        raise SpectraError(
+            f"{stored.name} has the name that another tensor's matrix is given",
+            hint="rename it, or describe this model with --arch FILE.toml",
+        )
+    rows, cols = stored.shape[0], math.prod(stored.shape[1:])
+    return Matrix(
+        name=name,
+        role=guess_role(stored.name) if guess else "other",
+        tensor=stored.name,
+        rows=rows,
+        cols=cols,
+        layer=guess_layer(stored.name),
+        view=None if len(stored.shape) == 2 else (rows, cols),
+        rule="as stored" if len(stored.shape) == 2 else "convolution: out, in times kernel",
+    )
+
+
+def _drop_tied(found: dict[str, Matrix], config: Mapping[str, Any], record: Architecture) -> list[Skipped]:
+    """Drop an unembedding that the model ties to its embedding: some files hold the same weights twice."""
+    said = config.get("tie_word_embeddings")
+    tied = said if isinstance(said, bool) else record.tied
+    embed, unembed = found.get("embed"), found.get("unembed")
+    if not tied or embed is None or unembed is None or (embed.rows, embed.cols) != (unembed.rows, unembed.cols):
+        return []
+    del found["unembed"]
+    return [Skipped(unembed.tensor, "tied: the same weights as the embedding")]
+
+
+def _notes(config: Mapping[str, Any], known: Architecture | None, unnamed: list[str]) -> Iterator[str]:
+    model_type = str(config.get("model_type"))[:60]
+    why = f"{known.name} has no rule for the name" if known else "there is no config"
+    if known is None and config:
+        why = f"no architecture is known for model_type {model_type!r}"
+    if known is None:
+        yield f"{why}: every matrix keeps its stored name, and roles are guessed where the name is plain"
+    elif unnamed:
+        more = f" and {len(unnamed) - 1} more are" if len(unnamed) > 1 else " is"
+        yield f"{unnamed[0]}{more} not in the rules of {known.name}, or there twice: the stored name is kept"
+    if note := fused_note(unnamed, why, ARCHITECTURES):
+        yield note
+
+
+def _natural_order(matrix: Matrix) -> tuple[object, ...]:
+    """Embeddings, then layer by layer as the data flows, then what has no place, and the unembedding last."""
+    section = OUTSIDE.get(matrix.name, 2 if matrix.layer is not None else 3)
+    word = matrix.role if matrix.role != "other" else matrix.name.rsplit(".", 1)[-1]
+    rank = FLOW.index(word) if word in FLOW else len(FLOW)
+    group = 0 if matrix.expert is None else 1
+    if "shared_expert" in matrix.name:
+        group = 2
+    elif rank == len(FLOW):
+        group = 3
+    expert = -1 if matrix.expert is None else matrix.expert
+    return section, matrix.layer or 0, group, expert, rank, _with_numbers_in_order(matrix.name)
+
+
+def _with_numbers_in_order(name: str) -> tuple[tuple[int, str], ...]:
+    """Sort 9 before 10 without making numbers of them: a file may write one of a thousand digits."""
+    return tuple((len(piece) if piece.isdigit() else 0, piece) for piece in re.split(r"([0-9]+)", name))
