@@ -1,0 +1,72 @@
+"""Spectra and pairs whose numbers are known beforehand, or come from real matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectra_cli.records import Pair, Spectrum
+
+Array = NDArray[np.float64]
+
+SPECTRA: dict[str, Spectrum] = {
+    "one by one": Spectrum.of(3.0),
+    "one row": Spectrum.of(3.0, rows=1, cols=7),
+    "one column": Spectrum.of(0.5, rows=9, cols=1),
+    "identity": Spectrum.of(*[1.0] * 6),
+    "repeated": Spectrum.of(*[0.1] * 4, *[0.01] * 4, rows=8, cols=20),
+    "diagonal": Spectrum.of(*range(1, 11)),
+    "rank one": Spectrum.of(2.0, 0.0, 0.0, 0.0, 0.0),
+    "nearly rank one": Spectrum.of(1.0, 1e-15, 1e-17, rows=3, cols=5),
+    "rank deficient": Spectrum.of(3.0, 2.0, 1.5, 1.0, 0.5, 0.0, 0.0, rows=7, cols=11),
+    "rank deficient by rounding": Spectrum.of(3.0, 2.0, 1.5, 1.0, 0.5, 1e-17, 1e-18),
+    "power law": Spectrum.of(*[i**-0.5 for i in range(1, 65)], rows=64, cols=256),
+    "two values": Spectrum.of(2.0, 1.0),
+    "three values": Spectrum.of(2.0, 1.0, 0.25),
+    "zero": Spectrum.of(0.0, 0.0, 0.0),
+    "subnormal": Spectrum.of(5e-323, 2e-323, 5e-324),
+    "tiny": Spectrum.of(*(1e-150 * np.array([4.0, 3.0, 2.0, 1.0]))),
+    "huge": Spectrum.of(*(1e150 * np.array([4.0, 3.0, 2.0, 1.0]))),
+    "tiny and huge": Spectrum.of(1e150, 1.0, 1e-150),
+    "1e-40 and 1e30": Spectrum.of(1e30, 1e-40),
+    "half precision's largest": Spectrum.of(65504.0, 65504.0, 6e-8),
+    **{
+        f"condition 1e{k}": Spectrum.of(*np.geomspace(1.0, 10.0**-k, 12), rows=12, cols=30)
+        for k in (0, 1, 4, 8, 12, 16)
+    },
+    "hilbert": Spectrum.of(*np.linalg.svd(1.0 / (np.arange(8)[:, None] + np.arange(8) + 1.0), compute_uv=False)),
+    "gaussian": Spectrum.of(*np.linalg.svd(np.random.default_rng(7).normal(size=(24, 40)), compute_uv=False), cols=40),
+}
+
+
+def spectrum_of(matrix: Array) -> Spectrum:
+    return Spectrum(np.linalg.svd(matrix, compute_uv=False), *matrix.shape)
+
+
+def pair_of(a: Array, b: Array, steps: int | None = 10) -> Pair:
+    distance = float(np.linalg.norm(a - b))
+    return Pair(spectrum_of(a), spectrum_of(b), inner=float((a * b).sum()), distance=distance, steps=steps)
+
+
+def diagonal_pair(a: Spectrum, b: Spectrum, steps: int | None = 10) -> Pair:
+    """The pair of the diagonal matrices with these spectra, their entries in the same order."""
+    distance = float(np.linalg.norm(a.sigma - b.sigma))
+    return Pair(a, b, inner=float((a.sigma * b.sigma).sum()), distance=distance, steps=steps)
+
+
+PAIRS: dict[str, Pair] = {
+    "equal": diagonal_pair(SPECTRA["diagonal"], SPECTRA["diagonal"]),
+    "scaled": diagonal_pair(Spectrum.of(2.0, 4.0, 6.0), Spectrum.of(1.0, 2.0, 3.0)),
+    "rank one and identity": diagonal_pair(Spectrum.of(1.0, 0.0, 0.0), Spectrum.of(1.0, 1.0, 1.0)),
+    "orthogonal": Pair(Spectrum.of(1.0), Spectrum.of(1.0), inner=0.0, distance=2**0.5, steps=1),
+    "opposite": Pair(Spectrum.of(1.0, 2.0), Spectrum.of(1.0, 2.0), inner=-5.0, distance=20**0.5, steps=3),
+    "a hair apart": diagonal_pair(Spectrum.of(1.0, 0.5), Spectrum.of(1.0, 0.5 + 1e-12)),
+    "unknown steps": diagonal_pair(Spectrum.of(3.0, 1.0), Spectrum.of(2.0, 2.0), steps=None),
+    "no steps": diagonal_pair(Spectrum.of(3.0, 1.0), Spectrum.of(2.0, 2.0), steps=0),
+    "steps that restart": diagonal_pair(Spectrum.of(3.0, 1.0), Spectrum.of(2.0, 2.0), steps=-500),
+    "from zero": diagonal_pair(Spectrum.of(3.0, 1.0), Spectrum.of(0.0, 0.0)),
+    "both zero": diagonal_pair(Spectrum.of(0.0, 0.0), Spectrum.of(0.0, 0.0)),
+    "huge": Pair(Spectrum.of(3e150, 1e150), Spectrum.of(2e150, 2e150), inner=8e300, distance=2**0.5 * 1e150),
+    "tiny": Pair(Spectrum.of(3e-150, 1e-150), Spectrum.of(2e-150, 2e-150), inner=8e-300, distance=2**0.5 * 1e-150),
+    "gaussian": pair_of(*np.random.default_rng(3).normal(size=(2, 9, 14))),
+}  # fmt: skip

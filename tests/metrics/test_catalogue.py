@@ -1,0 +1,97 @@
+"""METRICS is a catalogue: what is asked for by name comes in its order, and every entry documents itself."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import pytest
+
+from spectra_cli.errors import SpectraError
+from spectra_cli.metrics import METRICS, Metric, measure, select
+from spectra_cli.records import Spectrum
+from tests.metrics.planted import PAIRS, SPECTRA
+
+NAMES = tuple(metric.name for metric in METRICS)
+
+
+def test_names_are_unique() -> None:
+    assert len(set(NAMES)) == len(NAMES)
+
+
+def test_none_selects_the_defaults() -> None:
+    assert select(None) == tuple(metric.name for metric in METRICS if metric.default)
+
+
+def test_all_selects_everything() -> None:
+    assert select(["all"]) == NAMES
+
+
+def test_the_order_is_the_catalogues_whatever_was_asked() -> None:
+    assert select(["alpha", "sd", "alpha"]) == ("sd", "alpha")
+
+
+def test_nothing_selects_nothing() -> None:
+    assert select([]) == ()
+
+
+def test_an_unknown_name_is_answered_with_the_closest() -> None:
+    with pytest.raises(SpectraError, match="there is no metric 'stablerank'; the closest are stable_rank") as caught:
+        select(["alpha", "stablerank"])
+    assert caught.value.hint == "`spectra metrics` lists them"
+    assert caught.value.code == 2
+
+
+def test_a_name_like_no_other_is_answered_without_a_guess() -> None:
+    with pytest.raises(SpectraError) as caught:
+        select(["zzzzzz"])
+    assert str(caught.value) == "there is no metric 'zzzzzz'"
+
+
+def test_rows_come_in_the_catalogues_order() -> None:
+    pair = PAIRS["gaussian"]
+    assert tuple(name for name, _, _ in measure(pair.a, pair, pair, set(NAMES))) == NAMES
+
+
+def test_only_what_is_named_is_measured() -> None:
+    assert list(measure(SPECTRA["diagonal"], None, None, ["spectral_norm"])) == [("spectral_norm", 10.0, None)]
+
+
+def test_without_a_pair_there_are_no_comparisons() -> None:
+    names = [name for name, _, _ in measure(SPECTRA["diagonal"], None, None, NAMES)]
+    assert names == [metric.name for metric in METRICS if metric.against is None]
+
+
+def test_with_one_pair_there_are_only_its_comparisons() -> None:
+    pair = PAIRS["gaussian"]
+    names = [name for name, _, _ in measure(pair.a, None, pair, NAMES)]
+    assert names == [metric.name for metric in METRICS if metric.against in (None, "prev")]
+
+
+def test_an_empty_matrix_has_norm_zero_and_nothing_else() -> None:
+    rows = {name: value for name, value, _ in measure(Spectrum.of(rows=4), None, None, NAMES[1:])}
+    assert {name for name, value in rows.items() if value == 0} == {"nuclear_norm", "frobenius_norm", "spectral_norm"}
+    assert sum(math.isnan(value) for value in rows.values() if value is not None) == len(rows) - 3
+
+
+def test_a_norm_beyond_float64_is_infinite_without_a_warning() -> None:
+    spectrum = Spectrum.of(1.7e308, 1.7e308)
+    assert list(measure(spectrum, None, None, ["nuclear_norm"])) == [("nuclear_norm", float("inf"), None)]
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda m: m.name)
+def test_every_entry_documents_itself(metric: Metric) -> None:
+    text = metric.documentation
+    assert metric.summary.endswith((".", ":"))
+    assert "Formula: " in text
+    assert ">>> " in text
+    assert f"Degree {metric.degree}." in text
+    assert "NaN" in text
+    assert metric.source
+
+
+def test_the_catalogue_needs_no_heavy_import() -> None:
+    heavy = "('torch', 'scipy', 'pyarrow', 'transformers', 'pandas')"
+    code = f"import sys, spectra_cli.metrics; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
