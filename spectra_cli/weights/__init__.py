@@ -1,0 +1,119 @@
+"""Reads the weights of a checkpoint, one tensor at a time, in whatever format it lies. Knows nothing of what they mean.
+
+One module per format says where each tensor's data lie; FORMATS is the list of them. Nothing here imports torch until
+the first tensor is read.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from spectra_cli.errors import SpectraError
+from spectra_cli.weights.contents import Contents, OpenWeights, Weights
+from spectra_cli.weights.files import LFS_POINTER, Boundary, admit
+from spectra_cli.weights.grouping import SAFETENSORS, STATES, TORCH, Listing, list_folder, pick
+from spectra_cli.weights.model_files import open_safetensors, open_torch
+from spectra_cli.weights.text import shown
+from spectra_cli.weights.torch_files import STREAM_MAGIC, ZIP_MAGIC
+
+__all__ = ["FORMATS", "Format", "Weights", "open_weights", "recognise"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way to keep weights: how its folder and its file are told, and what opens them."""
+
+    name: str
+    what: str
+    folder: Callable[[Listing], bool]
+    file: Callable[[Path, bytes], bool]
+    open: Callable[[Path, Boundary, bool], Contents]
+
+
+def _safetensors_file(path: Path, _: bytes) -> bool:  # by its name alone: a broken one is to be named, not passed by
+    return path.suffix == ".safetensors"
+
+
+def _torch_file(path: Path, head: bytes) -> bool:
+    written = head.startswith((ZIP_MAGIC, LFS_POINTER)) or STREAM_MAGIC in head
+    known = path.name in TORCH.singles or path.suffix in (".pt", ".pth", ".ckpt")
+    return known or (path.suffix == ".bin" and written)  # .bin may be anything: token files of a corpus are
+
+
+def _torch_folder(listing: Listing) -> bool:
+    group = pick(listing, TORCH)
+    if group is None or group.index:
+        return group is not None
+    return all(_torch_file(listing.path / name, _head(listing.path / name)) for name in group.files)
+
+
+FORMATS = (
+    Format(
+        "safetensors", "one file, or shards with or without an index",
+        lambda listing: pick(listing, SAFETENSORS) is not None, _safetensors_file, open_safetensors,
+    ),
+    Format(
+        "torch", "torch.save's .bin, .pt, .pth, .ckpt: one file, or shards with or without an index",
+        _torch_folder, _torch_file, open_torch,
+    ),
+)  # fmt: skip
+
+
+def recognise(path: Path) -> str | None:
+    """Name the format of a checkpoint's folder or file from names and first bytes; None when it is no checkpoint.
+
+    A folder of several checkpoints is none itself, nor is a folder or file of optimizer states alone.
+    """
+    found = _format(path)
+    return found.name if found else None
+
+
+def _format(path: Path) -> Format | None:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return None
+    if stat.S_ISDIR(mode):
+        listing = list_folder(path)
+        return next((format for format in FORMATS if format.folder(listing)), None)
+    if not stat.S_ISREG(mode) or STATES.search(path.name):
+        return None
+    head = _head(path)
+    return next((format for format in FORMATS if format.file(path, head)), None)
+
+
+def _head(path: Path) -> bytes:
+    """Read the first bytes of a regular file, none of anything else; what is wrong with it is told on opening."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return b""
+        with path.open("rb") as stream:
+            return stream.read(64)
+    except OSError:
+        return b""
+
+
+@contextmanager
+def open_weights(path: Path, *, follow_links: bool = False, ema: bool = False) -> Iterator[Weights]:
+    """Open a checkpoint: what it holds from its headers, and one tensor at a time by `read`.
+
+    follow_links: also read files that links lead to, outside the checkpoint's folder. ema: the average of the weights
+    that some training programs keep, in place of the weights. Raises SpectraError naming the file, for whatever is
+    wrong with it, here and in `read`.
+    """
+    is_folder = path.is_dir()
+    boundary = Boundary(path if is_folder else path.parent, follow_links)
+    format = _format(path)
+    if format is None:
+        if not is_folder:
+            admit(path, boundary)
+        raise SpectraError(
+            f"{shown(path, 400)} holds no weights in a format that is known" if is_folder
+            else f"{shown(path, 400)} is not a file of weights in a format that is known",
+            hint=f"known are: {'; '.join(f'{format.name} ({format.what})' for format in FORMATS)}",
+        )  # fmt: skip
+    yield OpenWeights(format.name, format.open(path, boundary, ema))

@@ -1,0 +1,121 @@
+"""Which files of a folder make up one checkpoint. Knows names, not what is inside the files."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from spectra_cli.errors import SpectraError
+from spectra_cli.weights.files import COPY_AGAIN
+from spectra_cli.weights.text import shown
+
+SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d+)-of-(?P<count>\d+)(?P<suffix>\.\w+)")
+STATES = re.compile(
+    r"(optim|opt_|scheduler|rng|random_states|training_args|trainer|scaler|zero_pp_rank|tokenizer|train\.|val\.|"
+    r"bf16_zero|zero_to|dataloader|sampler|^args|\.distcp$)",
+    re.IGNORECASE,
+)
+EMA_FILE = re.compile(r"(^|[_.-])ema([_.-]|$)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The names in a folder."""
+
+    path: Path
+    files: frozenset[str]
+    folders: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How one format's files are called: alone, with an index, or by any other name with one of the suffixes."""
+
+    singles: tuple[str, ...]
+    indexes: tuple[str, ...]
+    suffixes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The files of one checkpoint; index: the JSON that says which tensor lies in which."""
+
+    files: tuple[str, ...]
+    index: str | None = None
+
+
+SAFETENSORS = Naming(
+    ("model.safetensors", "pytorch_model.safetensors", "consolidated.safetensors"),
+    ("model.safetensors.index.json", "pytorch_model.safetensors.index.json", "consolidated.safetensors.index.json"),
+    (".safetensors",),
+)
+TORCH = Naming(
+    ("pytorch_model.bin", "model.pt", "model.pth", "model.bin", "model.ckpt", "pytorch_model.pt"),
+    ("pytorch_model.bin.index.json",),
+    (".bin", ".pt", ".pth", ".ckpt"),
+)
+
+
+def list_folder(path: Path) -> Listing:
+    """List a folder's names; a link counts as what it leads to, a broken one as a file, so that it is named."""
+    try:
+        with os.scandir(path) as entries:
+            kinds = {entry.name: entry.is_dir() for entry in entries}
+    except OSError:
+        raise SpectraError(f"{shown(path, 400)} cannot be listed", hint="check its permissions") from None
+    return Listing(path, frozenset(n for n, d in kinds.items() if not d), frozenset(n for n, d in kinds.items() if d))
+
+
+def pick(listing: Listing, naming: Naming, *, ema: bool = False) -> Group | None:
+    """Find the files of the one checkpoint that a folder is; None if it is none, or a folder of several.
+
+    >>> names = frozenset({"pytorch_model.bin", "optimizer.pt", "config.json"})
+    >>> pick(Listing(Path("run/checkpoint-5"), names, frozenset()), TORCH)
+    Group(files=('pytorch_model.bin',), index=None)
+    >>> pick(Listing(Path("run"), frozenset({"ckpt_100.pt", "ckpt_200.pt"}), frozenset()), TORCH)
+    """
+    weights = sorted(n for n in listing.files if n.endswith(naming.suffixes) and not STATES.search(n))
+    averages = [name for name in weights if EMA_FILE.search(name)]
+    if ema and len(averages) == 1:
+        return Group((averages[0],))
+    single = next((name for name in naming.singles if name in listing.files), None)
+    if single:
+        return Group((single,))
+    index = next((name for name in naming.indexes if name in listing.files), None)
+    if index:
+        return Group((), index)
+    weights = [name for name in weights if name not in averages]
+    shards = [name for name in weights if SHARD.fullmatch(name)]
+    if shards:
+        return Group(tuple(shards))
+    if len(weights) == 1 and ("config.json" in listing.files or not re.search(r"\d", Path(weights[0]).stem)):
+        return Group((weights[0],))
+    return None
+
+
+def check_complete(folder: Path, shards: tuple[str, ...]) -> None:
+    """Check that shards without an index are all there, and all of one set.
+
+    >>> check_complete(Path("run"), ("model-00001-of-00002.bin",))
+    Traceback (most recent call last):
+    ...
+    spectra_cli.errors.SpectraError: run lacks shard 2 of 2 of model
+    """
+    matches = [match for match in map(SHARD.fullmatch, shards) if match]
+    if not matches:
+        return
+    sets = {(match["stem"], match["count"]) for match in matches}
+    if len(sets) > 1:
+        raise SpectraError(
+            f"{shown(folder, 400)} holds shards of {len(sets)} different sets", hint="keep one set of shards in it"
+        )
+    stem, count = sets.pop()
+    there = {int(match["number"]) for match in matches}
+    first = 0 if 0 in there else 1
+    missing = next((n for n in range(first, first + min(int(count), 100_000)) if n not in there), None)
+    if missing is not None:
+        raise SpectraError(
+            f"{shown(folder, 400)} lacks shard {missing} of {int(count)} of {shown(stem)}", hint=COPY_AGAIN
+        )

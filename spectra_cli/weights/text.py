@@ -1,0 +1,76 @@
+"""Names and plain data that come out of files: shown without harm, parsed within bounds. Knows no weight format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from spectra_cli.errors import SpectraError
+
+# A header of 200,000 tensors (DeepSeek-V3 has 91,000 in all its shards) takes about 30 MB and 2.2 million marks.
+# Python needs some 100 bytes an item, so the bound on marks is the bound on memory.
+JSON_BYTES = 64 * 2**20
+JSON_MARKS = 3_000_000
+
+
+def shown(name: object, limit: int = 120) -> str:
+    r"""Make a name that came out of a file fit for a message: control characters escaped, a long one cut.
+
+    >>> shown("layer.\x1b[31m.weight")
+    'layer.\\x1b[31m.weight'
+    """
+    text = str(name)[: limit + 1]
+    clean = "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
+    return clean if len(text) <= limit else clean[:limit] + "…"
+
+
+def parse_json(data: bytes, what: str) -> dict[str, Any]:
+    """Parse one JSON object, refusing what is too large, nests too deep or says one key twice.
+
+    what: how the error names it.
+
+    >>> parse_json(b'{"n_layer": 2}', "config.json")
+    {'n_layer': 2}
+    """
+    hint = "copy the file again; if it stays so, it was not written by a program that saves weights"
+    if len(data) > JSON_BYTES or sum(data.count(mark) for mark in (b",", b"[", b"{")) > JSON_MARKS:
+        raise SpectraError(f"{what} is too large to be a description of weights ({len(data):,} bytes)", hint=hint)
+    try:
+        value = json.loads(data, object_pairs_hook=_without_repeats)
+    except RecursionError:
+        raise SpectraError(f"{what} nests too deep to be a description of weights", hint=hint) from None
+    except _RepeatedKeyError as repeated:
+        raise SpectraError(f"{what} holds the key '{shown(repeated)}' twice", hint=hint) from None
+    except ValueError:  # also UnicodeDecodeError, and integers of more digits than Python converts
+        raise SpectraError(f"{what} is not valid JSON", hint=hint) from None
+    if not isinstance(value, dict):
+        raise SpectraError(f"{what} is not a JSON object", hint=hint)
+    return value
+
+
+class _RepeatedKeyError(Exception):
+    pass
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        raise _RepeatedKeyError(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
+    return found
+
+
+def plain(value: object, depth: int = 6) -> Any:
+    """Keep what JSON could hold of a value: scalars, lists and dicts of them; the rest becomes None.
+
+    >>> plain({"n_embd": 768, "act": object(), 3: [1, (2.5, "x")]})
+    {'n_embd': 768, 'act': None, '3': [1, [2.5, 'x']]}
+    """
+    if isinstance(value, str | int | float | bool):
+        return value
+    if depth and isinstance(value, Mapping):
+        return {str(k): plain(v, depth - 1) for k, v in value.items() if isinstance(k, str | int)}
+    if depth and isinstance(value, list | tuple):
+        return [plain(v, depth - 1) for v in value]
+    return None
