@@ -11,7 +11,9 @@ from spectra_cli.architectures.record import Architecture, Rule
 # What stands before a model's own names, depending on who saved it: a wrapper, a head around a base model.
 PREFIXES = (
     "_orig_mod.", "module.", "model.", "transformer.", "gpt_neox.", "language_model.", "text_model.",
-    "base_model.", "backbone.", "bert.", "roberta.",
+    "base_model.", "backbone.", "gpt_neox_japanese.", "biogpt.",
+    "bert.", "roberta.", "electra.", "ernie.", "rembert.", "roc_bert.", "roformer.", "data2vec_text.",
+    "roberta_prelayernorm.",
 )  # fmt: skip
 # What torch.compile, FSDP and activation checkpointing put anywhere inside a name.
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
@@ -56,18 +58,21 @@ def match(name: str, architecture: Architecture) -> Match:
     >>> match("module.layer_05.q.weight", mine)
     Match(layer=3, expert=None, rules=(Rule(stored='q.weight', becomes='attn.q', split=None, transposed=False, when=None),))
     """  # noqa: E501 - a doctest's line cannot be broken
-    rest, layer = own_name(name), None
+    own = own_name(name)
     compiled = _compile(architecture)
+    if rules := tuple(rule for pattern, rule in compiled.outside if pattern.fullmatch(own)):
+        return Match(None, None, rules)
     for prefix, offset in compiled.layers:
-        if (found := prefix.match(rest)) and int(found["layer"]) >= offset:
-            rest, layer = rest[found.end() :], int(found["layer"]) - offset
-            break
-    expert, rules = None, []
-    for pattern, rule in compiled.outside if layer is None else compiled.in_layer:
-        if found := pattern.fullmatch(rest):
-            rules.append(rule)
-            expert = int(found["expert"]) if "expert" in pattern.groupindex else None
-    return Match(layer, expert, tuple(rules))
+        if (found := prefix.match(own)) and int(found["layer"]) >= offset:
+            return _in_layer(int(found["layer"]) - offset, own[found.end() :], compiled)
+    return Match(None, None, ())
+
+
+def _in_layer(layer: int, rest: str, compiled: _Compiled) -> Match:
+    found = [(rule, pattern.fullmatch(rest)) for pattern, rule in compiled.in_layer]
+    matched = [(rule, named) for rule, named in found if named]
+    experts = (int(named["expert"]) for _, named in matched if "expert" in named.groupdict())
+    return Match(layer, next(experts, None), tuple(rule for rule, _ in matched))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from spectra_cli.architectures.cutting import matrices
 from spectra_cli.architectures.dimensions import config_value, named_sizes, text_config
 from spectra_cli.architectures.fallback import fused_note, guess_layer, guess_role
 from spectra_cli.architectures.families import ARCHITECTURES
-from spectra_cli.architectures.matching import match
+from spectra_cli.architectures.matching import Match, match
 from spectra_cli.architectures.record import Architecture, Rule
 from spectra_cli.architectures.skipping import is_convolution, reason_to_skip
 from spectra_cli.errors import SpectraError
@@ -48,19 +48,25 @@ def layout(
     plain = text_config(config)
     known = architecture or architecture_of(config)
     record = known or UNKNOWN
+    sizes = named_sizes(plain, record.dimensions)
     skipped: list[Skipped] = []
     found: dict[str, Matrix] = {}
-    unnamed: list[StoredTensor] = []
+    as_stored: list[StoredTensor] = []
+    unknown: list[str] = []
     for stored in tensors.values():
         if reason := reason_to_skip(stored):
             skipped.append(Skipped(stored.name, reason))
             continue
-        cuts = {each.name: each for each in _cuts(stored, record, plain, fused=fused)}
+        matched = match(stored.name, record)
+        rule = _rule_for(stored, matched.rules, plain)
+        cuts = {each.name: each for each in _cuts(stored, rule, matched, sizes, fused=fused)}
         if cuts and found.keys().isdisjoint(cuts):
             found |= cuts
-        else:
-            unnamed.append(stored)
-    for stored in unnamed:
+            continue
+        as_stored.append(stored)
+        if rule is None or rule.becomes:
+            unknown.append(stored.name)
+    for stored in as_stored:
         if len(stored.shape) == 2 or is_convolution(stored):
             matrix = _under_stored_name(stored, found, guess=known is None)
             found[matrix.name] = matrix
@@ -68,7 +74,7 @@ def layout(
             skipped.append(Skipped(stored.name, f"{len(stored.shape)} axes, and no rule of {record.name} speaks of it"))
     skipped += _drop_tied(found, plain, record)
     ordered = tuple(sorted(found.values(), key=_natural_order))
-    return Layout(record.name, ordered, tuple(skipped), tuple(_notes(config, known, [each.name for each in unnamed])))
+    return Layout(record.name, ordered, tuple(skipped), tuple(_notes(config, known, unknown)))
 
 
 def architecture_of(config: Mapping[str, Any]) -> Architecture | None:
@@ -84,15 +90,26 @@ def architecture_of(config: Mapping[str, Any]) -> Architecture | None:
     return None
 
 
-def _cuts(stored: StoredTensor, record: Architecture, config: Mapping[str, Any], *, fused: bool) -> Iterator[Matrix]:
-    found = match(stored.name, record)
-    rule = next((rule for rule in found.rules if _holds(rule, config) and (rule.split or len(stored.shape) == 2)), None)
+def _rule_for(stored: StoredTensor, rules: tuple[Rule, ...], config: Mapping[str, Any]) -> Rule | None:
+    """The first rule that holds for the config, of those with as many axes as the tensor where there are such."""
+    holding = [rule for rule in rules if _holds(rule, config)]
+    fitting = [rule for rule in holding if _axes(rule) == len(stored.shape)]
+    splitting = [rule for rule in holding if rule.split]
+    return next(iter(fitting + splitting), None)
+
+
+def _axes(rule: Rule) -> int:
+    return rule.split.view.count(",") + 1 if rule.split else 2
+
+
+def _cuts(
+    stored: StoredTensor, rule: Rule | None, matched: Match, sizes: Callable[[str], int], *, fused: bool
+) -> Iterator[Matrix]:
     if rule is None or rule.becomes is None:
         return
-    sizes = named_sizes(config, record.dimensions)
-    for matrix in matrices(rule, stored, found.canonical, sizes, fused=fused):
-        expert = matrix.expert if matrix.expert is not None else found.expert
-        yield replace(matrix, layer=found.layer, expert=expert)
+    for matrix in matrices(rule, stored, matched.canonical, sizes, fused=fused):
+        expert = matrix.expert if matrix.expert is not None else matched.expert
+        yield replace(matrix, layer=matched.layer, expert=expert)
 
 
 def _holds(rule: Rule, config: Mapping[str, Any]) -> bool:

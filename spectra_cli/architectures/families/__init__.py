@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from spectra_cli.architectures.families.gpt2 import GPT2, NANOGPT
-from spectra_cli.architectures.families.llama import LLAMA
-from spectra_cli.architectures.families.neox import GPT_NEOX
+from spectra_cli.architectures.families.gpt2 import GPT2, GPT_BIGCODE, MODDED_NANOGPT, NANOCHAT, NANOGPT
+from spectra_cli.architectures.families.gptj import BERT, CODEGEN, GPT_NEO, GPTJ
+from spectra_cli.architectures.families.llama import (
+    GEMMA,
+    GLM,
+    LLAMA,
+    MPT,
+    OLMO_NATIVE,
+    OPT,
+    PHI,
+    PHI3,
+    STARCODER2,
+)
+from spectra_cli.architectures.families.moe import DBRX, DEEPSEEK, GPT_OSS, GRANITE_MOE, LLAMA4, MIXTRAL, QWEN_MOE
+from spectra_cli.architectures.families.neox import BLOOM, FALCON, GPT_NEOX, MEGATRON, PERSIMMON
 
 ARCHITECTURES = (
-    GPT_NEOX,
-    GPT2,
-    NANOGPT,
-    LLAMA,
-)
+    GPT_NEOX, BLOOM, FALCON, PERSIMMON, MEGATRON,
+    GPT2, NANOGPT, GPT_BIGCODE, NANOCHAT, MODDED_NANOGPT,
+    LLAMA, GEMMA, GLM, PHI, PHI3, STARCODER2, OPT, OLMO_NATIVE, MPT,
+    GPTJ, GPT_NEO, CODEGEN, BERT,
+    MIXTRAL, QWEN_MOE, DEEPSEEK, GPT_OSS, LLAMA4, GRANITE_MOE, DBRX,
+)  # fmt: skip

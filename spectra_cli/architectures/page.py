@@ -1,0 +1,56 @@
+"""The records as a page to read: `docs/architectures.md` is what this module writes."""
+
+from __future__ import annotations
+
+from spectra_cli.architectures.families import ARCHITECTURES
+from spectra_cli.architectures.record import Architecture, Rule
+
+UNCOVERED: tuple[tuple[str, str], ...] = ()
+
+INTRODUCTION = """# Architectures
+
+Which models are known, and how the tensors of each become matrices. Written from the records in
+`spectra_cli/architectures/families/`; `spectra inspect` prints the record it used, as the TOML that `--arch` reads.
+
+A view takes each axis of the stored tensor apart into factors, axes separated by commas; an index into it gives one
+matrix. Names such as `heads` come from `config.json`; `*` is whatever remains of its axis. Every other family works
+under its stored names, without a split and with a note.
+"""
+
+
+def catalogue() -> str:
+    """Give the page on architectures, in Markdown.
+
+    >>> print(catalogue().splitlines()[0])
+    # Architectures
+    """
+    sections = [INTRODUCTION, *(_section(record) for record in ARCHITECTURES), _uncovered()]
+    return "\n".join(sections).rstrip() + "\n"
+
+
+def _section(record: Architecture) -> str:
+    covered = ", ".join(f"`{model_type}`" for model_type in record.model_types)
+    in_layer = [_row(rule, "layers.N.") for rule in record.in_layer]
+    outside = [_row(rule, "") for rule in record.outside]
+    layers = ", ".join(f"`{prefix}`" for prefix in record.layers)
+    head = f"## {record.name}\n\n`model_type` {covered}; layers under {layers}.\n"
+    return "\n".join([head, "| stored | becomes | how |", "|---|---|---|", *in_layer, *outside, ""])
+
+
+def _row(rule: Rule, prefix: str) -> str:
+    becomes = f"`{prefix}{rule.becomes}`" if rule.becomes else "keeps its name, role `other`"
+    how = ["stored as [in, out]"] if rule.transposed else []
+    if rule.split:
+        becomes = ", ".join(f"`{prefix}{name}`" for name, _ in rule.split.parts)
+        places = ", ".join(f"`[{text}]`" for _, text in rule.split.parts)
+        how.insert(0, f"{rule.split.title}: `{rule.split.view}`, then {places}")
+    if rule.when:
+        key, value = rule.when
+        how.append(f"where `{key}` is {str(value).lower()}")
+    return f"| `{rule.stored}` | {becomes} | {'; '.join(how)} |"
+
+
+def _uncovered() -> str:
+    rows = [f"| {model_types} | {reason} |" for model_types, reason in UNCOVERED]
+    head = "## Read under their stored names\n\nText families of transformers that follow none of these patterns.\n"
+    return "\n".join([head, "| `model_type` | why |", "|---|---|", *rows])

@@ -1,0 +1,165 @@
+"""Records as TOML: what a user writes for `--arch FILE.toml`, and what `inspect` prints to start from."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from spectra_cli.architectures.families import ARCHITECTURES
+from spectra_cli.architectures.record import Architecture, Rule, Split
+from spectra_cli.errors import SpectraError
+
+Value = TypeVar("Value")
+
+KEYS = {"name", "model_types", "layers", "tied", "dimensions", "in_layer", "outside"}
+RULE_KEYS = {"stored", "becomes", "split", "view", "parts", "whole", "transposed", "when"}
+
+
+def load(name_or_path: str | Path) -> Architecture:
+    """Give the record for `--arch`: one of this package's by its name, or one that a TOML file holds.
+
+    Raises SpectraError, naming the file and the key, where the file is not such a record.
+
+    >>> load("phi3").model_types
+    ('phi3',)
+    """
+    for record in ARCHITECTURES:
+        if record.name == str(name_or_path):
+            return record
+    path = Path(name_or_path)
+    try:
+        return from_toml(path.read_text(encoding="utf-8"), source=str(path))
+    except FileNotFoundError as problem:
+        raise SpectraError(
+            f"{path} is neither a file nor the name of an architecture",
+            hint=f"the names are {', '.join(record.name for record in ARCHITECTURES)}",
+        ) from problem
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SpectraError(f"{path} cannot be read as text", hint="give a TOML file to --arch") from problem
+
+
+def from_toml(text: str, *, source: str = "the record") -> Architecture:
+    """Read a record from TOML text; source: the file's name, for errors.
+
+    >>> from_toml(to_toml(load("gpt2"))) == load("gpt2")
+    True
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise SpectraError(f"{source} is not TOML: {problem}", hint="spectra inspect prints a record to start from") from None
+    _only(data, KEYS, source)
+    dimensions = _get(data, "dimensions", dict, {}, source)
+    if not all(isinstance(value, str | int) and not isinstance(value, bool) for value in dimensions.values()):
+        raise _wrong(source, "dimensions", "names with config keys or whole numbers")
+    return Architecture(
+        name=_get(data, "name", str, "own", source),
+        model_types=_strings(data, "model_types", source),
+        layers=_strings(data, "layers", source),
+        in_layer=tuple(_rule(each, f"{source}, in_layer") for each in _get(data, "in_layer", list, [], source)),
+        outside=tuple(_rule(each, f"{source}, outside") for each in _get(data, "outside", list, [], source)),
+        dimensions=tuple(dimensions.items()),
+        tied=_get(data, "tied", bool, False, source),
+    )
+
+
+def _rule(data: object, source: str) -> Rule:
+    if not isinstance(data, Mapping) or not isinstance(data.get("stored"), str):
+        raise _wrong(source, "stored", "the name in the file")
+    place = f"{source}, {data['stored']}"
+    _only(data, RULE_KEYS, place)
+    when = data.get("when")
+    if when is not None and not (isinstance(when, list) and len(when) == 2 and isinstance(when[0], str)):
+        raise _wrong(place, "when", "a config key and the value it must have")
+    return Rule(
+        stored=data["stored"],
+        becomes=_get(data, "becomes", str, None, place),
+        split=_split(data, place) if "view" in data else None,
+        transposed=_get(data, "transposed", bool, False, place),
+        when=None if when is None else (when[0], when[1]),
+    )
+
+
+def _split(data: Mapping[str, Any], place: str) -> Split:
+    parts = _get(data, "parts", dict, {}, place)
+    if not parts or not all(isinstance(text, str) for text in parts.values()):
+        raise _wrong(place, "parts", "canonical names with an index each")
+    return Split(
+        title=_get(data, "split", str, "split", place),
+        view=_get(data, "view", str, "", place),
+        parts=tuple(parts.items()),
+        whole=_get(data, "whole", str, "", place),
+    )
+
+
+def _get(data: Mapping[str, Any], key: str, kind: type[Value], otherwise: Any, source: str) -> Any:
+    value = data.get(key, otherwise)
+    if value is not otherwise and not isinstance(value, kind):
+        raise _wrong(source, key, f"a {kind.__name__}")
+    return value
+
+
+def _strings(data: Mapping[str, Any], key: str, source: str) -> tuple[str, ...]:
+    values = _get(data, key, list, [], source)
+    if not all(isinstance(value, str) for value in values):
+        raise _wrong(source, key, "a list of strings")
+    return tuple(values)
+
+
+def _only(data: Mapping[str, Any], keys: set[str], source: str) -> None:
+    if unknown := sorted(data.keys() - keys):
+        raise SpectraError(f"{source}: {unknown[0]!r} is no key of a record", hint=f"the keys are {', '.join(sorted(keys))}")
+
+
+def _wrong(source: str, key: str, meant: str) -> SpectraError:
+    return SpectraError(f"{source}: {key} should be {meant}", hint="spectra inspect prints a record to start from")
+
+
+def to_toml(architecture: Architecture) -> str:
+    """Write a record as the TOML that `--arch` reads.
+
+    >>> print(to_toml(Architecture("mine", ("mine",), ("h.{layer}.",), (Rule("q.weight", "attn.q"),))))
+    name = "mine"
+    model_types = ["mine"]
+    layers = ["h.{layer}."]
+    tied = false
+    <BLANKLINE>
+    [[in_layer]]
+    stored = "q.weight"
+    becomes = "attn.q"
+    """
+    lines = [
+        f"name = {_written(architecture.name)}",
+        f"model_types = {_written(list(architecture.model_types))}",
+        f"layers = {_written(list(architecture.layers))}",
+        f"tied = {_written(architecture.tied)}",
+    ]
+    if architecture.dimensions:
+        lines += ["", "[dimensions]", *(f"{_written(name)} = {_written(key)}" for name, key in architecture.dimensions)]
+    for table, rules in (("in_layer", architecture.in_layer), ("outside", architecture.outside)):
+        for rule in rules:
+            lines += ["", f"[[{table}]]", *_rule_lines(rule)]
+    return "\n".join(lines)
+
+
+def _rule_lines(rule: Rule) -> list[str]:
+    lines = [f"stored = {_written(rule.stored)}"]
+    if rule.becomes is not None:
+        lines.append(f"becomes = {_written(rule.becomes)}")
+    if rule.split:
+        parts = ", ".join(f"{_written(name)} = {_written(text)}" for name, text in rule.split.parts)
+        lines += [f"split = {_written(rule.split.title)}", f"view = {_written(rule.split.view)}"]
+        lines += [f"parts = {{ {parts} }}"] + ([f"whole = {_written(rule.split.whole)}"] if rule.split.whole else [])
+    if rule.transposed:
+        lines.append("transposed = true")
+    if rule.when:
+        lines.append(f"when = {_written(list(rule.when))}")
+    return lines
+
+
+def _written(value: object) -> str:
+    """TOML's strings, lists, numbers and truth values are written as JSON's, but for one control character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
