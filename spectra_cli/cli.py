@@ -1,0 +1,306 @@
+"""The commands: parse, call one function, print. No logic, and no import that a usage error would wait for."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spectra_cli.errors import SpectraError
+
+app = typer.Typer(
+    name="spectra",
+    help="Singular value spectra of every weight matrix over a training run, as one table.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Source = Annotated[
+    str, typer.Argument(help="A folder of checkpoints, or one checkpoint's folder or file.", show_default=False)
+]
+Revisions = Annotated[
+    list[str] | None, typer.Option("--revisions", help="Only checkpoints that match, as in 'step1*'; may be repeated.")
+]
+Steps = Annotated[
+    str | None,
+    typer.Option("--steps", metavar="A:B[:N]", help="Only steps from A to B, both included; every N-th of them."),
+]
+Roles = Annotated[
+    str | None,
+    typer.Option("--roles", metavar="ROLE,…", help="Only these: q k v o gate up down embed unembed router other."),
+]
+Layers = Annotated[str | None, typer.Option("--layers", metavar="0-3,7", help="Only these layers.")]
+Match = Annotated[
+    str | None, typer.Option("--match", metavar="REGEX", help="Only matrices whose name the expression finds.")
+]
+Metrics = Annotated[
+    str | None, typer.Option("--metrics", metavar="NAME,…", help="Only these numbers, or 'all'; see `spectra metrics`.")
+]
+Reference = Annotated[
+    str | None,
+    typer.Option(
+        "--reference", metavar="NAME", help="The checkpoint compared with, by name or step; the last by default."
+    ),
+]
+Fused = Annotated[bool, typer.Option("--fused", help="Keep fused tensors such as q/k/v whole.")]
+MapFile = Annotated[
+    str | None,
+    typer.Option("--map", metavar="FILE", help="CSV of revision,step[,tokens,stage] for names that say no step."),
+]
+TokensPerStep = Annotated[
+    int | None, typer.Option("--tokens-per-step", metavar="N", help="Fills in tokens where names do not say them.")
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", metavar="N", help="Matrices computed side by side; all processors by default."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+    if version:
+        from spectra_cli import __version__
+
+        typer.echo(f"spectra {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def scan(
+    source: Source,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="The Parquet file; - for standard output; by default the model's name.",
+        ),
+    ] = None,
+    revisions: Revisions = None,
+    steps: Steps = None,
+    roles: Roles = None,
+    layers: Layers = None,
+    match: Match = None,
+    metrics: Metrics = None,
+    reference: Reference = None,
+    fused: Fused = False,
+    map: MapFile = None,  # noqa: A002
+    tokens_per_step: TokensPerStep = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Discard what an interrupted scan of this output left.")
+    ] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> int:
+    """Measure every matrix of every checkpoint and write one table; goes on where it was stopped."""
+    options = dict(
+        revisions=tuple(revisions or ()), steps=steps, roles=roles or (), layers=layers, match=match, metrics=metrics,
+        reference=reference, fused=fused, map=map, tokens_per_step=tokens_per_step, device=device, threads=threads,
+    )  # fmt: skip
+    if output == "-":
+        return _scan_to_stdout(source, restart=restart, quiet=quiet, as_json=as_json, options=options)
+    target = Path(output) if output else Path(f"{_model_name(source, options)}.parquet")
+    return _scan(source, target, restart=restart, quiet=quiet, as_json=as_json, options=options)
+
+
+def _model_name(source: str, options: dict[str, Any]) -> str:
+    from spectra_cli.plan import Request, make_plan
+
+    return make_plan(Request(source, **options)).model
+
+
+def _scan_to_stdout(source: str, *, restart: bool, quiet: bool, as_json: bool, options: dict[str, Any]) -> int:
+    if as_json or sys.stdout.isatty():
+        reason = "--json also writes there" if as_json else "it is a terminal, and Parquet is binary"
+        raise SpectraError(f"the table cannot go to standard output: {reason}", hint="give -o FILE", code=2)
+    with tempfile.TemporaryDirectory(prefix="spectra-") as folder:
+        target = Path(folder) / "scan.parquet"
+        code = _scan(source, target, restart=restart, quiet=quiet, as_json=False, options=options)
+        with open(target, "rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    return code
+
+
+def _scan(source: str, target: Path, *, restart: bool, quiet: bool, as_json: bool, options: dict[str, Any]) -> int:
+    from spectra_cli.plan import Request
+
+    Request(source, **options)  # what can never be carried out is refused before anything heavy loads
+    from spectra_cli import svd
+    from spectra_cli.scan import scan_checkpoints
+    from spectra_cli.studies.summary import summarise
+    from spectra_cli.views import console as view
+    from spectra_cli.walk import threads
+
+    screen = view.make_console(error=True)
+    silent = quiet or as_json
+    with view.ScanProgress(screen, quiet=silent).running() as progress:
+
+        def started(plan: Any, layout: Any, device: str) -> None:
+            if not silent:
+                screen.print(
+                    view.headline(plan, layout, device, svd.describe(device), threads(plan.request)), soft_wrap=True
+                )
+            progress.begin(plan, layout)
+
+        done = scan_checkpoints(source, target, restart=restart, progress=progress, started=started, **options)
+    roles = summarise(target)
+    if as_json:
+        facts = {"output": str(target), "rows": done.rows, "problems": [asdict(one) for one in done.problems]}
+        typer.echo(json.dumps({**facts, "metadata": done.metadata, "roles": [asdict(role) for role in roles]}))
+    elif not quiet:
+        view.show_scan(screen, done, roles)
+    view.show_problems(done.problems)
+    return 3 if done.problems else 0
+
+
+@app.command()
+def diff(
+    a: Annotated[str, typer.Argument(help="A checkpoint's folder or file.", show_default=False)],
+    b: Annotated[str, typer.Argument(help="The checkpoint it is compared with.", show_default=False)],
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the table to this Parquet file too.")
+    ] = None,
+    roles: Roles = None,
+    layers: Layers = None,
+    match: Match = None,
+    metrics: Metrics = None,
+    fused: Fused = False,
+    device: Device = "auto",
+    threads: Threads = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show every matrix.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Compare two checkpoints, matrix by matrix, biggest movers first."""
+    from spectra_cli.plan import Request
+
+    options = dict(
+        roles=roles or (), layers=layers, match=match, metrics=metrics, fused=fused, device=device, threads=threads
+    )
+    Request(a, **options)  # type: ignore[arg-type]
+    from spectra_cli.diff import diff_checkpoints
+    from spectra_cli.views import console as view
+    from spectra_cli.views.diff import movers, show_diff
+
+    found = diff_checkpoints(a, b, output, **options)
+    if as_json:
+        facts = [{"matrix": name, "a": one, "b": other} for name, one, other in movers(found)]
+        typer.echo(json.dumps({"matrices": facts, "problems": [asdict(problem) for problem in found.problems]}))
+    else:
+        show_diff(view.make_console(error=False), found, everything=everything)
+    view.show_problems(found.problems)
+    return 3 if found.problems else 0
+
+
+@app.command()
+def inspect(
+    source: Source,
+    revisions: Revisions = None,
+    steps: Steps = None,
+    roles: Roles = None,
+    layers: Layers = None,
+    match: Match = None,
+    fused: Fused = False,
+    map: MapFile = None,  # noqa: A002
+    tokens_per_step: TokensPerStep = None,
+    device: Device = "auto",
+    everything: Annotated[bool, typer.Option("--all", help="Show every checkpoint.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Show what a scan would read, split, skip and cost; computes no spectrum."""
+    from spectra_cli.plan import Request
+
+    options: dict[str, Any] = dict(
+        revisions=tuple(revisions or ()), steps=steps, roles=roles or (), layers=layers, match=match, fused=fused,
+        map=map, tokens_per_step=tokens_per_step, device=device,
+    )  # fmt: skip
+    Request(source, **options)
+    from spectra_cli.inspection import inspect_source
+    from spectra_cli.views.console import make_console
+    from spectra_cli.views.inspection import inspection_json, show_inspection
+    from spectra_cli.views.text import show_error
+
+    found = inspect_source(source, **options)
+    if as_json:
+        typer.echo(json.dumps(inspection_json(found)))
+    else:
+        show_inspection(make_console(error=False), found, everything=everything)
+    unreadable = [fact.problem for fact in found.facts if fact.problem]
+    for problem in unreadable:
+        show_error(problem.message, problem.hint)
+    return 3 if unreadable else 0
+
+
+@app.command()
+def metrics(name: Annotated[str | None, typer.Argument(help="One number's name.", show_default=False)] = None) -> None:
+    """Show the catalogue of numbers, or one of them with its formula, range and source."""
+    from spectra_cli.views.catalogue import one_metric, overview
+
+    typer.echo(one_metric(name) if name else overview())
+
+
+@app.command()
+def demo(
+    folder: Annotated[
+        Path, typer.Argument(help="Where the run and its table go; must not exist yet, or be empty.")
+    ] = Path("spectra-demo"),
+) -> int:
+    """Train a tiny model on Python's own sources, scan its checkpoints, and say what was found."""
+    from spectra_cli import demo as training
+    from spectra_cli.views.console import make_console
+
+    screen = make_console(error=True)
+    run = training.train(folder, say=lambda line: screen.print(line, soft_wrap=True))
+    code = _scan(str(run), folder / "demo.parquet", restart=False, quiet=False, as_json=False, options={})
+    screen.print(training.what_next(folder), soft_wrap=True)
+    return code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code: 0 done, 1 failed, 2 usage, 3 done but something could not be read."""
+    try:
+        code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False, prog_name="spectra")
+        sys.stdout.flush()
+        return int(code or 0)
+    except SpectraError as error:
+        return _fail(error.message, error.hint, error.code)
+    except typer.TyperException as error:
+        return _fail(
+            error.format_message(), "spectra --help lists the commands, spectra COMMAND --help their options", 2
+        )
+    except (typer.Abort, KeyboardInterrupt):
+        return _fail("stopped", "what was finished is kept: the same command goes on from there", 1)
+    except MemoryError:
+        return _fail(
+            "there is not enough memory for this matrix", "give --threads 1, or leave the largest out with --match", 1
+        )
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the interpreter's last flush is quiet
+        return 1
+
+
+def _fail(message: str, hint: str, code: int) -> int:
+    from spectra_cli.views.text import show_error
+
+    show_error(message, hint)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

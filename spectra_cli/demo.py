@@ -1,0 +1,174 @@
+"""Trains a tiny byte-level GPT-NeoX on the Python standard library's own sources, so that there is a run to scan."""
+
+from __future__ import annotations
+
+import json
+import math
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spectra_cli.errors import SpectraError
+
+if TYPE_CHECKING:
+    import torch
+
+STEPS = 360
+SAVED = (0, 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 180, 240, 300, 360)
+WARMUP = 30
+PEAK_RATE = 2e-3
+BATCH, CONTEXT = 8, 128
+SEED = 0
+TEXT_BYTES = 6_000_000
+
+
+def train(folder: Path, *, say: Callable[[str], None], steps: int = STEPS) -> Path:
+    """Train for so many steps, save Pythia-like checkpoints and `loss.jsonl`, and give the folder of the run.
+
+    folder: must not exist, or be empty. say: told what happens. Deterministic for one machine and one seed: AdamW,
+    learning rate warmed up and then lowered by a cosine to a tenth, fp16 checkpoints. Raises SpectraError where the
+    folder is taken or there is no text to train on.
+    """
+    import torch
+
+    run = _make_folder(folder)
+    text = _library_text()
+    cut = len(text) * 9 // 10
+    training, held_out = text[:cut], text[cut:]
+    torch.manual_seed(SEED)
+    model = _model()
+    parameters = sum(weight.numel() for weight in model.parameters())
+    size = f"{parameters / 1e6:.2f} M parameters"
+    say(f"training a GPT-NeoX of {size} for {steps} steps on {len(text) / 1e6:.1f} MB of Python sources")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, weight_decay=0.1, betas=(0.9, 0.95))
+    batches = torch.Generator().manual_seed(SEED)
+    fixed = _batch(held_out, torch.Generator().manual_seed(SEED + 1), 4 * BATCH)
+    loss = math.nan
+    with open(run / "loss.jsonl", "w", encoding="utf-8") as log:
+        for step in range(steps + 1):
+            rate = learning_rate(step, steps)
+            if step in SAVED or step == steps:
+                _save(model, run / f"step{step}")
+                line = {
+                    "step": step,
+                    "train_loss": None if math.isnan(loss) else loss,
+                    "val_loss": _loss(model, fixed),
+                    "lr": rate,
+                }
+                log.write(json.dumps(line) + "\n")
+                say(f"step {step:>4} · held-out loss {line['val_loss']:.3f}")
+            if step < steps:
+                loss = _train_step(model, optimizer, _batch(training, batches, BATCH), learning_rate(step + 1, steps))
+    return run
+
+
+def learning_rate(step: int, steps: int = STEPS) -> float:
+    """Give the rate used for a step: linear warm-up, then a cosine down to a tenth.
+
+    >>> learning_rate(WARMUP), round(learning_rate(STEPS), 6)
+    (0.002, 0.0002)
+    """
+    if step <= WARMUP:
+        return PEAK_RATE * step / WARMUP
+    progress = (step - WARMUP) / max(1, steps - WARMUP)
+    return PEAK_RATE * (0.55 + 0.45 * math.cos(math.pi * progress))
+
+
+def what_next(folder: Path) -> str:
+    """Say what to try on what the demo left."""
+    table = folder / "demo.parquet"
+    run = folder / "run"
+    return (
+        f"\nnext: spectra inspect {run}\n      spectra diff {run / 'step0'} {run / f'step{STEPS}'}\n"
+        f"      python -c \"import pandas as pd; t = pd.read_parquet('{table}'); "
+        "print(t[t.metric == 'stable_rank'].pivot_table('value', 'step', 'role', observed=True))\""
+    )
+
+
+def _make_folder(folder: Path) -> Path:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SpectraError(f"{folder} is there already", hint="give another folder: spectra demo FOLDER, or remove it")
+    try:
+        run = folder / "run"
+        run.mkdir(parents=True)
+    except OSError as error:
+        raise SpectraError(
+            f"{folder} cannot be made: {error.strerror}", hint="give another folder: spectra demo FOLDER"
+        ) from None
+    return run
+
+
+def _library_text() -> torch.Tensor:
+    """Read the first TEXT_BYTES bytes of the standard library's top-level and near modules, in the order of names."""
+    import numpy as np
+    import torch
+
+    library = Path(sysconfig.get_paths()["stdlib"])
+    pieces, length = [], 0
+    for path in sorted([*library.glob("*.py"), *library.glob("[a-z]*/*.py")]):
+        if "site-packages" in path.parts or "test" in path.parts or length >= TEXT_BYTES:
+            continue
+        piece = path.read_bytes()
+        pieces.append(piece)
+        length += len(piece)
+    if length < 20 * CONTEXT:
+        raise SpectraError(
+            f"{library} holds no Python sources to train on", hint="use a Python that ships its library as .py files"
+        )
+    return torch.from_numpy(np.frombuffer(b"".join(pieces)[:TEXT_BYTES], dtype=np.uint8).astype(np.int64))
+
+
+def _model() -> Any:
+    """Make the model: byte level, six layers of width 128."""
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    return GPTNeoXForCausalLM(
+        GPTNeoXConfig(
+            vocab_size=256,
+            hidden_size=128,
+            num_hidden_layers=6,
+            num_attention_heads=4,
+            intermediate_size=512,
+            max_position_embeddings=CONTEXT,
+            dtype="float32",
+        )
+    )
+
+
+def _batch(text: torch.Tensor, generator: torch.Generator, count: int) -> torch.Tensor:
+    import torch
+
+    starts = torch.randint(0, len(text) - CONTEXT, (count,), generator=generator)
+    return torch.stack([text[start : start + CONTEXT] for start in starts.tolist()])
+
+
+def _train_step(model: Any, optimizer: torch.optim.Optimizer, batch: torch.Tensor, rate: float) -> float:
+    import torch
+
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    loss = model(batch, labels=batch).loss
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+    return float(loss.detach())
+
+
+def _loss(model: Any, batch: torch.Tensor) -> float:
+    import torch
+
+    with torch.no_grad():
+        return float(model(batch, labels=batch).loss)
+
+
+def _save(model: Any, folder: Path) -> None:
+    """Save fp16 weights as transformers does."""
+    import torch
+
+    halves = {name: weight.to(torch.float16) for name, weight in model.state_dict().items()}
+    model.save_pretrained(folder, state_dict=halves)

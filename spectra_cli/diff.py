@@ -1,0 +1,71 @@
+"""Compares two checkpoints: the same rows as a scan of the two, and what only one of them has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from spectra_cli import sources, svd, weights
+from spectra_cli.errors import SpectraError
+from spectra_cli.parts import write_whole
+from spectra_cli.plan import Plan, Request
+from spectra_cli.records import Checkpoint, Problem
+from spectra_cli.scan import describe_scan, notes_of
+from spectra_cli.table import to_arrow
+from spectra_cli.walk import Walk
+
+
+@dataclass(frozen=True)
+class Diff:
+    """Two checkpoints compared. table: SCHEMA, the rows of A (`_final` against B), then of B (`_prev` against A).
+    rows_of_a: how many of them are A's.
+
+    problems: matrices that only one of them has, that differ in shape, or that could not be read.
+    """
+
+    a: Checkpoint
+    b: Checkpoint
+    table: pa.Table
+    rows_of_a: int
+    metadata: Mapping[str, Any]
+    problems: tuple[Problem, ...]
+
+
+def diff_checkpoints(a: str | Path, b: str | Path, output: str | Path | None = None, **options: Any) -> Diff:
+    """Measure two checkpoints and compare them: what `spectra diff` does.
+
+    a, b: a checkpoint's folder or file each. output: also write the table to this Parquet file. options: the fields
+    of `spectra_cli.plan.Request` that choose matrices and metrics. Raises SpectraError where either cannot be read
+    or the two have no matrix in common.
+    """
+    request = Request(str(a), **options)
+    first, second = _only_checkpoint(Path(a)), _only_checkpoint(Path(b))
+    plan = Plan(request, first.model, (first, second), second)
+    device = svd.choose_device(request.device)
+    with Walk(plan, device) as walk:
+        measured = [walk.measure(one) for one in plan.checkpoints]
+        problems = tuple(dict.fromkeys(problem for one in measured for problem in one.problems))
+        notes = {name: notes_of(one) for name, one in zip("ab", measured, strict=True)}
+        facts = {**describe_scan(plan, walk, device, notes, problems), "source": [str(a), str(b)]}
+    names = [{row.matrix.name for row in one.rows} for one in measured]
+    if not names[0] & names[1]:
+        raise SpectraError(f"{a} and {b} have no matrix in common", hint="compare two checkpoints of one model")
+    tables = [to_arrow(one.rows) for one in measured]
+    if output is not None:
+        write_whole(Path(output), tables, facts)
+    joined = pa.concat_tables(tables).unify_dictionaries()
+    return Diff(first, second, joined, tables[0].num_rows, facts, problems)
+
+
+def _only_checkpoint(path: Path) -> Checkpoint:
+    listing = sources.list_folder(path, weights.recognise)
+    if len(listing.checkpoints) > 1:
+        names = ", ".join(one.revision for one in listing.checkpoints[:3])
+        raise SpectraError(
+            f"{path} holds {len(listing.checkpoints)} checkpoints", hint=f"name one of them, such as {names}", code=2
+        )
+    return listing.checkpoints[0]

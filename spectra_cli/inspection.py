@@ -1,0 +1,135 @@
+"""Looks into a source before a scan: what would be read, split, skipped and repeated, and what it would cost."""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from spectra_cli import sources, svd, weights
+from spectra_cli.errors import SpectraError
+from spectra_cli.plan import Plan, Request, make_plan, open_checkpoint
+from spectra_cli.records import Checkpoint, Layout, StoredTensor
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a scan would cost: arithmetic in GFLOP, bytes read from files, peak memory in bytes, time in seconds."""
+
+    gigaflops: float
+    bytes_read: int
+    peak_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class CheckpointFacts:
+    """One checkpoint as `inspect` shows it; problem says why it cannot be read, and then the rest is empty."""
+
+    checkpoint: Checkpoint
+    format: str = ""
+    nbytes: int = 0
+    dtypes: tuple[str, ...] = ()
+    duplicate_of: str | None = None
+    files: tuple[Path, ...] = ()
+    problem: SpectraError | None = None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A plan with what a look into the files adds: facts of each checkpoint, the layout of one, gaps, the cost."""
+
+    plan: Plan
+    facts: tuple[CheckpointFacts, ...]
+    layout: Layout
+    tensors: dict[str, StoredTensor]
+    gaps: tuple[tuple[int, int], ...]
+    device: str
+    cost: Cost
+    differing: tuple[str, ...]
+
+
+def inspect_source(source: str | Path, **options: object) -> Inspection:
+    """Say what a scan would read, split, skip and cost; computes no spectrum, but times the machine for a second.
+
+    options: the fields of Request. Raises SpectraError where no checkpoint can be read.
+    """
+    request = Request(str(source), **options)  # type: ignore[arg-type]
+    plan = make_plan(request)
+    device = svd.choose_device(request.device)
+    facts: list[CheckpointFacts] = []
+    shown: tuple[Layout, dict[str, StoredTensor]] | None = None
+    shapes: dict[str, tuple[int, int]] = {}
+    differing: list[str] = []
+    for one in reversed(plan.checkpoints):
+        try:
+            with open_checkpoint(one, request) as (opened, layout):
+                own = {matrix.name: (matrix.rows, matrix.cols) for matrix in layout.matrices}
+                if shown is None:
+                    shown, shapes = (layout, dict(opened.tensors)), own
+                elif own != shapes:
+                    differing.append(one.revision)
+                facts.append(_facts(one, opened, layout))
+        except SpectraError as error:
+            facts.append(CheckpointFacts(one, problem=error))
+    if shown is None:
+        raise facts[-1].problem or SpectraError("nothing can be read", hint="check the files")
+    facts = _mark_duplicates(facts[::-1])
+    steps = [one.step for one in plan.checkpoints if one.step is not None]
+    return Inspection(
+        plan,
+        tuple(facts),
+        *shown,
+        tuple(sources.gaps(steps)),
+        device,
+        _cost(shown[0], facts, device),
+        tuple(reversed(differing)),
+    )
+
+
+def _facts(one: Checkpoint, opened: weights.Weights, layout: Layout) -> CheckpointFacts:
+    used = {matrix.tensor for matrix in layout.matrices}
+    dtypes = tuple(sorted({opened.tensors[name].dtype for name in used if name in opened.tensors}))
+    nbytes = sum(file.stat().st_size for file in opened.files)
+    return CheckpointFacts(one, opened.format, nbytes, dtypes, files=opened.files)
+
+
+def _cost(layout: Layout, facts: Sequence[CheckpointFacts], device: str) -> Cost:
+    readable = [fact for fact in facts if fact.problem is None]
+    once = math.fsum(svd.gigaflops(matrix.rows, matrix.cols) for matrix in layout.matrices)
+    flops = once * len({fact.duplicate_of or fact.checkpoint.revision for fact in readable})
+    largest = max((svd.working_bytes(matrix.rows, matrix.cols) for matrix in layout.matrices), default=0)
+    rate = svd.calibrate(device)
+    return Cost(flops, sum(fact.nbytes for fact in readable), largest, flops / rate)
+
+
+def _mark_duplicates(facts: Sequence[CheckpointFacts]) -> list[CheckpointFacts]:
+    """Mark each checkpoint whose weight files repeat those of an earlier one, byte for byte."""
+    seen: dict[str, CheckpointFacts] = {}
+    marked = []
+    for fact in facts:
+        twin = seen.setdefault(_fingerprint(fact.files), fact) if fact.files else fact
+        same = twin is not fact and _identical(fact.files, twin.files)
+        marked.append(replace(fact, duplicate_of=twin.checkpoint.revision) if same else fact)
+    return marked
+
+
+def _fingerprint(files: Sequence[Path]) -> str:
+    """Digest the sizes and some of the bytes: cheap, and equal wherever the files are equal."""
+    digest = hashlib.sha256()
+    for path in files:
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            for eighth in range(8):
+                file.seek(size * eighth // 8)
+                digest.update(size.to_bytes(8, "big") + file.read(65536))
+    return digest.hexdigest()
+
+
+def _identical(some: Sequence[Path], others: Sequence[Path]) -> bool:
+    return len(some) == len(others) and all(
+        filecmp.cmp(one, other, shallow=False) for one, other in zip(some, others, strict=True)
+    )

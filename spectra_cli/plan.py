@@ -1,0 +1,135 @@
+"""Plans a scan: what is asked for, which checkpoints that means, and which matrices of each. Computes nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from spectra_cli import architectures, metrics, sources, weights
+from spectra_cli.errors import SpectraError
+from spectra_cli.records import Checkpoint, Layout, Matrix
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks of a scan; every option of `spectra scan` with its one default.
+
+    source: a folder or a file. revisions: shell patterns over checkpoint names. steps: `A:B[:N]`, both ends
+    included. roles: such as `q`. layers: `0-3,7`. match: a regular expression over matrix names. metrics: names, or
+    None for the default ones. reference: the revision or step compared with, the last one when None. fused: keep
+    fused tensors whole. map: a CSV file of steps. tokens_per_step: for names that say no tokens. device: auto, cpu,
+    cuda[:n] or mps. threads: matrices side by side, as many as there are processors when None.
+    """
+
+    source: str
+    revisions: tuple[str, ...] = ()
+    steps: str | None = None
+    roles: tuple[str, ...] = ()
+    layers: str | None = None
+    match: str | None = None
+    metrics: tuple[str, ...] | None = None
+    reference: str | None = None
+    fused: bool = False
+    map: str | None = None
+    tokens_per_step: int | None = None
+    device: str = "auto"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        """Take a lone string where several may stand, and refuse at once what can never be carried out."""
+        for name in ("revisions", "roles", "metrics"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                object.__setattr__(self, name, tuple(piece for piece in value.split(",") if piece))
+            elif value is not None:
+                object.__setattr__(self, name, tuple(value))
+        metrics.select(self.metrics)
+        for role in self.roles:
+            if role not in architectures.ROLES:
+                raise SpectraError(
+                    f"there is no role '{role}'", hint=f"the roles are {' '.join(architectures.ROLES)}", code=2
+                )
+        try:
+            re.compile(self.match or "")
+        except re.error as error:
+            raise SpectraError(
+                f"--match '{self.match}' is no regular expression: {error}", hint="see Python's re", code=2
+            ) from None
+        if self.threads is not None and self.threads < 1:
+            raise SpectraError(f"--threads {self.threads} is too few", hint="give 1 or more", code=2)
+        if self.tokens_per_step is not None and self.tokens_per_step < 1:
+            raise SpectraError("--tokens-per-step must be 1 or more", hint="tokens in one batch", code=2)
+        _layer_numbers(self.layers)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be scanned: the chosen checkpoints in order, the one they are compared with, and what is left out."""
+
+    request: Request
+    model: str
+    checkpoints: tuple[Checkpoint, ...]
+    reference: Checkpoint | None
+    unread: tuple[sources.Unread, ...] = ()
+    not_chosen: int = 0
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the numbers that the table will hold."""
+        return metrics.select(self.request.metrics)
+
+
+def make_plan(request: Request) -> Plan:
+    """List the source and choose; reads names only. Raises SpectraError where nothing fits the request."""
+    mapping = Path(request.map) if request.map else None
+    if request.source.startswith("hf:"):
+        raise SpectraError(
+            "reading from the Hub is not built yet", hint="download the revisions and scan their folder", code=2
+        )
+    listing = sources.list_folder(Path(request.source), weights.recognise, mapping=mapping)
+    listing = sources.with_tokens(listing, request.tokens_per_step)
+    chosen = sources.choose(listing.checkpoints, request.revisions, request.steps)
+    reference = sources.pick_reference(listing.checkpoints if request.reference else chosen, request.reference)
+    compared = reference if len(chosen) > 1 or request.reference else None
+    left = len(listing.checkpoints) - len(chosen)
+    return Plan(request, listing.model, chosen, compared, listing.unread, left)
+
+
+@contextmanager
+def open_checkpoint(checkpoint: Checkpoint, request: Request) -> Iterator[tuple[weights.Weights, Layout]]:
+    """Open one checkpoint's weights and say what its tensors mean, only the chosen matrices left in the layout.
+
+    Raises SpectraError where the files cannot be read or contradict their config.
+    """
+    with weights.open_weights(checkpoint.path) as opened:
+        layout = architectures.layout(opened.config, opened.tensors, fused=request.fused)
+        skipped = (*opened.skipped, *layout.skipped)
+        chosen = tuple(_chosen(layout.matrices, request))
+        yield opened, replace(layout, matrices=chosen, skipped=skipped, notes=(*opened.notes, *layout.notes))
+
+
+def _chosen(matrices: Sequence[Matrix], request: Request) -> Iterator[Matrix]:
+    layers, expression = _layer_numbers(request.layers), re.compile(request.match) if request.match else None
+    for matrix in matrices:
+        if request.roles and matrix.role not in request.roles:
+            continue
+        if layers is not None and matrix.layer not in layers:
+            continue
+        if expression is None or expression.search(matrix.name):
+            yield matrix
+
+
+def _layer_numbers(text: str | None) -> frozenset[int] | None:
+    """Read `0-3,7`; None where no layers were named."""
+    if text is None:
+        return None
+    numbers: set[int] = set()
+    for piece in text.split(","):
+        ends = re.fullmatch(r"\s*(\d{1,6})(?:\s*[-:]\s*(\d{1,6}))?\s*", piece)
+        if not ends:
+            raise SpectraError(f"'{text}' names no layers", hint="write 0-3,7", code=2)
+        numbers.update(range(int(ends[1]), int(ends[2] or ends[1]) + 1))
+    return frozenset(numbers)

@@ -1,0 +1,144 @@
+"""Carries out a scan: walks the checkpoints of a plan and keeps their rows safe until they are one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata as distributions
+from pathlib import Path
+from typing import Any
+
+from spectra_cli import sources, svd
+from spectra_cli.errors import SpectraError
+from spectra_cli.parts import Parts
+from spectra_cli.plan import Plan, Request, make_plan
+from spectra_cli.records import Checkpoint, Layout, Problem
+from spectra_cli.table import to_arrow
+from spectra_cli.walk import Measured, Progress, Walk
+
+PACKAGES = ("spectra-scan", "torch", "numpy", "scipy", "safetensors", "pyarrow")
+NOT_IN_NUMBERS = ("threads", "device", "source", "map")
+Started = Callable[[Plan, Layout, str], None]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a scan gave: where the table is, how many rows it holds, its metadata, and what could not be read."""
+
+    output: Path
+    rows: int
+    metadata: Mapping[str, Any]
+    problems: tuple[Problem, ...]
+
+
+def scan_checkpoints(
+    source: str | Path,
+    output: str | Path,
+    *,
+    restart: bool = False,
+    progress: Progress | None = None,
+    started: Started | None = None,
+    **options: Any,
+) -> Scan:
+    """Measure every matrix of every checkpoint in a source and write the table: what `spectra scan` does.
+
+    source: a folder of checkpoints, or one checkpoint. output: the Parquet file. restart: discard what an
+    interrupted scan of the same output left; otherwise that is continued. progress: called after each matrix,
+    and with None after each checkpoint.
+    started: called once, with the plan, the layout of the reference and the device. options: the fields of
+    `spectra_cli.plan.Request`, such as `metrics=("sd", "alpha")`. Raises SpectraError where nothing can be read or
+    written; what could not be read among the rest is in the result's `problems`.
+    """
+    plan = make_plan(Request(str(source), **options))
+    device = svd.choose_device(plan.request.device)
+    with Parts(Path(output), _manifest(plan, device), restart) as parts, Walk(plan, device, progress) as walk:
+        if started and walk.reference:
+            started(plan, walk.reference.layout, device)
+        notes, problems = _measure_all(plan, walk, parts)
+        facts = describe_scan(plan, walk, device, notes, problems)
+        rows = parts.assemble(list(notes), facts)
+    return Scan(Path(output), rows, facts, tuple(problems))
+
+
+def _measure_all(plan: Plan, walk: Walk, parts: Parts) -> tuple[dict[str, Any], list[Problem]]:
+    """Measure what no earlier run has measured; give the notes of every checkpoint in the table, and the problems."""
+    problems, notes = list(walk.problems), {}
+    for checkpoint in plan.checkpoints:
+        key = key_of(checkpoint)
+        kept = parts.done(key)
+        try:
+            if kept is None:
+                measured = walk.measure(checkpoint)
+                kept = notes_of(measured)
+                parts.write(key, to_arrow(measured.rows), kept)
+            else:
+                walk.skip(checkpoint)
+        except SpectraError as error:
+            if len(plan.checkpoints) == 1 or kept is not None:
+                raise
+            problems.append(Problem(error.message, error.hint))
+            continue
+        notes[key] = kept
+        problems += [Problem(message, hint) for message, hint in kept["problems"]]
+    if not notes:
+        raise SpectraError(problems[0].message, hint=problems[0].hint)
+    return notes, list(dict.fromkeys(problems))
+
+
+def key_of(checkpoint: Checkpoint) -> str:
+    """Name a checkpoint within its source."""
+    return f"{checkpoint.stage or ''}/{checkpoint.revision}"
+
+
+def notes_of(measured: Measured) -> dict[str, Any]:
+    """Give what the metadata will say of one checkpoint, as plain data that survives in the manifest."""
+    layout = measured.layout
+    return {
+        "layout": {
+            "architecture": layout.architecture,
+            "skipped": sorted([one.tensor, one.reason] for one in layout.skipped),
+            "notes": list(layout.notes),
+        },
+        "duplicate_of": measured.duplicate_of,
+        "problems": [[one.message, one.hint] for one in measured.problems],
+    }
+
+
+def _manifest(plan: Plan, device: str) -> dict[str, Any]:
+    """Give all that must be the same for an interrupted scan to be continued."""
+    checkpoints = {key_of(one): [one.step, one.tokens, sources.fingerprint(one.path)] for one in plan.checkpoints}
+    reference = [plan.reference.revision, sources.fingerprint(plan.reference.path)] if plan.reference else None
+    return {**_options(plan, device), "checkpoints": checkpoints, "reference": reference}
+
+
+def _options(plan: Plan, device: str) -> dict[str, Any]:
+    """Give every option that changes numbers or rows, with what made them."""
+    asked = {name: value for name, value in asdict(plan.request).items() if name not in NOT_IN_NUMBERS}
+    return {
+        "options": {**asked, "metrics": list(plan.metrics)},
+        "device": device.partition(":")[0],
+        "precision": svd.describe(device),
+        "packages": {name: distributions.version(name) for name in PACKAGES},
+    }
+
+
+def describe_scan(
+    plan: Plan, walk: Walk, device: str, notes: Mapping[str, Any], problems: Sequence[Problem]
+) -> dict[str, Any]:
+    """Give what a reader of the table must know to believe it; the same for the same request."""
+    layouts: list[dict[str, Any]] = []
+    for one in notes.values():
+        if one["layout"] not in layouts:
+            layouts.append(one["layout"])
+    return {
+        **_options(plan, device),
+        "tool": "spectra",
+        "source": plan.request.source,
+        "model": plan.model,
+        "reference": walk.reference.checkpoint.revision if walk.reference else None,
+        "layouts": layouts,
+        "skipped": layouts[-1]["skipped"],
+        "duplicates": {key.partition("/")[2]: one["duplicate_of"] for key, one in notes.items() if one["duplicate_of"]},
+        "unread": [[one.revision, one.reason] for one in plan.unread],
+        "problems": [one.message for one in problems],
+    }

@@ -1,0 +1,89 @@
+"""Makes names safe to print and numbers short to read."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+LONGEST = 160
+
+
+def visible(text: object, longest: int = LONGEST) -> str:
+    r"""Show a name from a file without letting it act on the terminal: every unprintable character is spelled out.
+
+    >>> visible("\x1b[31mred\n")
+    '\\x1b[31mred\\n'
+    """
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Show a number with so many significant digits, small and large ones with a short exponent.
+
+    >>> [number(x) for x in (0.000812, 58.41, 3, 1e7, float("nan"))]
+    ['8.12e-4', '58.4', '3.00', '1.00e7', 'nan']
+    """
+    if value is None:
+        return "–"
+    if not math.isfinite(value):
+        return str(value)
+    if value != 0 and not 1e-3 <= abs(value) < 1e5:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
+    leading = 0 if whole or value == 0 else -math.floor(math.log10(abs(value))) - 1
+    return f"{value:.{max(0, digits - whole + leading)}f}"
+
+
+def size(count: float) -> str:
+    """Show a number of bytes.
+
+    >>> size(2_519_128)
+    '2.5 MB'
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """Show a time.
+
+    >>> [duration(s) for s in (0.4, 95, 9000)]
+    ['under a second', '1 min 35 s', '2 h 30 min']
+    """
+    if seconds < 1:
+        return "under a second"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def count(number_of: int, noun: str, plural: str | None = None) -> str:
+    """Show how many of something there are.
+
+    >>> count(1, "matrix", "matrices"), count(2200, "row")
+    ('1 matrix', '2,200 rows')
+    """
+    return f"{number_of:,} {noun if number_of == 1 else plural or noun + 's'}"
+
+
+def ellipsis(names: list[str], most: int = 3) -> str:
+    """Show the first few of a list of names from a file.
+
+    >>> ellipsis(["a", "b", "c", "d"])
+    'a, b, c and 1 more'
+    """
+    shown = ", ".join(visible(name) for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def show_error(message: str, hint: str) -> None:
+    """Say on standard error what happened and what to do, in two lines."""
+    print(f"spectra: {visible(message, 400)}\n  {visible(hint, 400)}", file=sys.stderr)

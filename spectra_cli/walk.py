@@ -1,0 +1,267 @@
+"""Goes through checkpoints in order and measures each against the reference and the one before. Writes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spectra_cli import architectures, metrics, svd
+from spectra_cli.engines import local
+from spectra_cli.errors import SpectraError
+from spectra_cli.plan import Plan, Request, open_checkpoint
+from spectra_cli.records import Checkpoint, Layout, Matrix, Pair, Problem, Row, Spectrum
+from spectra_cli.weights import Weights
+
+if TYPE_CHECKING:
+    import torch
+
+ALONE_BYTES = 1 << 30  # a matrix that takes more than this to decompose is measured without company
+Progress = Callable[[Checkpoint, Matrix | None], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """An open checkpoint that can be compared: its matrices by name, and those of their spectra already known."""
+
+    checkpoint: Checkpoint
+    layout: Layout
+    weights: Weights
+    matrices: Mapping[str, Matrix]
+    spectra: dict[str, Spectrum]
+    device: str
+    closing: ExitStack
+
+    @classmethod
+    def open(cls, checkpoint: Checkpoint, request: Request, device: str) -> Side:
+        """Open a checkpoint; close it with `closing.close()`. Raises SpectraError where it cannot be read."""
+        closing = ExitStack()
+        opened, layout = closing.enter_context(open_checkpoint(checkpoint, request))
+        matrices = {matrix.name: matrix for matrix in layout.matrices}
+        return cls(checkpoint, layout, opened, matrices, {}, device, closing)
+
+    def array(self, name: str) -> torch.Tensor:
+        """Give a matrix as it is stored, (rows, cols)."""
+        matrix = self.matrices[name]
+        return architectures.cut(self.weights.read(matrix.tensor), matrix)
+
+    def spectrum(self, name: str) -> Spectrum:
+        """Give a matrix's spectrum, computed when it is first asked for."""
+        if name not in self.spectra:
+            self.spectra[name] = svd.spectrum(self.array(name), device=self.device)
+        return self.spectra[name]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One checkpoint's rows, the layout they rest on, which checkpoint it repeats, and what went wrong."""
+
+    rows: tuple[Row, ...]
+    layout: Layout
+    duplicate_of: str | None
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class _One:
+    """What one matrix gave; same: the checkpoints in which it has the very same entries."""
+
+    rows: tuple[Row, ...] = ()
+    same: frozenset[str] = frozenset()
+    problem: Problem | None = None
+
+
+@dataclass
+class Walk:
+    """Measures checkpoints one after the other; holds open only the reference and the previous one.
+
+    plan: what to measure. device: where. progress: called after each matrix, and with None after each
+    checkpoint. Use it in a `with` block, which opens
+    the reference. A reference that the user named must be readable; of the others, the last readable one serves.
+    """
+
+    plan: Plan
+    device: str
+    progress: Progress | None = None
+    reference: Side | None = None
+    previous: Side | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+    def __enter__(self) -> Walk:
+        """Open the reference."""
+        named = self.plan.request.reference is not None
+        candidates = [self.plan.reference] if named else list(reversed(self.plan.checkpoints))
+        if self.plan.reference is None:
+            return self
+        for one in candidates:
+            assert one is not None
+            try:
+                self.reference = Side.open(one, self.plan.request, self.device)
+                return self
+            except SpectraError as error:
+                if named or one is candidates[-1]:
+                    raise
+                self.problems.append(
+                    Problem(error.message, f"{error.hint}; compared with an earlier checkpoint instead")
+                )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close what is open."""
+        for side in {id(side): side for side in (self.reference, self.previous) if side}.values():
+            side.closing.close()
+
+    def skip(self, checkpoint: Checkpoint) -> None:
+        """Pass over a checkpoint that was measured before: the next one is still compared with it."""
+        self._step_to(self._side(checkpoint))
+        if self.progress:
+            self.progress(checkpoint, None)
+
+    def measure(self, checkpoint: Checkpoint) -> Measured:
+        """Measure every matrix of a checkpoint. Raises SpectraError where the checkpoint cannot be opened."""
+        here = self._side(checkpoint)
+        names = self.plan.metrics
+
+        def work(matrix: Matrix) -> _One:
+            one = _measure(here, matrix, self.reference, self.previous, names)
+            if self.progress:
+                self.progress(checkpoint, matrix)
+            return one
+
+        ones = list(
+            local.run(work, here.layout.matrices, threads=threads(self.plan.request), alone=_too_large_for_company)
+        )
+        problems = [*_differences(here, self.reference), *(one.problem for one in ones if one.problem)]
+        same = frozenset.intersection(*(one.same for one in ones)) if ones else frozenset()
+        rows = tuple(row for one in ones for row in one.rows)
+        measured = Measured(rows, here.layout, _twin(same, self.previous, self.reference), tuple(problems))
+        self._step_to(here)
+        if self.progress:
+            self.progress(checkpoint, None)
+        return measured
+
+    def _side(self, checkpoint: Checkpoint) -> Side:
+        if self.reference is not None and checkpoint == self.reference.checkpoint:
+            return self.reference
+        return Side.open(checkpoint, self.plan.request, self.device)
+
+    def _step_to(self, here: Side) -> None:
+        if self.previous is not None and self.previous is not self.reference:
+            self.previous.closing.close()
+        self.previous = here
+
+
+def _too_large_for_company(matrix: Matrix) -> bool:
+    return svd.working_bytes(matrix.rows, matrix.cols) > ALONE_BYTES
+
+
+def threads(request: Request) -> int:
+    """Give how many matrices are measured side by side."""
+    return request.threads or len(os.sched_getaffinity(0))
+
+
+def _measure(here: Side, matrix: Matrix, final: Side | None, prev: Side | None, names: Sequence[str]) -> _One:
+    name = matrix.name
+    try:
+        sides = [side for side in dict.fromkeys((final, prev)) if side is not None and _comparable(side, matrix)]
+        pairs = _pairs(here, name, sides)
+        spectrum = here.spectrum(name)
+    except SpectraError as error:
+        return _One(problem=Problem(error.message, error.hint))
+    to_final, to_prev = (pairs.get(side) if side else None for side in (final, prev))
+    rows = tuple(
+        Row(here.checkpoint, matrix, metric, value, vector)
+        for metric, value, vector in metrics.measure(spectrum, to_final, to_prev, names)
+    )
+    same = frozenset(
+        side.checkpoint.revision for side, pair in pairs.items() if side is not here and pair.distance == 0
+    )
+    return _One(rows, same, _trouble(here, matrix, spectrum, pairs))
+
+
+def _comparable(other: Side, matrix: Matrix) -> bool:
+    twin = other.matrices.get(matrix.name)
+    return twin is not None and (twin.rows, twin.cols) == (matrix.rows, matrix.cols)
+
+
+def _pairs(here: Side, name: str, sides: Sequence[Side]) -> dict[Side, Pair]:
+    """Compare a matrix with its namesakes; where one has the very same entries, its spectrum serves here too."""
+    others = [side for side in sides if side is not here]
+    distances = {}
+    for other in others:
+        array, theirs = here.array(name), other.array(name)
+        distances[other] = svd.compare(array, theirs, device=here.device)
+        if distances[other][1] == 0.0 and array.dtype == theirs.dtype:
+            here.spectra.setdefault(name, other.spectrum(name))
+    own = here.spectrum(name)
+    pairs: dict[Side, Pair] = {
+        other: Pair(own, other.spectrum(name), *both, _steps_between(here.checkpoint, other.checkpoint))
+        for other, both in distances.items()
+    }
+    if here in sides:
+        pairs[here] = Pair(own, own, float(np.dot(own.sigma, own.sigma)), 0.0)
+    return pairs
+
+
+def _steps_between(here: Checkpoint, other: Checkpoint) -> int | None:
+    if here.step is None or other.step is None or here.stage != other.stage or here.model != other.model:
+        return None
+    return here.step - other.step
+
+
+def _trouble(here: Side, matrix: Matrix, spectrum: Spectrum, pairs: Mapping[Side, Pair]) -> Problem | None:
+    where = f"{here.checkpoint.revision}: {matrix.tensor}"
+    if not spectrum.finite:
+        return Problem(f"{where} holds NaN or Inf", f"the rows of {matrix.name} at this checkpoint are NaN")
+    for side, pair in pairs.items():
+        broken = metrics.violations(pair)
+        if broken:
+            return Problem(
+                f"{where} against {side.checkpoint.revision}: {broken[0]}",
+                "this is an error in spectra's numbers: please report it",
+            )
+    return None
+
+
+def _differences(here: Side, reference: Side | None) -> list[Problem]:
+    """Name the matrices that the reference has and this checkpoint lacks, or has in another shape."""
+    if reference is None or here is reference:
+        return []
+    named, other = here.checkpoint.revision, reference.checkpoint.revision
+    missing = [name for name in reference.matrices if name not in here.matrices]
+    extra = [name for name in here.matrices if name not in reference.matrices]
+    reshaped = [
+        (mine, theirs)
+        for name, mine in here.matrices.items()
+        if (theirs := reference.matrices.get(name)) and (mine.rows, mine.cols) != (theirs.rows, theirs.cols)
+    ]
+    problems = []
+    if missing:
+        problems.append(
+            Problem(
+                f"{named} has no {_some(missing)}, which {other} has", "there are no rows for it at this checkpoint"
+            )
+        )
+    if extra:
+        problems.append(
+            Problem(f"{named} has {_some(extra)}, which {other} has not", "it is measured, but not compared")
+        )
+    for mine, theirs in reshaped[:3]:
+        shapes = f"{mine.rows}×{mine.cols} in {named} and {theirs.rows}×{theirs.cols} in {other}"
+        problems.append(Problem(f"{mine.name} ({mine.tensor}) is {shapes}", "it is measured, but not compared"))
+    return problems
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _twin(same: frozenset[str], *sides: Side | None) -> str | None:
+    return next((side.checkpoint.revision for side in sides if side and side.checkpoint.revision in same), None)
