@@ -1,0 +1,139 @@
+"""Spectra of stored matrices and distances between them: the only place that knows devices and precisions.
+
+Torch tensors of any stored dtype come in; NumPy float64 goes out. It knows nothing of files, models or tables.
+The rule and its error are in `rules`. Importing this imports no torch.
+
+On one machine and device σ is the same to the last bit for the same entries, dtype and shape, whatever the strides of
+the tensor, how many matrices are measured side by side, and what else is asked for. Bits may differ on another
+machine, for the transpose, and with several BLAS threads a matrix (`wants_all_threads`) instead of one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spectra_cli.errors import SpectraError
+from spectra_cli.records import Spectrum
+from spectra_cli.svd.blocks import float64_blocks, power_of_two, scale
+from spectra_cli.svd.devices import (
+    calibrate,
+    choose_device,
+    computes_on,
+    describe,
+    gigaflops,
+    wants_all_threads,
+    working_bytes,
+)
+from spectra_cli.svd.rules import singular_values
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "calibrate", "choose_device", "compare", "describe", "equal", "gigaflops", "measure", "spectrum",
+    "wants_all_threads", "working_bytes",
+]  # fmt: skip
+
+CACHED = 1 << 16
+"""Entries of a block of `compare`, so that what is read from memory once stays in the second-level cache."""
+
+
+def spectrum(matrix: torch.Tensor, *, device: str = "cpu") -> Spectrum:
+    """Singular values of a matrix, descending, in float64.
+
+    matrix: (m, n), any real dtype and strides. σ: (min(m, n),), in the unit of the entries, all NaN where the
+    matrix holds NaN or Inf, Inf where σ itself is beyond float64. For every i, |σ̂ᵢ − σᵢ| ≤ 1e-9·σ₁ and
+    |σ̂ᵢ − σᵢ|/σᵢ ≤ max(1e-12, 1e-14·(σ₁/σᵢ)²); `error` is the bound for this matrix.
+
+    >>> import torch
+    >>> spectrum(torch.tensor([[3.0, 0.0], [0.0, 4.0]])).sigma
+    array([4., 3.])
+    """
+    _check(matrix)
+    power = power_of_two(matrix)
+    values, rule, error = singular_values(matrix, power, computes_on(device))
+    rows, cols = matrix.shape
+    dtype = str(matrix.dtype).removeprefix("torch.")
+    with np.errstate(over="ignore", under="ignore"):
+        return Spectrum(np.ldexp(values, power), rows, cols, dtype, rule, float(np.ldexp(error, power)))
+
+
+def compare(a: torch.Tensor, b: torch.Tensor, *, device: str = "cpu") -> tuple[float, float]:
+    """⟨A,B⟩_F and ‖A − B‖_F of two matrices of one shape, in float64, the latter from the difference itself.
+
+    The dtypes may differ. Raises SpectraError where the shapes do. Both NaN where a matrix holds NaN or Inf; Inf or 0
+    where ⟨A,B⟩ itself is beyond float64.
+
+    >>> import torch
+    >>> compare(torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 4.0]]))
+    (0.0, 5.0)
+    """
+    _check(a, b)
+    power, other = power_of_two(a), power_of_two(b)
+    common, target = max(power, other), computes_on(device)
+    length = max(1, CACHED // max(1, min(a.shape)))
+    inner = squares = 0.0
+    lefts = float64_blocks(a, length, power=power, device=target)
+    rights = float64_blocks(b, length, power=other, device=target)
+    for left, right in zip(lefts, rights, strict=True):
+        x, y = left.view(-1), right.view(-1)
+        inner += float(x.dot(y))
+        difference = scale(y, other - common).sub_(scale(x, power - common))
+        squares += float(difference.dot(difference))
+    if not math.isfinite(squares):
+        return math.nan, math.nan
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.ldexp(inner, power + other)), float(np.ldexp(math.sqrt(squares), common))
+
+
+def measure(
+    matrix: torch.Tensor, against: Sequence[torch.Tensor] = (), *, device: str = "cpu"
+) -> tuple[Spectrum, tuple[tuple[float, float], ...]]:
+    """Take the spectrum, and (⟨A,B⟩_F, ‖A − B‖_F) for each B in `against`, while the matrix is at hand.
+
+    Sharing one float64 block between the two was measured: it saves 1 ms of 80 for 768×3072 in float16 against
+    one other matrix, so they stay apart.
+
+    >>> import torch
+    >>> measure(torch.eye(2), [torch.zeros(2, 2)])[1]
+    ((0.0, 1.4142135623730951),)
+    """
+    _check(matrix, *against)
+    return spectrum(matrix, device=device), tuple(compare(matrix, other, device=device) for other in against)
+
+
+def equal(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether two tensors hold the same bytes: dtype, shape and every entry, NaN and the sign of 0 included.
+
+    >>> import torch
+    >>> equal(torch.eye(2), torch.eye(2)), equal(torch.eye(2), torch.zeros(2, 2))
+    (True, False)
+    """
+    import torch
+
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    length = max(1, 8 * CACHED // max(1, a[:1].numel()))
+    return all(
+        torch.equal(*(side[start : start + length].contiguous().view(torch.uint8) for side in (a, b)))
+        for start in range(0, len(a), length)
+    )
+
+
+def _check(*tensors: torch.Tensor) -> None:
+    """Refuse what is not a real matrix, or not of the same shape as the first."""
+    for tensor in tensors:
+        if tensor.ndim != 2 or tensor.is_complex():
+            raise SpectraError(
+                f"a {tensor.dtype} tensor of shape {tuple(tensor.shape)} is no real matrix",
+                hint="give two dimensions of real numbers",
+            )
+        if tensor.shape != tensors[0].shape:
+            raise SpectraError(
+                f"matrices of shapes {tuple(tensors[0].shape)} and {tuple(tensor.shape)} cannot be compared",
+                hint="compare matrices of one shape",
+            )
