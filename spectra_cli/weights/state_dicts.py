@@ -64,7 +64,7 @@ def find_state(content: Any, *, ema: bool = False) -> Found | None:
 
 
 def _model_root(top: dict[Any, Any], ema: bool) -> tuple[dict[Any, Any] | None, list[str]]:
-    left = ["optimizer states"] if any(_holds_tensors(v) for k, v in top.items() if _is_left_out(k)) else []
+    left = ["optimizer states"] if _holds_tensors(*(v for k, v in top.items() if _is_left_out(k))) else []
     averages = [top[key] for key in EMA if key in top and _holds_tensors(top[key])]
     if ema and averages:
         return _unwrapped(averages[0]), left
@@ -93,22 +93,30 @@ def _is_left_out(key: Any) -> bool:
     return isinstance(key, str) and "." not in key and LEFT_OUT.search(key) is not None
 
 
-def _holds_tensors(value: Any) -> bool:
-    return next(iter(_flatten({"": value})), None) is not None
+def _holds_tensors(*values: Any) -> bool:
+    return next(_flatten(dict(enumerate(values))), None) is not None
 
 
-def _flatten(state: Mapping[Any, Any], prefix: str = "", above: tuple[int, ...] = ()) -> Iterator[tuple[str, Leaf]]:
-    """Give every tensor of nested dictionaries under its names joined by dots; a dictionary within itself is passed."""
-    if id(state) in above or len(above) >= DEPTH:
+def _flatten(
+    state: Mapping[Any, Any], prefix: str = "", depth: int = 0, seen: set[int] | None = None
+) -> Iterator[tuple[str, Leaf]]:
+    """Give every tensor of nested dictionaries under its names joined by dots.
+
+    A dictionary or list that is met again is passed: it may hold itself, or a small file may hold one in a thousand
+    places of one that is in a thousand places.
+    """
+    seen = set() if seen is None else seen
+    if id(state) in seen or depth >= DEPTH:
         return
+    seen.add(id(state))
     for key, value in state.items():
         if isinstance(value, Leaf):
             yield f"{prefix}{key}", value
         elif isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}." if key != "" else prefix, (*above, id(state)))
-        elif isinstance(value, list | tuple):
-            numbered = dict(enumerate(value))
-            yield from _flatten(numbered, f"{prefix}{key}.", (*above, id(state)))
+            yield from _flatten(value, f"{prefix}{key}.", depth + 1, seen)
+        elif isinstance(value, list | tuple) and id(value) not in seen:
+            seen.add(id(value))
+            yield from _flatten(dict(enumerate(value)), f"{prefix}{key}.", depth + 1, seen)
 
 
 def find_config(top: Mapping[Any, Any]) -> dict[str, Any]:
