@@ -139,14 +139,13 @@ def _scan_to_stdout(source: str, *, restart: bool, quiet: bool, as_json: bool, o
 
 
 def _scan(source: str, target: Path, *, restart: bool, quiet: bool, as_json: bool, options: dict[str, Any]) -> int:
-    from spectra_cli.plan import Request
+    from spectra_cli.plan import Request, threads
 
-    Request(source, **options)  # what can never be carried out is refused before anything heavy loads
+    request = Request(source, **options)  # what can never be carried out is refused before anything heavy loads
     from spectra_cli import svd
     from spectra_cli.scan import scan_checkpoints
     from spectra_cli.studies.summary import summarise
     from spectra_cli.views import console as view
-    from spectra_cli.walk import threads
 
     screen = view.make_console(error=True)
     silent = quiet or as_json
@@ -155,7 +154,7 @@ def _scan(source: str, target: Path, *, restart: bool, quiet: bool, as_json: boo
         def started(plan: Any, layout: Any, device: str) -> None:
             if not silent:
                 screen.print(
-                    view.headline(plan, layout, device, svd.describe(device), threads(plan.request)), soft_wrap=True
+                    view.headline(plan, layout, device, svd.describe(device), threads(request)), soft_wrap=True
                 )
             progress.begin(plan, layout)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import filecmp
 import hashlib
 import math
+import resource
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spectra_cli import sources, svd, weights
 from spectra_cli.errors import SpectraError
-from spectra_cli.plan import Plan, Request, make_plan, open_checkpoint
+from spectra_cli.plan import Plan, Request, make_plan, open_checkpoint, threads
 from spectra_cli.records import Checkpoint, Layout, StoredTensor
 
 
@@ -85,7 +86,7 @@ def inspect_source(source: str | Path, **options: object) -> Inspection:
         *shown,
         tuple(sources.gaps(steps)),
         device,
-        _cost(shown[0], facts, device),
+        _cost(shown[0], facts, device, request),
         tuple(reversed(differing)),
     )
 
@@ -97,13 +98,17 @@ def _facts(one: Checkpoint, opened: weights.Weights, layout: Layout) -> Checkpoi
     return CheckpointFacts(one, opened.format, nbytes, dtypes, files=opened.files)
 
 
-def _cost(layout: Layout, facts: Sequence[CheckpointFacts], device: str) -> Cost:
+def _cost(layout: Layout, facts: Sequence[CheckpointFacts], device: str, request: Request) -> Cost:
     readable = [fact for fact in facts if fact.problem is None]
     once = math.fsum(svd.gigaflops(matrix.rows, matrix.cols) for matrix in layout.matrices)
     flops = once * len({fact.duplicate_of or fact.checkpoint.revision for fact in readable})
-    largest = max((svd.working_bytes(matrix.rows, matrix.cols) for matrix in layout.matrices), default=0)
     rate = svd.calibrate(device)
-    return Cost(flops, sum(fact.nbytes for fact in readable), largest, flops / rate)
+    workers = threads(request)
+    largest = sorted((svd.working_bytes(matrix.rows, matrix.cols) for matrix in layout.matrices), reverse=True)[
+        :workers
+    ]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + sum(largest)  # what is loaded by now stays
+    return Cost(flops, sum(fact.nbytes for fact in readable), peak, flops / rate / workers)
 
 
 def _mark_duplicates(facts: Sequence[CheckpointFacts]) -> list[CheckpointFacts]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -98,6 +99,11 @@ def make_plan(request: Request) -> Plan:
     return Plan(request, listing.model, chosen, compared, listing.unread, left)
 
 
+def threads(request: Request) -> int:
+    """Give how many matrices are measured side by side."""
+    return request.threads or len(os.sched_getaffinity(0))
+
+
 @contextmanager
 def open_checkpoint(checkpoint: Checkpoint, request: Request) -> Iterator[tuple[weights.Weights, Layout]]:
     """Open one checkpoint's weights and say what its tensors mean, only the chosen matrices left in the layout.
@@ -108,6 +114,11 @@ def open_checkpoint(checkpoint: Checkpoint, request: Request) -> Iterator[tuple[
         layout = architectures.layout(opened.config, opened.tensors, fused=request.fused)
         skipped = (*opened.skipped, *layout.skipped)
         chosen = tuple(_chosen(layout.matrices, request))
+        if not chosen:
+            raise SpectraError(
+                f"{checkpoint.revision} has no matrix that was asked for",
+                hint="`spectra inspect` lists its matrices; see --roles, --layers and --match",
+            )
         yield opened, replace(layout, matrices=chosen, skipped=skipped, notes=(*opened.notes, *layout.notes))
 
 

@@ -45,15 +45,15 @@ def scan_checkpoints(
     source: a folder of checkpoints, or one checkpoint. output: the Parquet file. restart: discard what an
     interrupted scan of the same output left; otherwise that is continued. progress: called after each matrix,
     and with None after each checkpoint.
-    started: called once, with the plan, the layout of the reference and the device. options: the fields of
+    started: called once, with the plan, the layout of one checkpoint and the device. options: the fields of
     `spectra_cli.plan.Request`, such as `metrics=("sd", "alpha")`. Raises SpectraError where nothing can be read or
     written; what could not be read among the rest is in the result's `problems`.
     """
     plan = make_plan(Request(str(source), **options))
     device = svd.choose_device(plan.request.device)
     with Parts(Path(output), _manifest(plan, device), restart) as parts, Walk(plan, device, progress) as walk:
-        if started and walk.reference:
-            started(plan, walk.reference.layout, device)
+        if started:
+            started(plan, walk.first_layout(), device)
         notes, problems = _measure_all(plan, walk, parts)
         facts = describe_scan(plan, walk, device, notes, problems)
         rows = parts.assemble(list(notes), facts)
@@ -77,6 +77,8 @@ def _measure_all(plan: Plan, walk: Walk, parts: Parts) -> tuple[dict[str, Any], 
             if len(plan.checkpoints) == 1 or kept is not None:
                 raise
             problems.append(Problem(error.message, error.hint))
+            if walk.progress:
+                walk.progress(checkpoint, None)
             continue
         notes[key] = kept
         problems += [Problem(message, hint) for message, hint in kept["problems"]]

@@ -105,7 +105,7 @@ def read_table(
 def read_metadata(path: str | Path) -> dict[str, Any]:
     """Read how a table was made: versions, source, options, reference, what was skipped and why."""
     with _open(path) as file:
-        return dict(json.loads((file.schema_arrow.metadata or {})[METADATA_KEY]))
+        return dict(json.loads(file.metadata.metadata[METADATA_KEY]))
 
 
 def row_groups(path: str | Path) -> Iterator[pa.Table]:

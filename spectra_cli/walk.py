@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ import numpy as np
 from spectra_cli import architectures, metrics, svd
 from spectra_cli.engines import local
 from spectra_cli.errors import SpectraError
-from spectra_cli.plan import Plan, Request, open_checkpoint
+from spectra_cli.plan import Plan, Request, open_checkpoint, threads
 from spectra_cli.records import Checkpoint, Layout, Matrix, Pair, Problem, Row, Spectrum
 from spectra_cli.weights import Weights
 
@@ -94,21 +93,24 @@ class Walk:
 
     def __enter__(self) -> Walk:
         """Open the reference."""
-        named = self.plan.request.reference is not None
-        candidates = [self.plan.reference] if named else list(reversed(self.plan.checkpoints))
-        if self.plan.reference is None:
+        wanted = self.plan.reference
+        if wanted is None:
             return self
-        for one in candidates:
-            assert one is not None
+        named = self.plan.request.reference is not None
+        for one in [wanted] if named else reversed(self.plan.checkpoints):
             try:
                 self.reference = Side.open(one, self.plan.request, self.device)
-                return self
-            except SpectraError as error:
-                if named or one is candidates[-1]:
+                break
+            except SpectraError:
+                if named or one is self.plan.checkpoints[0]:
                     raise
-                self.problems.append(
-                    Problem(error.message, f"{error.hint}; compared with an earlier checkpoint instead")
+        if self.reference and self.reference.checkpoint is not wanted:
+            served = self.reference.checkpoint.revision
+            self.problems.append(
+                Problem(
+                    f"{wanted.revision} cannot be read, so it is not the reference", f"compared with {served} instead"
                 )
+            )
         return self
 
     def __exit__(
@@ -117,6 +119,13 @@ class Walk:
         """Close what is open."""
         for side in {id(side): side for side in (self.reference, self.previous) if side}.values():
             side.closing.close()
+
+    def first_layout(self) -> Layout:
+        """Give the layout of the reference, or of the only checkpoint. Raises SpectraError where it cannot be read."""
+        if self.reference is not None:
+            return self.reference.layout
+        with open_checkpoint(self.plan.checkpoints[0], self.plan.request) as (_, layout):
+            return layout
 
     def skip(self, checkpoint: Checkpoint) -> None:
         """Pass over a checkpoint that was measured before: the next one is still compared with it."""
@@ -160,11 +169,6 @@ class Walk:
 
 def _too_large_for_company(matrix: Matrix) -> bool:
     return svd.working_bytes(matrix.rows, matrix.cols) > ALONE_BYTES
-
-
-def threads(request: Request) -> int:
-    """Give how many matrices are measured side by side."""
-    return request.threads or len(os.sched_getaffinity(0))
 
 
 def _measure(here: Side, matrix: Matrix, final: Side | None, prev: Side | None, names: Sequence[str]) -> _One:

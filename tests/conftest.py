@@ -1,0 +1,49 @@
+"""Fixtures that several tests share: a small run on the disk, its table, and the command line in this process."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from spectra_cli.cli import main
+from spectra_cli.scan import scan_checkpoints
+from tests import runs
+
+
+class Said(NamedTuple):
+    """What a command gave back."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run of six checkpoints that a test may damage."""
+    return runs.write_run(tmp_path / "small")
+
+
+@pytest.fixture(scope="session")
+def kept_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of six checkpoints that no test changes."""
+    return runs.write_run(tmp_path_factory.mktemp("runs") / "small")
+
+
+@pytest.fixture(scope="session")
+def table_path(kept_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The table of that run."""
+    return scan_checkpoints(kept_run, tmp_path_factory.mktemp("tables") / "small.parquet").output
+
+
+@pytest.fixture
+def spectra(capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """The command line, run in this process through its own `main`."""
+
+    def call(*arguments: object) -> Said:
+        capfd.readouterr()
+        code = main([str(argument) for argument in arguments])
+        return Said(code, *capfd.readouterr())
+
+    return call

@@ -1,0 +1,71 @@
+"""What names of public checkpoints say."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spectra_cli.sources import names
+from spectra_cli.sources.names import Name, gaps, natural, read_name
+
+NAMES = {
+    "step0": Name(0),
+    "step143000": Name(143000),
+    "global_step1000": Name(1000),
+    "global_step1000_universal": Name(1000),
+    "iter_0002384": Name(2384),
+    "checkpoint-500": Name(500),
+    "checkpoint-400000": Name(400000),
+    "step-240000": Name(240000),
+    "ckpt_000": Name(0),
+    "model_000500.pt": Name(500),
+    "state_step001500.pt": Name(1500),
+    "epoch=1-step=2000.ckpt": Name(2000),
+    "step1000-tokens4B": Name(1000, 4 * 10**9),
+    "stage1-step928646-tokens3896B": Name(928646, 3896 * 10**9, "stage1"),
+    "stage2-ingredient3-step11931-tokens50B": Name(11931, 50 * 10**9, "stage2-ingredient3"),
+    "TinyLlama-1.1B-intermediate-step-1431k-3T": Name(1431000, 3 * 10**12),
+    "seed3-step10": Name(10, seed=3),
+    "1000": Name(1000),
+    "main": Name(),
+    "refs/pr/1": Name(),
+    "ckpt.pt": Name(),
+    "logs": Name(),
+    "llama-7b": Name(),
+    "footstep12": Name(),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_public_name_is_read(name):
+    assert read_name(name) == NAMES[name]
+
+
+@pytest.mark.parametrize("pattern", [*names.STEP_PATTERNS, *names.TOKENS_PATTERNS, *names.SEED_PATTERNS])
+def test_every_pattern_reads_its_own_example(pattern):
+    found = pattern.expression.search(pattern.example)
+    assert int(found[1]) * names.MULTIPLES[found[2]] == pattern.value
+
+
+@given(st.text(max_size=300))
+def test_any_name_is_read_or_left(name):
+    said = read_name(name)
+    assert said.step is None or said.step >= 0
+
+
+def test_numbers_sort_as_numbers():
+    assert sorted(["step10", "step9", "step100"], key=natural) == ["step9", "step10", "step100"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([0, 1, 2, 4, 8, 16, 32], []),
+        ([0, 100, 200, 300, 500], [(300, 500)]),
+        ([0, 1, 2, 4, 8, 1000, 2000, 3000, 4000], []),
+        ([1000, 2000, 4000, 5000, 8000, 9000], [(2000, 4000), (5000, 8000)]),
+        ([], []),
+        ([5], []),
+    ],
+)
+def test_gaps_are_holes_in_an_even_grid(steps, expected):
+    assert gaps(steps) == expected

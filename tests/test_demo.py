@@ -1,0 +1,40 @@
+"""The demo's training: a real run with checkpoints and losses, the same each time."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from spectra_cli import demo, scan_checkpoints
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return demo.train(tmp_path_factory.mktemp("demo") / "here", say=print, steps=4)
+
+
+def test_it_saves_at_least_fourteen_checkpoints_on_a_rough_geometric_grid():
+    assert len(demo.SAVED) >= 14
+    assert demo.SAVED[-1] == demo.STEPS
+    assert all(after <= 2 * before for before, after in zip(demo.SAVED[2:], demo.SAVED[3:], strict=False))
+
+
+def test_losses_lie_beside_the_checkpoints(trained):
+    lines = [json.loads(line) for line in (trained / "loss.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [0, 1, 2, 4]
+    assert set(lines[0]) == {"step", "train_loss", "val_loss", "lr"}
+    assert lines[-1]["val_loss"] < lines[0]["val_loss"]
+
+
+def test_its_run_can_be_scanned(trained, tmp_path):
+    frame = pd.read_parquet(scan_checkpoints(trained, tmp_path / "a.parquet").output)
+    assert set(frame["step"]) == {0, 1, 2, 4}
+    assert {"q", "k", "v", "o", "up", "down", "embed", "unembed"} == set(frame["role"])
+
+
+def test_the_same_seed_gives_the_same_weights(trained, tmp_path):
+    again = demo.train(tmp_path / "again", say=print, steps=4)
+    name = "step4/model.safetensors"
+    assert (again / name).read_bytes() == (trained / name).read_bytes()
