@@ -102,7 +102,7 @@ class Spectrum:
 
     sigma: (r,) float64, r = min(rows, cols); all NaN where the matrix holds NaN or Inf. dtype: the precision the
     matrix was stored in. rule: how σ was computed. error: the bound on |σ̂ᵢ − σᵢ| that the rule guarantees, in
-    the unit of σ.
+    the unit of σ. shuffled: (r,) singular values of the same entries in a seeded random order, where asked for.
     """
 
     sigma: NDArray[np.float64]
@@ -111,6 +111,7 @@ class Spectrum:
     dtype: str = "float64"
     rule: str = "given"
     error: float = 0.0
+    shuffled: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, *sigma: float, rows: int | None = None, cols: int | None = None) -> Spectrum:
@@ -137,6 +138,7 @@ class Pair:
     """Two matrices of one shape: A (this checkpoint's) against B (the one it is compared with).
 
     inner: ⟨A,B⟩_F. distance: ‖A − B‖_F, from the difference itself. steps: steps from B to A, None when unknown.
+    left, right: U_AᵀU_B and V_AᵀV_B of the top K singular vectors, (K, K), where asked for.
     """
 
     a: Spectrum
@@ -144,6 +146,8 @@ class Pair:
     inner: float
     distance: float
     steps: int | None = None
+    left: NDArray[np.float64] | None = None
+    right: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 from spectra_cli.errors import SpectraError
 from spectra_cli.metrics.catalogue import Metric, Vector
 from spectra_cli.metrics.norms import frobenius_norm, nuclear_norm, sd, spectral_norm
+from spectra_cli.metrics.other_tools import alpha_weighted, log_alpha_norm, log_norm, rand_distance
 from spectra_cli.metrics.pairs import (
     cos_spectrum,
     cos_weights,
@@ -24,18 +25,39 @@ from spectra_cli.metrics.pairs import (
     update_norm,
     violations,
 )
-from spectra_cli.metrics.power_law import alpha, alpha_hill, alpha_ols, alpha_r2
+from spectra_cli.metrics.power_law import alpha, alpha_hill, alpha_n, alpha_ols, alpha_r2, alpha_stderr
+from spectra_cli.metrics.precision import numerical_rank, quantisation_floor, sigma_error
+from spectra_cli.metrics.random_matrix import mp_outliers, on_random_baseline, spectral_norm_ratio_mp
+from spectra_cli.metrics.rank_range import ALL_RANKS, RankRange
 from spectra_cli.metrics.ranks import (
     condition_number,
     effective_rank,
     entropy,
     entropy_energy,
+    participation_ratio,
     spectral_gap,
     stable_rank,
 )
+from spectra_cli.metrics.tails import (
+    alpha_clauset,
+    alpha_clauset_ks,
+    alpha_clauset_n,
+    alpha_clauset_stderr,
+    alpha_clauset_xmin,
+    alpha_tail,
+    alpha_tail_ks,
+    alpha_tail_n,
+    alpha_tail_stderr,
+    alpha_tail_xmin,
+)
+from spectra_cli.metrics.vectors import cos_left_vectors, cos_right_vectors, overlap_left_vectors, overlap_right_vectors
 from spectra_cli.records import Pair, Spectrum
 
-__all__ = ["METRICS", "Metric", "measure", "select", "violations"]
+__all__ = ["METRICS", "Metric", "RankRange", "measure", "on_random_baseline", "select", "violations"]
+
+SQRT2 = math.sqrt(2.0)
+TAIL_COST = "one fit for the family, 3 ms for 2,048 values"
+VECTORS_COST = "the top K singular vectors of both matrices"
 
 METRICS: tuple[Metric, ...] = (
     Metric("sd", sd, low=0, high=1),
@@ -48,29 +70,84 @@ METRICS: tuple[Metric, ...] = (
     Metric("effective_rank", effective_rank, low=1, high="r"),
     Metric("spectral_gap", spectral_gap, low=1),
     Metric("condition_number", condition_number, low=1),
-    Metric("alpha", alpha, low=0),
-    Metric("alpha_ols", alpha_ols, low=0),
-    Metric("alpha_r2", alpha_r2, low=0, high=1),
+    Metric("alpha", alpha, low=0, ranged=True),
+    Metric("alpha_ols", alpha_ols, low=0, ranged=True),
+    Metric("alpha_r2", alpha_r2, low=0, high=1, ranged=True),
     Metric("alpha_hill", alpha_hill, low=1),
-    Metric("sd_variation_final", sd_variation, against="final", low=0, high=math.sqrt(2)),
-    Metric("sd_variation_prev", sd_variation, against="prev", low=0, high=math.sqrt(2)),
-    Metric("sd_variation_rate", sd_variation_rate, against="prev", low=0),
-    Metric("cos_weights_final", cos_weights, against="final", low=-1, high=1),
-    Metric("cos_weights_prev", cos_weights, against="prev", low=-1, high=1),
-    Metric("cos_spectrum_final", cos_spectrum, against="final", low=0, high=1),
-    Metric("cos_spectrum_prev", cos_spectrum, against="prev", low=0, high=1),
-    Metric("update_norm_prev", update_norm, against="prev", degree=1, low=0),
-    Metric("stability_bound_prev", stability_bound, against="prev", low=0),
-)
+    Metric("alpha_clauset", alpha_clauset, low=1, cost=TAIL_COST),
+    Metric("alpha_clauset_xmin", alpha_clauset_xmin, degree=2, low=0, cost=TAIL_COST),
+    Metric("alpha_clauset_ks", alpha_clauset_ks, low=0, high=1, cost=TAIL_COST),
+    Metric("alpha_clauset_n", alpha_clauset_n, low=2, high="r", cost=TAIL_COST),
+    Metric("alpha_clauset_stderr", alpha_clauset_stderr, low=0, cost=TAIL_COST),
+    Metric("alpha_tail", alpha_tail, low=1, cost=TAIL_COST),
+    Metric("alpha_tail_xmin", alpha_tail_xmin, degree=2, low=0, cost=TAIL_COST),
+    Metric("alpha_tail_ks", alpha_tail_ks, low=0, high=1, cost=TAIL_COST),
+    Metric("alpha_tail_n", alpha_tail_n, low=2, high="r", cost=TAIL_COST),
+    Metric("alpha_tail_stderr", alpha_tail_stderr, low=0, cost=TAIL_COST),
+    Metric("mp_outliers", mp_outliers, low=0, high="r"),
+    Metric("spectral_norm_ratio_mp", spectral_norm_ratio_mp, low=0),
+    Metric("alpha_stderr", alpha_stderr, low=0, ranged=True),
+    Metric("alpha_n", alpha_n, low=0, high="r", ranged=True),
+    Metric("alpha_weighted", alpha_weighted, degree=None, cost=TAIL_COST),
+    Metric("log_norm", log_norm, degree=None),
+    Metric("log_alpha_norm", log_alpha_norm, degree=None, cost=TAIL_COST),
+    Metric("participation_ratio", participation_ratio, low=1, high="r"),
+    Metric("numerical_rank", numerical_rank, low=0, high="r"),
+    Metric("sigma_error", sigma_error, degree=1, low=0),
+    Metric("quantisation_floor", quantisation_floor, degree=1, low=0),
+    Metric(
+        "rand_distance", rand_distance, low=0, high=math.sqrt(math.log(2.0)),
+        default=False, cost="the spectrum of a second matrix of this size", needs="shuffled",
+    ),
+    Metric("sd_variation_final", sd_variation, "final", low=0, high=SQRT2),
+    Metric("sd_variation_prev", sd_variation, "prev", low=0, high=SQRT2),
+    Metric("sd_variation_rate", sd_variation_rate, "prev", low=0),
+    Metric("cos_weights_final", cos_weights, "final", low=-1, high=1),
+    Metric("cos_weights_prev", cos_weights, "prev", low=-1, high=1),
+    Metric("cos_spectrum_final", cos_spectrum, "final", low=0, high=1),
+    Metric("cos_spectrum_prev", cos_spectrum, "prev", low=0, high=1),
+    Metric("update_norm_prev", update_norm, "prev", degree=1, low=0),
+    Metric("stability_bound_prev", stability_bound, "prev", low=0),
+    Metric(
+        "overlap_left_vectors_final", overlap_left_vectors, "final", low=0, high=1,
+        default=False, cost=VECTORS_COST, needs="vectors",
+    ),
+    Metric(
+        "overlap_left_vectors_prev", overlap_left_vectors, "prev", low=0, high=1,
+        default=False, cost=VECTORS_COST, needs="vectors",
+    ),
+    Metric(
+        "overlap_right_vectors_final", overlap_right_vectors, "final", low=0, high=1,
+        default=False, cost=VECTORS_COST, needs="vectors",
+    ),
+    Metric(
+        "overlap_right_vectors_prev", overlap_right_vectors, "prev", low=0, high=1,
+        default=False, cost=VECTORS_COST, needs="vectors",
+    ),
+    Metric(
+        "cos_left_vectors_final", cos_left_vectors, "final", low=0, high=1,
+        default=False, cost=VECTORS_COST, needs="vectors",
+    ),
+    Metric(
+        "cos_right_vectors_final", cos_right_vectors, "final", low=0, high=1,
+        default=False, cost=VECTORS_COST, needs="vectors",
+    ),
+)  # fmt: skip
 
 
 def measure(
-    spectrum: Spectrum, final: Pair | None, prev: Pair | None, names: Collection[str]
+    spectrum: Spectrum,
+    final: Pair | None,
+    prev: Pair | None,
+    names: Collection[str],
+    *,
+    alpha_range: RankRange = ALL_RANKS,
 ) -> Iterator[tuple[str, float | None, Vector | None]]:
     """Give (metric, value, vector) for each of the named metrics that applies, in the order of METRICS.
 
     final, prev: this matrix against the reference's and the previous checkpoint's; None where there is none, and then
-    none of its metrics applies. Either value or vector is None. NaN or Inf in a matrix, or in either of a pair: NaN.
+    none of its metrics applies. alpha_range: the ranks that the fits marked `ranged` use. Either value
+    or vector is None. NaN or Inf in a matrix, or in either of a pair: NaN.
 
     >>> list(measure(Spectrum.of(2.0, 1.0, 1.0), None, None, {"stable_rank", "spectral_norm", "sd_variation_prev"}))
     [('spectral_norm', 2.0, None), ('stable_rank', 1.5, None)]
@@ -80,7 +157,7 @@ def measure(
         subject = subjects[metric.against]
         if metric.name not in names or subject is None:
             continue
-        result = metric.function(subject)
+        result = metric.function(subject, alpha_range) if metric.ranged else metric.function(subject)
         if isinstance(result, np.ndarray):
             yield metric.name, None, result
         elif result is not None:

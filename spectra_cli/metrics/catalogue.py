@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +27,15 @@ class Metric:
     """
 
     name: str
-    function: Callable[[Any], float | Vector | None]
+    function: Callable[..., float | Vector | None]
     against: Against | None = None
     degree: int | None = 0
     low: Limit = -math.inf
     high: Limit = math.inf
     default: bool = True
     cost: str = "O(r)"
+    needs: Literal["shuffled", "vectors"] | None = None
+    ranged: bool = False
 
     @property
     def documentation(self) -> str:

@@ -62,6 +62,22 @@ def effective_rank(spectrum: Spectrum) -> float:
     return within(math.exp(entropy(spectrum)), 1.0, spectrum.sigma.size)
 
 
+def participation_ratio(spectrum: Spectrum) -> float:
+    """How many eigenvalues λ = σ² take part: the number of equal ones that would have the same ratio.
+
+    Formula: (Σσᵢ²)²/Σσᵢ⁴. Returns a float in 1…r. Degree 0. NaN for a zero matrix.
+    Source: Bell & Dean 1970, there of the squared entries of a vector.
+
+    >>> participation_ratio(Spectrum.of(3.0, 3.0, 3.0, 0.0))
+    3.0
+    """
+    scaled = relative(spectrum)
+    if scaled is None:
+        return math.nan
+    energies = np.square(scaled)
+    return within(float(energies.sum()) ** 2 / float(np.square(energies).sum()), 1.0, scaled.size)
+
+
 def spectral_gap(spectrum: Spectrum) -> float:
     """How far the largest singular value stands above the next.
 

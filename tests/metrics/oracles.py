@@ -1,12 +1,13 @@
 """Every metric a second time, in mpmath with 50 digits, written from the definitions in `docs/metrics.md` alone.
 
-One entry a metric: ONE_MATRIX gives it from the singular values and the larger side, TWO_MATRICES from a pair. NaN is
-"undefined", None "does not apply".
+One entry a metric: ONE_MATRIX gives it from the singular values and the spectrum they come from, TWO_MATRICES from a
+pair. NaN is "undefined", None "does not apply". None of it is fast.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from mpmath import mp, mpf
@@ -16,13 +17,14 @@ from spectra_cli.records import Pair, Spectrum
 mp.dps = 50
 NAN, INF = mp.nan, mp.inf
 Sigma = list[Any]
+OneMatrix = Callable[[Sigma, Spectrum], Any]
 
 
-def numbers(spectrum: Spectrum) -> Sigma:
-    return [mpf(float(value)) for value in spectrum.sigma]
+def numbers(values: Any) -> Sigma:
+    return [mpf(float(value)) for value in values]
 
 
-def larger_side(spectrum: Spectrum) -> int:
+def larger(spectrum: Spectrum) -> int:
     return max(spectrum.rows, spectrum.cols)
 
 
@@ -31,23 +33,41 @@ def shares(s: Sigma) -> Sigma:
     return [x / total if total else NAN for x in s]
 
 
+def norm(s: Sigma) -> Any:
+    return mp.sqrt(mp.fdot(s, s))
+
+
+def squares(s: Sigma) -> Sigma:
+    return [x**2 for x in s]
+
+
 def entropy(weights: Sigma) -> Any:
     # ln(1 − 1e-300) has no digit left of 50: the definition, taken literally, needs as many as there are decades in σ.
     with mp.workdps(700):
         return -mp.fsum(p * mp.log(p) for p in shares(weights) if p != 0) if any(weights) else NAN
 
 
-def above_rounding(s: Sigma, side: int) -> Sigma:
-    return [x for x in s if x > s[0] * side * mpf(2) ** -52]
+def participation(s: Sigma, _: Spectrum) -> Any:
+    return mp.fsum(squares(s)) ** 2 / mp.fsum(x**4 for x in s) if s[0] else NAN
 
 
-def line(s: Sigma, side: int, weight: Callable[[int], Any]) -> tuple[Any, Any]:
-    """Slope of ln σ on ln i and R², from the normal equations."""
-    y = [mp.log(x) for x in above_rounding(s, side)]
+def above_rounding(s: Sigma, spectrum: Spectrum) -> Sigma:
+    return [x for x in s if x > s[0] * larger(spectrum) * mpf(2) ** -52]
+
+
+def condition(s: Sigma, spectrum: Spectrum) -> Any:
+    if not s[0]:
+        return NAN
+    return s[0] / s[-1] if len(above_rounding(s, spectrum)) == len(s) else INF
+
+
+def line(s: Sigma, spectrum: Spectrum, power: int) -> tuple[Any, Any, Any]:
+    """Slope of ln σ on ln i with weights i^power, its standard error, R²: from the normal equations."""
+    y = [mp.log(x) for x in above_rounding(s, spectrum)]
     if len(y) < 2:
-        return NAN, NAN
+        return NAN, NAN, NAN
     i = range(1, len(y) + 1)
-    x, w = [mp.log(k) for k in i], [mpf(1) * weight(k) for k in i]
+    x, w = [mp.log(k) for k in i], [mpf(k) ** power for k in i]
     sw, sx, sy = mp.fsum(w), mp.fdot(w, x), mp.fdot(w, y)
     sxx = mp.fsum(a * b * b for a, b in zip(w, x, strict=True))
     sxy = mp.fsum(a * b * c for a, b, c in zip(w, x, y, strict=True))
@@ -55,51 +75,151 @@ def line(s: Sigma, side: int, weight: Callable[[int], Any]) -> tuple[Any, Any]:
     intercept = (sy - slope * sx) / sw
     residual = mp.fsum(a * (c - intercept - slope * b) ** 2 for a, b, c in zip(w, x, y, strict=True))
     spread = mp.fsum(a * (c - sy / sw) ** 2 for a, c in zip(w, y, strict=True))
-    return slope, (1 - residual / spread if len(set(y)) > 1 else NAN)
+    error = mp.sqrt(residual / (len(y) - 2) / (sxx - sx * sx / sw)) if len(y) > 2 else NAN
+    return slope, error, (1 - residual / spread if len(set(y)) > 1 else NAN)
 
 
-def hill(s: Sigma, side: int) -> Any:
+def hill(s: Sigma, spectrum: Spectrum) -> Any:
     k = len(s) // 2
-    if k == 0 or len(above_rounding(s, side)) <= k:
+    if k == 0 or len(above_rounding(s, spectrum)) <= k:
         return NAN
     total = mp.fsum(mp.log(s[i] ** 2 / s[k] ** 2) for i in range(k))
     return 1 + k / total if total else INF
 
 
-def inverse(k: int) -> Any:
-    return mpf(1) / k
+@cache
+def tail(spectrum: Spectrum, floored: bool) -> dict[str, Any]:
+    """The best power-law tail: every distinct eigenvalue is tried, one after the other."""
+    eigenvalues = squares(above_rounding(numbers(spectrum.sigma), spectrum))
+    least = max(2, -(-len(spectrum.sigma) // 4)) if floored else 2
+    best: dict[str, Any] = dict.fromkeys(("alpha", "xmin", "ks", "n", "stderr"), NAN)
+    for xmin in sorted(set(eigenvalues))[:-1]:
+        values = [x for x in eigenvalues if x >= xmin]
+        n = len(values)
+        if n < least:
+            continue
+        alpha = 1 + n / mp.fsum(mp.log(x / xmin) for x in values)
+        ks = max(distance(values, x, 1 - (x / xmin) ** (1 - alpha), floored) for x in set(values))
+        if not ks >= best["ks"]:
+            best = {"alpha": alpha, "xmin": xmin, "ks": ks, "n": n, "stderr": (alpha - 1) / mp.sqrt(n)}
+    return best
 
 
-def condition(s: Sigma, side: int) -> Any:
-    if not s[0]:
+def distance(values: Sigma, x: Any, model: Any, two_sided: bool) -> Any:
+    below, through = sum(v < x for v in values), sum(v <= x for v in values)
+    left, right = abs(model - mpf(below) / len(values)), abs(model - mpf(through) / len(values))
+    return max(left, right) if two_sided else left
+
+
+@cache
+def marchenko_pastur_median(rows: int, cols: int) -> Any:
+    beta = mpf(min(rows, cols)) / max(rows, cols)
+    low, high = (1 - mp.sqrt(beta)) ** 2, (1 + mp.sqrt(beta)) ** 2
+
+    def above(x: Any) -> Any:
+        return mp.quad(lambda t: mp.sqrt((high - t) * (t - low)) / (2 * mp.pi * beta * t), [x, high])
+
+    with mp.workdps(20):
+        return mp.findroot(
+            lambda x: above(x) - mpf(1) / 2, (low + (high - low) / 10, high - (high - low) / 4), "anderson"
+        )
+
+
+def edge(s: Sigma, spectrum: Spectrum) -> Any:
+    median = (s[len(s) // 2] + s[(len(s) - 1) // 2]) / 2
+    if not s[0] or median <= s[0] * larger(spectrum) * mpf(2) ** -52:
         return NAN
-    return s[0] / s[-1] if len(above_rounding(s, side)) == len(s) else INF
+    deviation = median / mp.sqrt(larger(spectrum) * marchenko_pastur_median(spectrum.rows, spectrum.cols))
+    return deviation * (mp.sqrt(spectrum.rows) + mp.sqrt(spectrum.cols))
 
 
-ONE_MATRIX: dict[str, Callable[[Sigma, int], Any]] = {
+def outliers(s: Sigma, spectrum: Spectrum) -> Any:
+    limit = edge(s, spectrum)
+    return NAN if mp.isnan(limit) else sum(x > limit for x in s)
+
+
+SIGNIFICANDS = {"float64": (52, -1022), "float32": (23, -126), "float16": (10, -14), "bfloat16": (7, -126)}
+SIGNIFICANDS |= {"float8_e4m3fn": (3, -6), "float8_e5m2": (2, -14)}
+
+
+def floor(s: Sigma, spectrum: Spectrum) -> Any:
+    if spectrum.dtype not in SIGNIFICANDS or not s[0]:
+        return None if spectrum.dtype not in SIGNIFICANDS else mpf(0)
+    bits, least = SIGNIFICANDS[spectrum.dtype]
+    deviation = norm(s) / mp.sqrt(spectrum.rows * spectrum.cols)
+    middle = int(mp.floor(mp.log(deviation, 2)))
+    total = mpf(0)
+    for exponent in range(middle - 60, max(middle, least) + 8):
+        inside = mp.erf(mpf(2) ** (exponent + 1) / deviation / mp.sqrt(2)) - mp.erf(
+            mpf(2) ** exponent / deviation / mp.sqrt(2)
+        )
+        total += inside * (mpf(2) ** (max(exponent, least) - bits)) ** 2
+    return mp.sqrt(total / 12) * (mp.sqrt(spectrum.rows) + mp.sqrt(spectrum.cols))
+
+
+def rank(s: Sigma, spectrum: Spectrum) -> Any:
+    limit = max(floor(s, spectrum) or 0, s[0] * larger(spectrum) * mpf(2) ** -52)
+    return sum(x > limit for x in s)
+
+
+def divergence(s: Sigma, spectrum: Spectrum) -> Any:
+    if spectrum.shuffled is None:
+        return None
+    p, q = shares(squares(s)), shares(squares(numbers(spectrum.shuffled)))
+    halves = [x * mp.log(2 * x / (x + y)) for a, b in ((p, q), (q, p)) for x, y in zip(a, b, strict=True) if x != 0]
+    return mp.sqrt(mp.fsum(halves) / 2)
+
+
+def log_alpha_norm(s: Sigma, spectrum: Spectrum) -> Any:
+    return mp.log10(mp.fsum(mp.power(x, 2 * tail(spectrum, False)["alpha"]) for x in s)) if s[0] else NAN
+
+
+def of_tail(key: str, floored: bool) -> OneMatrix:
+    return lambda _, spectrum: tail(spectrum, floored)[key]
+
+
+ONE_MATRIX: dict[str, OneMatrix] = {
     "sd": lambda s, _: shares(s),
     "nuclear_norm": lambda s, _: mp.fsum(s),
-    "frobenius_norm": lambda s, _: mp.sqrt(mp.fdot(s, s)),
+    "frobenius_norm": lambda s, _: norm(s),
     "spectral_norm": lambda s, _: max(s),
     "stable_rank": lambda s, _: mp.fdot(s, s) / s[0] ** 2 if s[0] else NAN,
     "entropy": lambda s, _: entropy(s),
-    "entropy_energy": lambda s, _: entropy([x**2 for x in s]),
+    "entropy_energy": lambda s, _: entropy(squares(s)),
     "effective_rank": lambda s, _: mp.exp(entropy(s)),
     "spectral_gap": lambda s, _: s[0] / s[1] if len(s) > 1 and s[1] else NAN,
     "condition_number": condition,
-    "alpha": lambda s, side: -line(s, side, inverse)[0],
-    "alpha_ols": lambda s, side: -line(s, side, lambda _: 1)[0],
-    "alpha_r2": lambda s, side: line(s, side, inverse)[1],
+    "alpha": lambda s, spectrum: -line(s, spectrum, -1)[0],
+    "alpha_ols": lambda s, spectrum: -line(s, spectrum, 0)[0],
+    "alpha_r2": lambda s, spectrum: line(s, spectrum, -1)[2],
+    "alpha_stderr": lambda s, spectrum: line(s, spectrum, -1)[1],
+    "alpha_n": lambda s, spectrum: len(above_rounding(s, spectrum)),
     "alpha_hill": hill,
+    "alpha_clauset": of_tail("alpha", False),
+    "alpha_clauset_xmin": of_tail("xmin", False),
+    "alpha_clauset_ks": of_tail("ks", False),
+    "alpha_clauset_n": of_tail("n", False),
+    "alpha_clauset_stderr": of_tail("stderr", False),
+    "alpha_tail": of_tail("alpha", True),
+    "alpha_tail_xmin": of_tail("xmin", True),
+    "alpha_tail_ks": of_tail("ks", True),
+    "alpha_tail_n": of_tail("n", True),
+    "alpha_tail_stderr": of_tail("stderr", True),
+    "mp_outliers": outliers,
+    "spectral_norm_ratio_mp": lambda s, spectrum: s[0] / edge(s, spectrum),
+    "alpha_weighted": lambda s, spectrum: tail(spectrum, False)["alpha"] * mp.log10(s[0] ** 2) if s[0] else NAN,
+    "log_norm": lambda s, _: mp.log10(mp.fdot(s, s)) if s[0] else NAN,
+    "log_alpha_norm": log_alpha_norm,
+    "participation_ratio": participation,
+    "numerical_rank": rank,
+    "sigma_error": lambda _, spectrum: spectrum.error,
+    "quantisation_floor": floor,
+    "rand_distance": divergence,
 }
 
 
-def norm(s: Sigma) -> Any:
-    return mp.sqrt(mp.fdot(s, s))
-
-
 def variation(pair: Pair) -> Any:
-    a, b = shares(numbers(pair.a)), shares(numbers(pair.b))
+    a, b = shares(numbers(pair.a.sigma)), shares(numbers(pair.b.sigma))
     return norm([x - y for x, y in zip(a, b, strict=True)])
 
 
@@ -108,12 +228,12 @@ def rate(pair: Pair) -> Any:
 
 
 def cosine(inner: Any, pair: Pair) -> Any:
-    product = norm(numbers(pair.a)) * norm(numbers(pair.b))
+    product = norm(numbers(pair.a.sigma)) * norm(numbers(pair.b.sigma))
     return inner / product if product else NAN
 
 
 def cosine_of_spectra(pair: Pair) -> Any:
-    return cosine(mp.fdot(numbers(pair.a), numbers(pair.b)), pair)
+    return cosine(mp.fdot(numbers(pair.a.sigma), numbers(pair.b.sigma)), pair)
 
 
 def cosine_of_weights(pair: Pair) -> Any:
@@ -121,9 +241,17 @@ def cosine_of_weights(pair: Pair) -> Any:
 
 
 def bound(pair: Pair) -> Any:
-    a, b = numbers(pair.a), numbers(pair.b)
-    larger = max(mp.fsum(a), mp.fsum(b))
-    return (1 + mp.sqrt(len(a))) * mpf(pair.distance) / larger if larger else NAN
+    a, b = numbers(pair.a.sigma), numbers(pair.b.sigma)
+    most = max(mp.fsum(a), mp.fsum(b))
+    return (1 + mp.sqrt(len(a))) * mpf(pair.distance) / most if most else NAN
+
+
+def overlap(products: Any) -> Any:
+    return None if products is None else mp.fsum(squares(numbers(products.ravel()))) / len(products)
+
+
+def diagonal(products: Any) -> Any:
+    return None if products is None else [abs(products[i][i]) for i in range(len(products))]
 
 
 TWO_MATRICES: dict[str, Callable[[Pair], Any]] = {
@@ -136,4 +264,10 @@ TWO_MATRICES: dict[str, Callable[[Pair], Any]] = {
     "cos_spectrum_prev": cosine_of_spectra,
     "update_norm_prev": lambda pair: mpf(pair.distance),
     "stability_bound_prev": bound,
+    "overlap_left_vectors_final": lambda pair: overlap(pair.left),
+    "overlap_left_vectors_prev": lambda pair: overlap(pair.left),
+    "overlap_right_vectors_final": lambda pair: overlap(pair.right),
+    "overlap_right_vectors_prev": lambda pair: overlap(pair.right),
+    "cos_left_vectors_final": lambda pair: diagonal(pair.left),
+    "cos_right_vectors_final": lambda pair: diagonal(pair.right),
 }

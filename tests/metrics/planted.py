@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +26,7 @@ SPECTRA: dict[str, Spectrum] = {
     "two values": Spectrum.of(2.0, 1.0),
     "three values": Spectrum.of(2.0, 1.0, 0.25),
     "zero": Spectrum.of(0.0, 0.0, 0.0),
-    "subnormal": Spectrum.of(5e-323, 2e-323, 5e-324),
+    "subnormal": Spectrum.of(5e-323, 2.5e-323, 1.5e-323),
     "tiny": Spectrum.of(*(1e-150 * np.array([4.0, 3.0, 2.0, 1.0]))),
     "huge": Spectrum.of(*(1e150 * np.array([4.0, 3.0, 2.0, 1.0]))),
     "tiny and huge": Spectrum.of(1e150, 1.0, 1e-150),
@@ -35,17 +37,31 @@ SPECTRA: dict[str, Spectrum] = {
         for k in (0, 1, 4, 8, 12, 16)
     },
     "hilbert": Spectrum.of(*np.linalg.svd(1.0 / (np.arange(8)[:, None] + np.arange(8) + 1.0), compute_uv=False)),
+    **{
+        f"stored as {dtype}": replace(Spectrum.of(2.0, 1.0, 0.25, 1e-3, 1e-6, 1e-9), rows=6, cols=50, dtype=dtype)
+        for dtype in ("float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int8")
+    },
+    "mostly subnormal in float16": replace(Spectrum.of(2e-5, 1e-5), dtype="float16"),
+    "with its shuffle": replace(Spectrum.of(3.0, 2.0, 0.5, 0.0), shuffled=np.array([2.0, 1.5, 1.0, 0.25])),
+    "equal to its shuffle": replace(Spectrum.of(3.0, 2.0), shuffled=np.array([3.0, 2.0])),
+    "zero with its shuffle": replace(Spectrum.of(0.0, 0.0), shuffled=np.array([0.0, 0.0])),
+    "with an error": replace(Spectrum.of(3.0, 2.0), error=1e-9),
     "gaussian": Spectrum.of(*np.linalg.svd(np.random.default_rng(7).normal(size=(24, 40)), compute_uv=False), cols=40),
 }
 
 
 def spectrum_of(matrix: Array) -> Spectrum:
-    return Spectrum(np.linalg.svd(matrix, compute_uv=False), *matrix.shape)
+    return Spectrum(np.linalg.svd(matrix, compute_uv=False).astype(np.float64), *matrix.shape)
 
 
-def pair_of(a: Array, b: Array, steps: int | None = 10) -> Pair:
-    distance = float(np.linalg.norm(a - b))
-    return Pair(spectrum_of(a), spectrum_of(b), inner=float((a * b).sum()), distance=distance, steps=steps)
+def pair_of(a: Array, b: Array, steps: int | None = 10, vectors: int = 0) -> Pair:
+    """The pair of two real matrices; vectors: with so many of their singular vectors compared, none for 0."""
+    distance, inner = float(np.linalg.norm(a - b)), float((a * b).sum())
+    if not vectors:
+        return Pair(spectrum_of(a), spectrum_of(b), inner, distance, steps)
+    (u, _, vt), (w, _, zt) = (np.linalg.svd(x, full_matrices=False) for x in (a, b))
+    left, right = (u.T @ w)[:vectors, :vectors], (vt @ zt.T)[:vectors, :vectors]
+    return Pair(spectrum_of(a), spectrum_of(b), inner, distance, steps, left, right)
 
 
 def diagonal_pair(a: Spectrum, b: Spectrum, steps: int | None = 10) -> Pair:
@@ -68,5 +84,6 @@ PAIRS: dict[str, Pair] = {
     "both zero": diagonal_pair(Spectrum.of(0.0, 0.0), Spectrum.of(0.0, 0.0)),
     "huge": Pair(Spectrum.of(3e150, 1e150), Spectrum.of(2e150, 2e150), inner=8e300, distance=2**0.5 * 1e150),
     "tiny": Pair(Spectrum.of(3e-150, 1e-150), Spectrum.of(2e-150, 2e-150), inner=8e-300, distance=2**0.5 * 1e-150),
-    "gaussian": pair_of(*np.random.default_rng(3).normal(size=(2, 9, 14))),
+    "gaussian": pair_of(*np.random.default_rng(3).normal(size=(2, 9, 14)), vectors=4),
+    "one vector": pair_of(np.eye(3), np.eye(3)[::-1], vectors=1),
 }  # fmt: skip

@@ -14,6 +14,8 @@ from spectra_cli.records import Spectrum
 from tests.metrics.planted import PAIRS, SPECTRA
 
 NAMES = tuple(metric.name for metric in METRICS)
+PAIR = PAIRS["gaussian"]
+SHUFFLED = SPECTRA["with its shuffle"]
 
 
 def test_names_are_unique() -> None:
@@ -50,8 +52,7 @@ def test_a_name_like_no_other_is_answered_without_a_guess() -> None:
 
 
 def test_rows_come_in_the_catalogues_order() -> None:
-    pair = PAIRS["gaussian"]
-    assert tuple(name for name, _, _ in measure(pair.a, pair, pair, set(NAMES))) == NAMES
+    assert tuple(name for name, _, _ in measure(SHUFFLED, PAIR, PAIR, set(NAMES))) == NAMES
 
 
 def test_only_what_is_named_is_measured() -> None:
@@ -59,20 +60,31 @@ def test_only_what_is_named_is_measured() -> None:
 
 
 def test_without_a_pair_there_are_no_comparisons() -> None:
-    names = [name for name, _, _ in measure(SPECTRA["diagonal"], None, None, NAMES)]
+    names = [name for name, _, _ in measure(SHUFFLED, None, None, NAMES)]
     assert names == [metric.name for metric in METRICS if metric.against is None]
 
 
 def test_with_one_pair_there_are_only_its_comparisons() -> None:
-    pair = PAIRS["gaussian"]
-    names = [name for name, _, _ in measure(pair.a, None, pair, NAMES)]
+    names = [name for name, _, _ in measure(SHUFFLED, None, PAIR, NAMES)]
     assert names == [metric.name for metric in METRICS if metric.against in (None, "prev")]
 
 
-def test_an_empty_matrix_has_norm_zero_and_nothing_else() -> None:
-    rows = {name: value for name, value, _ in measure(Spectrum.of(rows=4), None, None, NAMES[1:])}
-    assert {name for name, value in rows.items() if value == 0} == {"nuclear_norm", "frobenius_norm", "spectral_norm"}
-    assert sum(math.isnan(value) for value in rows.values() if value is not None) == len(rows) - 3
+@pytest.mark.parametrize("spectrum", [Spectrum.of(0.0, 0.0), Spectrum.of(rows=4)], ids=["zero", "empty"])
+def test_a_matrix_of_nothing_has_norms_and_counts_and_nothing_else(spectrum: Spectrum) -> None:
+    rows = {name: value for name, value, _ in measure(spectrum, None, None, NAMES[1:]) if value is not None}
+    norms = {"nuclear_norm", "frobenius_norm", "spectral_norm", "sigma_error", "quantisation_floor"}
+    assert {name for name, value in rows.items() if value == 0} == norms | {"numerical_rank", "alpha_n"}
+    assert all(value == 0 or math.isnan(value) for value in rows.values())
+
+
+def test_what_must_be_prepared_is_off_unless_asked_for() -> None:
+    assert all(metric.default == (metric.needs is None) for metric in METRICS)
+
+
+def test_what_was_not_prepared_has_no_row() -> None:
+    unprepared = {metric.name for metric in METRICS if metric.needs}
+    pair = PAIRS["scaled"]
+    assert list(measure(SPECTRA["diagonal"], pair, pair, unprepared)) == []
 
 
 def test_a_norm_beyond_float64_is_infinite_without_a_warning() -> None:
@@ -86,7 +98,7 @@ def test_every_entry_documents_itself(metric: Metric) -> None:
     assert metric.summary.endswith((".", ":"))
     assert "Formula: " in text
     assert ">>> " in text
-    assert f"Degree {metric.degree}." in text
+    assert ("No degree:" if metric.degree is None else f"Degree {metric.degree}") in text
     assert "NaN" in text
     assert metric.source
 

@@ -82,9 +82,8 @@ def test_an_inner_product_that_is_too_large_is_found() -> None:
 def test_errors_that_the_spectra_declare_are_no_violation() -> None:
     sigma = np.array([1.0, 0.5])
     exact, rough = Spectrum(sigma, 2, 2), Spectrum(sigma + [0.0, 1e-9], 2, 2, error=1e-9)
-    same_matrix = {"inner": 1.25, "distance": 0.0}
-    assert violations(Pair(exact, rough, **same_matrix)) == []
-    assert violations(Pair(exact, Spectrum(rough.sigma, 2, 2), **same_matrix)) != []
+    assert violations(Pair(exact, rough, inner=1.25, distance=0.0)) == []
+    assert violations(Pair(exact, Spectrum(rough.sigma, 2, 2), inner=1.25, distance=0.0)) != []
 
 
 def test_numbers_that_are_not_numbers_violate_nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def measured(spectrum: Spectrum, final: Pair | None = None, prev: Pair | None = 
 
 
 def measured_pair(a: Array, b: Array) -> Rows:
-    pair = pair_of(a, b)
+    pair = pair_of(a, b, vectors=3)
     return measured(pair.a, pair, pair)
 
 
@@ -69,7 +70,10 @@ def test_every_value_of_a_pair_lies_in_its_stated_range(ab: tuple[Array, Array])
         assert ((low <= array) & (array <= high) | np.isnan(array)).all(), f"{name} = {value} is not in {low}…{high}"
 
 
-@given(spectra.filter(lambda s: s.sigma[s.sigma > 0].min(initial=1.0) > 1e-200), st.integers(-60, 60))
+moderate = spectra.filter(lambda s: s.sigma[s.sigma > 0].min(initial=1.0) > 1e-130 and s.sigma[0] < 1e130)
+
+
+@given(moderate, st.integers(-60, 60))
 def test_scaling_by_a_power_of_two_changes_nothing_but_the_scale(spectrum: Spectrum, power: int) -> None:
     scaled = Spectrum(spectrum.sigma * 2.0**power, spectrum.rows, spectrum.cols)
     before, after = measured(spectrum), measured(scaled)
@@ -82,13 +86,13 @@ def test_scaling_by_a_power_of_two_changes_nothing_but_the_scale(spectrum: Spect
 @given(matrices(), st.floats(1e-6, 1e6))
 def test_scaling_both_matrices_follows_the_stated_degree(ab: tuple[Array, Array], c: float) -> None:
     a, b = ab
-    pair = pair_of(a, b)
+    pair = pair_of(a, b, vectors=2)
     sides = [Spectrum(c * side.sigma, side.rows, side.cols) for side in (pair.a, pair.b)]
-    scaled = Pair(sides[0], sides[1], c * c * pair.inner, c * pair.distance, pair.steps)
+    scaled = replace(pair, a=sides[0], b=sides[1], inner=c * c * pair.inner, distance=c * pair.distance)
     before, after = measured(pair.a, pair, pair), measured(scaled.a, scaled, scaled)
     for metric in METRICS:
         if metric.against and metric.degree is not None:
-            expected = before[metric.name] * c**metric.degree
+            expected = np.asarray(before[metric.name]) * c**metric.degree
             assert after[metric.name] == pytest.approx(expected, rel=1e-9, abs=1e-13), metric.name
 
 
@@ -106,7 +110,8 @@ def test_rotating_or_transposing_both_matrices_changes_no_comparison(ab: tuple[A
 
 
 def comparisons(rows: Rows) -> Rows:
-    return {name: value for name, value in rows.items() if BY_NAME[name].against}
+    """All but those of singular vectors, which are not unique: `test_vectors.py` has them where they are."""
+    return {name: value for name, value in rows.items() if BY_NAME[name].against and not BY_NAME[name].needs}
 
 
 @pytest.mark.parametrize("shape", [(20, 20), (12, 40), (40, 12), (1, 9), (9, 1)])
@@ -135,7 +140,8 @@ def test_the_inequalities_hold_for_every_pair(ab: tuple[Array, Array]) -> None:
 def test_a_matrix_that_is_not_finite_gives_nan_everywhere(spectrum: Spectrum, bad: float, where: str) -> None:
     broken = Spectrum.of(*[bad] * spectrum.sigma.size)
     pair = Pair(broken if where != "b" else spectrum, broken if where == "b" else spectrum, bad, bad, steps=10)
-    rows = measured(broken, pair, pair)
+    pair = replace(pair, left=np.full((2, 2), bad), right=np.full((2, 2), bad))
+    rows = measured(replace(broken, shuffled=broken.sigma), pair, pair)
     assert rows.keys() == NAMES
     for name, value in rows.items():
         assert np.isnan(value).all(), name

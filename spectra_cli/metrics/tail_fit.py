@@ -1,0 +1,142 @@
+"""Where the tail of the eigenvalues λ = σ² begins, and the power law that describes it. Knows one spectrum.
+
+The method of Clauset, Shalizi & Newman 2009 with every distinct λ as a candidate. The metrics are in `tails.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectra_cli.metrics.scale import above_rounding
+from spectra_cli.records import Spectrum
+
+# Candidates are first compared on this many points of their tails, dense at the top: see `_smallest_distance`.
+COARSE = 160
+# So many candidates are measured in full before it is asked whether any other can still win.
+CHUNK = 48
+
+
+@dataclass(frozen=True)
+class TailFit:
+    """A power law p(λ) ∝ λ^−alpha for λ ≥ xmin, its Kolmogorov–Smirnov distance and the size of its tail."""
+
+    alpha: float
+    xmin: float
+    ks: float
+    n: int
+
+    @property
+    def stderr(self) -> float:
+        """(α−1)/√n, the standard error of the maximum likelihood estimate for a tail that was given beforehand."""
+        return (self.alpha - 1.0) / math.sqrt(self.n)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The distinct eigenvalues, ascending, each of which may begin the tail.
+
+    logs: ln(λ/λ₁). below: how many eigenvalues are smaller. through: how many are smaller or equal. rate: α − 1 of the
+    tail that begins here; the largest has no tail of its own and no rate.
+    """
+
+    logs: NDArray[np.float64]
+    below: NDArray[np.int64]
+    through: NDArray[np.int64]
+    rate: NDArray[np.float64]
+
+    @property
+    def n(self) -> NDArray[np.int64]:
+        """Size of the tail that begins here."""
+        sizes: NDArray[np.int64] = self.through[-1] - self.below
+        return sizes
+
+
+def clauset_fit(spectrum: Spectrum) -> TailFit | None:
+    """The tail with the smallest distance of all, the empirical distribution read from the left of each step.
+
+    Reading it from one side only is what powerlaw and WeightWatcher do. None where there are not two distinct values.
+
+    >>> clauset_fit(Spectrum.of(1.0, 1.0)) is None
+    True
+    """
+    return _fit(spectrum, least=2, two_sided=False)
+
+
+def tail_fit(spectrum: Spectrum) -> TailFit | None:
+    """The tail with the smallest two-sided distance among those of at least ⌈r/4⌉ values. None where there is none.
+
+    >>> tail_fit(Spectrum.of(8.0, 4.0, 2.0, 1.0)).n
+    4
+    """
+    return _fit(spectrum, least=max(2, math.ceil(spectrum.sigma.size / 4)), two_sided=True)
+
+
+@lru_cache(maxsize=32)  # five metrics share one fit; spectra hash by identity
+def _fit(spectrum: Spectrum, least: int, two_sided: bool) -> TailFit | None:
+    found = _candidates(spectrum)
+    if found is None:
+        return None
+    allowed = np.flatnonzero(found.n[:-1] >= least)
+    if allowed.size == 0:
+        return None
+    best, distance = _smallest_distance(found, allowed, two_sided)
+    smallest = float(spectrum.sigma[found.n[best] - 1])
+    return TailFit(1.0 + float(found.rate[best]), smallest * smallest, distance, int(found.n[best]))
+
+
+@lru_cache(maxsize=32)
+def _candidates(spectrum: Spectrum) -> Candidates | None:
+    logs, counts = np.unique(2.0 * above_rounding(spectrum), return_counts=True)
+    if logs.size < 2:
+        return None
+    through = np.cumsum(counts)
+    below = through - counts
+    # Σ_{λ ≥ x} ln(λ/x), summed from the top over the gaps between neighbours: all terms are positive, nothing cancels.
+    above = (through[-1] - below)[1:]
+    sums = np.cumsum((above * np.diff(logs))[::-1])[::-1]
+    rate = np.append((above + counts[:-1]) / sums, np.nan)
+    return Candidates(logs, below, through, rate)
+
+
+def _smallest_distance(found: Candidates, allowed: NDArray[np.int64], two_sided: bool) -> tuple[int, float]:
+    """Index and distance of the best candidate, the smallest x_min among equals.
+
+    A distance over some points of a tail is never larger than over all of them. So every candidate gets such a lower
+    bound, and only those are measured in full, lowest bound first, that can still win: some hundred of 2,048.
+    """
+    last = found.logs.size - 1
+    coarse = np.unique(last - np.geomspace(1, last + 1, COARSE).astype(np.int64) + 1)
+    bounds = _distances(found, allowed, coarse, two_sided)
+    order = np.argsort(bounds, kind="stable")
+    best, smallest = int(allowed[order[0]]), math.inf
+    for start in range(0, order.size, CHUNK):
+        if bounds[order[start]] > smallest:
+            break
+        chunk = allowed[order[start : start + CHUNK]]
+        distances = _distances(found, chunk, np.arange(chunk.min(), last + 1), two_sided)
+        least = float(distances.min())
+        index = int(chunk[distances == least].min())
+        if least < smallest or (least == smallest and index < best):
+            best, smallest = index, least
+    return best, smallest
+
+
+def _distances(
+    found: Candidates, chosen: NDArray[np.int64], points: NDArray[np.int64], two_sided: bool
+) -> NDArray[np.float64]:
+    """Kolmogorov–Smirnov distance of each chosen candidate, over the given points: (len(chosen),)."""
+    begin = chosen[:, None]
+    # Points below the candidate get distance 0 by being moved onto it, where both distributions begin at 0.
+    model = 1.0 - np.exp(-found.rate[begin] * np.maximum(found.logs[points] - found.logs[begin], 0.0))
+    left = np.maximum(found.below[points] - found.below[begin], 0) / found.n[begin]
+    excess = model - left
+    other = -excess
+    if two_sided:
+        other = np.maximum(found.through[points] - found.below[begin], 0) / found.n[begin] - model
+    distances: NDArray[np.float64] = np.maximum(excess.max(axis=1), other.max(axis=1))
+    return distances

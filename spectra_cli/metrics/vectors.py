@@ -1,0 +1,91 @@
+"""How far the singular vectors of two matrices have turned: do the weights turn while the spectrum stands still?
+
+Knows one pair, with the K×K products of the singular vectors of its two matrices where those were asked for.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectra_cli.metrics.scale import within
+from spectra_cli.records import Pair, Spectrum
+
+
+def overlap_left_vectors(pair: Pair) -> float | None:
+    """How much of the space of the top K left singular vectors the two matrices share.
+
+    Formula: ‖U_AᵀU_B‖_F²/K, the mean squared cosine of the principal angles between the two subspaces. Returns a float
+    in 0…1; random subspaces of R^m have K/m. No row where no vectors were asked for. Degree 0. NaN for a matrix with
+    NaN or Inf only.
+    Source: Björck & Golub 1973, for the principal angles.
+
+    >>> overlap_left_vectors(Pair(Spectrum.of(1.0), Spectrum.of(1.0), 1.0, 0.0, left=np.array([[-1.0]])))
+    1.0
+    """
+    return _overlap(pair, pair.left)
+
+
+def overlap_right_vectors(pair: Pair) -> float | None:
+    """How much of the space of the top K right singular vectors the two matrices share.
+
+    Formula: ‖V_AᵀV_B‖_F²/K, the mean squared cosine of the principal angles between the two subspaces. Returns a float
+    in 0…1; random subspaces of R^n have K/n. No row where no vectors were asked for. Degree 0. NaN for a matrix with
+    NaN or Inf only.
+    Source: Björck & Golub 1973, for the principal angles.
+
+    >>> overlap_right_vectors(Pair(Spectrum.of(1.0), Spectrum.of(1.0), 1.0, 0.0, right=np.array([[0.0]])))
+    0.0
+    """
+    return _overlap(pair, pair.right)
+
+
+def cos_left_vectors(pair: Pair) -> NDArray[np.float32] | None:
+    """Cosine between the i-th left singular vectors of the two matrices, for each of the top K.
+
+    Formula: |uᵢ(A)·uᵢ(B)|. Returns (K,) float32 in 0…1, in the order of σ. No row where no vectors were asked for.
+    Degree 0. NaN for a matrix with NaN or Inf only. Where σᵢ lies close to its neighbour the two vectors may change
+    places or mix without any change to speak of in the matrix: then read the overlap.
+    Source: this project, for the claim of SoSD (arXiv 2605.26489) that weights turn while spectra stand still.
+
+    >>> cos_left_vectors(Pair(Spectrum.of(1.0), Spectrum.of(1.0), 1.0, 0.0, left=np.array([[-1.0]])))
+    array([1.], dtype=float32)
+    """
+    return _cosines(pair, pair.left)
+
+
+def cos_right_vectors(pair: Pair) -> NDArray[np.float32] | None:
+    """Cosine between the i-th right singular vectors of the two matrices, for each of the top K.
+
+    Formula: |vᵢ(A)·vᵢ(B)|. Returns (K,) float32 in 0…1, in the order of σ. No row where no vectors were asked for.
+    Degree 0. NaN for a matrix with NaN or Inf only. Where σᵢ lies close to its neighbour the two vectors may change
+    places or mix without any change to speak of in the matrix: then read the overlap.
+    Source: this project, for the claim of SoSD (arXiv 2605.26489) that weights turn while spectra stand still.
+
+    >>> cos_right_vectors(Pair(Spectrum.of(1.0), Spectrum.of(1.0), 1.0, 0.0, right=np.array([[0.5]])))
+    array([0.5], dtype=float32)
+    """
+    return _cosines(pair, pair.right)
+
+
+def _overlap(pair: Pair, products: NDArray[np.float64] | None) -> float | None:
+    if products is None:
+        return None
+    if not _finite(pair.a, pair.b):
+        return math.nan
+    return within(float(np.square(products).sum()) / min(products.shape), 0.0, 1.0)
+
+
+def _cosines(pair: Pair, products: NDArray[np.float64] | None) -> NDArray[np.float32] | None:
+    if products is None:
+        return None
+    cosines = np.abs(np.diagonal(products))
+    if not _finite(pair.a, pair.b):
+        return np.full(cosines.shape, np.nan, dtype=np.float32)
+    return np.where(cosines <= 1.0 + 1e-12, np.minimum(cosines, 1.0), cosines).astype(np.float32)
+
+
+def _finite(a: Spectrum, b: Spectrum) -> bool:
+    return a.finite and b.finite
