@@ -13,14 +13,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spectra_cli.errors import SpectraError
+from spectra_cli.weights.adapters import is_adapter, open_adapter
 from spectra_cli.weights.contents import Contents, OpenWeights, Weights
+from spectra_cli.weights.dcp import is_dcp, open_dcp
 from spectra_cli.weights.files import LFS_POINTER, Boundary, admit
 from spectra_cli.weights.grouping import SAFETENSORS, STATES, TORCH, Listing, list_folder, pick
 from spectra_cli.weights.model_files import open_safetensors, open_torch
+from spectra_cli.weights.parallel import (
+    is_deepspeed,
+    is_megatron,
+    is_neox,
+    open_deepspeed,
+    open_megatron,
+    open_neox,
+)
+from spectra_cli.weights.parts import LowRank
+from spectra_cli.weights.quantised import pair_scales
 from spectra_cli.weights.text import shown
 from spectra_cli.weights.torch_files import STREAM_MAGIC, ZIP_MAGIC
 
-__all__ = ["FORMATS", "Format", "Weights", "open_weights", "recognise"]
+__all__ = ["FORMATS", "Format", "LowRank", "Weights", "open_weights", "recognise"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,28 @@ def _torch_folder(listing: Listing) -> bool:
     return all(_torch_file(listing.path / name, _head(listing.path / name)) for name in group.files)
 
 
+def _never(_path: Path, _head: bytes) -> bool:  # a format of folders only
+    return False
+
+
+def _unless_whole(test: Callable[[Listing], bool]) -> Callable[[Listing], bool]:
+    """Prefer a model saved whole to the training program's own files in the same folder."""
+    whole = (*SAFETENSORS.singles, *SAFETENSORS.indexes, *TORCH.singles, *TORCH.indexes)
+    return lambda listing: listing.files.isdisjoint(whole) and test(listing)
+
+
 FORMATS = (
+    Format(
+        "peft", "a LoRA adapter of PEFT: adapter_model and adapter_config.json",
+        _unless_whole(is_adapter), _never, open_adapter,
+    ),
+    Format(
+        "dcp", "a torch distributed checkpoint: .metadata and .distcp files",
+        _unless_whole(is_dcp), _never, open_dcp,
+    ),
+    Format("neox", "GPT-NeoX's layer_XX-model_YY-model_states.pt", _unless_whole(is_neox), _never, open_neox),
+    Format("deepspeed", "DeepSpeed's mp_rank_XX_model_states.pt", _unless_whole(is_deepspeed), _never, open_deepspeed),
+    Format("megatron", "Megatron's mp_rank_XX folders", _unless_whole(is_megatron), _never, open_megatron),
     Format(
         "safetensors", "one file, or shards with or without an index",
         lambda listing: pick(listing, SAFETENSORS) is not None, _safetensors_file, open_safetensors,
@@ -116,4 +149,4 @@ def open_weights(path: Path, *, follow_links: bool = False, ema: bool = False) -
             else f"{shown(path, 400)} is not a file of weights in a format that is known",
             hint=f"known are: {'; '.join(f'{format.name} ({format.what})' for format in FORMATS)}",
         )  # fmt: skip
-    yield OpenWeights(format.name, format.open(path, boundary, ema))
+    yield OpenWeights(format.name, pair_scales(format.open(path, boundary, ema)))

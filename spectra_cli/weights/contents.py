@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Skipped, StoredTensor
-from spectra_cli.weights.extents import Extent, read_extent
 from spectra_cli.weights.files import SourceFile
+from spectra_cli.weights.parts import LowRank, Part, Product, read_factors, read_part
 from spectra_cli.weights.text import shown
 
 if TYPE_CHECKING:
     import torch
+
+LOOK = "`spectra inspect` lists the tensors"
 
 
 class Weights(Protocol):
@@ -44,21 +46,32 @@ class Weights(Protocol):
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
-        """Tensors that the files hold and that cannot be read, each with the reason."""
+        """Tensors that the files hold and that `tensors` lacks, each with the reason."""
+
+    @property
+    def unreadable(self) -> tuple[Skipped, ...]:
+        """Those of `skipped` that are weights which could not be read: to be told as a problem."""
 
     def read(self, name: str) -> torch.Tensor:
         """Read one tensor into memory of its own; may be called from several threads."""
 
+    def factors(self, name: str) -> LowRank | None:
+        """Read a tensor that is kept as two small factors as those; None for one that is kept whole."""
+
 
 @dataclass(frozen=True)
 class Contents:
-    """What a format's module found in the files of one checkpoint."""
+    """What a format's module found in the files of one checkpoint.
 
-    tensors: Mapping[str, Extent]
+    skipped: tensors that cannot be read. helpers: those that are read only with another, such as its scale.
+    """
+
+    tensors: Mapping[str, Part]
     files: tuple[SourceFile, ...]
     config: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    helpers: tuple[Skipped, ...] = ()
 
 
 class OpenWeights:
@@ -69,7 +82,8 @@ class OpenWeights:
         self.format = format
         self.config = MappingProxyType(dict(contents.config))
         self.files = tuple(file.path for file in contents.files)
-        self.skipped = contents.skipped
+        self.unreadable = contents.skipped
+        self.skipped = (*contents.skipped, *contents.helpers)
         self.tensors = MappingProxyType({n: StoredTensor(n, e.shape, e.dtype) for n, e in contents.tensors.items()})
         self._contents = contents
         self._warnings: dict[str, None] = {}
@@ -83,10 +97,17 @@ class OpenWeights:
 
     def read(self, name: str) -> torch.Tensor:
         """Read one tensor into memory of its own, in its stored dtype."""
-        extent = self._contents.tensors.get(name)
-        if extent is None:
-            raise SpectraError(f"there is no tensor {shown(name)} in {self.files[0]}", hint="see `spectra inspect`")
-        return read_extent(name, extent, self._warn)
+        return read_part(name, self._part(name), self._warn)
+
+    def factors(self, name: str) -> LowRank | None:
+        """Read the factors of a tensor that is kept as such."""
+        part = self._part(name)
+        return read_factors(name, part, self._warn) if isinstance(part, Product) else None
+
+    def _part(self, name: str) -> Part:
+        if name not in self._contents.tensors:
+            raise SpectraError(f"there is no tensor {shown(name)} in {shown(self.files[0], 400)}", hint=LOOK)
+        return self._contents.tensors[name]
 
     def _warn(self, text: str) -> None:
         with self._lock:

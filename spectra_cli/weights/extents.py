@@ -62,13 +62,7 @@ def read_extent(name: str, extent: Extent, warn: Warn) -> torch.Tensor:
     """
     import torch  # noqa: PLC0415 -- headers are read without it; importing it takes a second
 
-    try:
-        buffer = torch.empty(extent.nbytes, dtype=torch.uint8)
-    except (RuntimeError, MemoryError):
-        raise SpectraError(
-            f"{shown(name)} of {extent.file} needs {extent.nbytes:,} bytes of memory, more than can be had",
-            hint="free some memory, or leave this matrix out with --match",
-        ) from None
+    buffer = empty(name, (extent.nbytes,), "uint8")
     view = memoryview(buffer.numpy().data)
     with opened(extent.file) as descriptor:
         fill(descriptor, view, extent.offset, extent.file)
@@ -78,10 +72,15 @@ def read_extent(name: str, extent: Extent, warn: Warn) -> torch.Tensor:
     return flat.as_strided(extent.shape, extent.stride or row_by_row(extent.shape))
 
 
-def itemsize(dtype: str) -> int | None:
-    """Give the bytes of one element; None for a dtype that is not known.
+def empty(name: str, shape: tuple[int, ...], dtype: str) -> torch.Tensor:
+    """Take memory for a tensor, SpectraError where there is not enough."""
+    import torch  # noqa: PLC0415
 
-    >>> itemsize("bfloat16"), itemsize("quint4x2")
-    (2, None)
-    """
-    return ITEMSIZE.get(dtype)
+    try:
+        return torch.empty(shape, dtype=getattr(torch, dtype))
+    except (RuntimeError, MemoryError):
+        size = math.prod(shape) * ITEMSIZE[dtype]
+        raise SpectraError(
+            f"{shown(name)} needs {size:,} bytes of memory, more than can be had",
+            hint="free some memory, or leave this matrix out with --match",
+        ) from None

@@ -25,7 +25,15 @@ EMA_PREFIX = re.compile(r"^(model_ema|ema_model|ema|ema_weights)\.")
 DEPTH = 12
 TENSORS = 200_000
 
-Leaf = TensorView | Unreadable
+
+@dataclass(frozen=True)
+class Placed:
+    """A tensor that lies elsewhere, under a key that says where."""
+
+    key: str
+
+
+Leaf = TensorView | Unreadable | Placed
 
 
 @dataclass(frozen=True)

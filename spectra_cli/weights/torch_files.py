@@ -108,6 +108,20 @@ def read_archive(source: SourceFile, descriptor: int, start: int, size: int) -> 
     return TorchFile(source, content, records, (f"{source} holds no checksums",) if unchecked else ())
 
 
+def read_lone_tensor(
+    name: str, source: SourceFile, descriptor: int, start: int, size: int, shape: tuple[int, ...], dtype: str
+) -> Extent:
+    """Find the one tensor that an archive within a larger file holds, of the shape and dtype promised elsewhere."""
+    file = read_archive(source, descriptor, start, size)
+    extent = locate(file, file.content) if isinstance(file.content, TensorView) else "it holds something else"
+    if isinstance(extent, str) or (extent.shape, extent.dtype) != (shape, dtype):
+        raise SpectraError(
+            f"{source} does not hold, at byte {start:,}, the piece of {shown(name)} that is promised there",
+            hint=COPY_AGAIN,
+        )
+    return extent
+
+
 def _check_directory(source: SourceFile, entries: dict[str, zipfile.ZipInfo], count: int, size: int) -> str:
     """Check what the archive's directory claims, and give the folder that all its names begin with."""
     if len(entries) < count:
