@@ -53,6 +53,12 @@ Reference = Annotated[
     ),
 ]
 Fused = Annotated[bool, typer.Option("--fused", help="Keep fused tensors such as q/k/v whole.")]
+Arch = Annotated[
+    str | None,
+    typer.Option(
+        "--arch", metavar="FILE", help="TOML that says what the tensors mean, or a known architecture's name."
+    ),
+]
 MapFile = Annotated[
     str | None,
     typer.Option("--map", metavar="FILE", help="CSV of revision,step[,tokens,stage] for names that say no step."),
@@ -98,6 +104,7 @@ def scan(
     metrics: Metrics = None,
     reference: Reference = None,
     fused: Fused = False,
+    arch: Arch = None,
     map: MapFile = None,  # noqa: A002
     tokens_per_step: TokensPerStep = None,
     device: Device = "auto",
@@ -111,12 +118,13 @@ def scan(
     """Measure every matrix of every checkpoint and write one table; goes on where it was stopped."""
     options = dict(
         revisions=tuple(revisions or ()), steps=steps, roles=roles or (), layers=layers, match=match, metrics=metrics,
-        reference=reference, fused=fused, map=map, tokens_per_step=tokens_per_step, device=device, threads=threads,
+        reference=reference, fused=fused, arch=arch, map=map,
+        tokens_per_step=tokens_per_step, device=device, threads=threads,
     )  # fmt: skip
     if output == "-":
         return _scan_to_stdout(source, restart=restart, quiet=quiet, as_json=as_json, options=options)
     target = Path(output) if output else Path(f"{_model_name(source, options)}.parquet")
-    return _scan(source, target, restart=restart, quiet=quiet, as_json=as_json, options=options)
+    return _scan(source, target, output or target.name, restart=restart, quiet=quiet, as_json=as_json, options=options)
 
 
 def _model_name(source: str, options: dict[str, Any]) -> str:
@@ -131,14 +139,16 @@ def _scan_to_stdout(source: str, *, restart: bool, quiet: bool, as_json: bool, o
         raise SpectraError(f"the table cannot go to standard output: {reason}", hint="give -o FILE", code=2)
     with tempfile.TemporaryDirectory(prefix="spectra-") as folder:
         target = Path(folder) / "scan.parquet"
-        code = _scan(source, target, restart=restart, quiet=quiet, as_json=False, options=options)
+        code = _scan(source, target, "standard output", restart=restart, quiet=quiet, as_json=False, options=options)
         with open(target, "rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
     return code
 
 
-def _scan(source: str, target: Path, *, restart: bool, quiet: bool, as_json: bool, options: dict[str, Any]) -> int:
+def _scan(
+    source: str, target: Path, shown: str, *, restart: bool, quiet: bool, as_json: bool, options: dict[str, Any]
+) -> int:
     from spectra_cli.plan import Request, threads
 
     request = Request(source, **options)  # what can never be carried out is refused before anything heavy loads
@@ -164,7 +174,7 @@ def _scan(source: str, target: Path, *, restart: bool, quiet: bool, as_json: boo
         facts = {"output": str(target), "rows": done.rows, "problems": [asdict(one) for one in done.problems]}
         typer.echo(json.dumps({**facts, "metadata": done.metadata, "roles": [asdict(role) for role in roles]}))
     elif not quiet:
-        view.show_scan(screen, done, roles)
+        view.show_scan(screen, done, roles, shown)
     view.show_problems(done.problems)
     return 3 if done.problems else 0
 
@@ -181,6 +191,7 @@ def diff(
     match: Match = None,
     metrics: Metrics = None,
     fused: Fused = False,
+    arch: Arch = None,
     device: Device = "auto",
     threads: Threads = None,
     everything: Annotated[bool, typer.Option("--all", help="Show every matrix.")] = False,
@@ -190,7 +201,14 @@ def diff(
     from spectra_cli.plan import Request
 
     options = dict(
-        roles=roles or (), layers=layers, match=match, metrics=metrics, fused=fused, device=device, threads=threads
+        roles=roles or (),
+        layers=layers,
+        match=match,
+        metrics=metrics,
+        fused=fused,
+        arch=arch,
+        device=device,
+        threads=threads,
     )
     Request(a, **options)  # type: ignore[arg-type]
     from spectra_cli.diff import diff_checkpoints
@@ -216,10 +234,14 @@ def inspect(
     layers: Layers = None,
     match: Match = None,
     fused: Fused = False,
+    arch: Arch = None,
     map: MapFile = None,  # noqa: A002
     tokens_per_step: TokensPerStep = None,
     device: Device = "auto",
     everything: Annotated[bool, typer.Option("--all", help="Show every checkpoint.")] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Print only the architecture's record, as TOML for --arch.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Show what a scan would read, split, skip and cost; computes no spectrum."""
@@ -227,7 +249,7 @@ def inspect(
 
     options: dict[str, Any] = dict(
         revisions=tuple(revisions or ()), steps=steps, roles=roles or (), layers=layers, match=match, fused=fused,
-        map=map, tokens_per_step=tokens_per_step, device=device,
+        arch=arch, map=map, tokens_per_step=tokens_per_step, device=device,
     )  # fmt: skip
     Request(source, **options)
     from spectra_cli.inspection import inspect_source
@@ -236,7 +258,11 @@ def inspect(
     from spectra_cli.views.text import show_error
 
     found = inspect_source(source, **options)
-    if as_json:
+    if record:
+        from spectra_cli.architectures import load, to_toml
+
+        typer.echo(to_toml(load(arch or found.layout.architecture)))
+    elif as_json:
         typer.echo(json.dumps(inspection_json(found)))
     else:
         show_inspection(make_console(error=False), found, everything=everything)
@@ -265,8 +291,9 @@ def demo(
     from spectra_cli.views.console import make_console
 
     screen = make_console(error=True)
+    table = folder / "demo.parquet"
     run = training.train(folder, say=lambda line: screen.print(line, soft_wrap=True))
-    code = _scan(str(run), folder / "demo.parquet", restart=False, quiet=False, as_json=False, options={})
+    code = _scan(str(run), table, str(table), restart=False, quiet=False, as_json=False, options={})
     screen.print(training.what_next(folder), soft_wrap=True)
     return code
 

@@ -21,8 +21,9 @@ class Request:
     source: a folder or a file. revisions: shell patterns over checkpoint names. steps: `A:B[:N]`, both ends
     included. roles: such as `q`. layers: `0-3,7`. match: a regular expression over matrix names. metrics: names, or
     None for the default ones. reference: the revision or step compared with, the last one when None. fused: keep
-    fused tensors whole. map: a CSV file of steps. tokens_per_step: for names that say no tokens. device: auto, cpu,
-    cuda[:n] or mps. threads: matrices side by side, as many as there are processors when None.
+    fused tensors whole. arch: a TOML file that says what the tensors mean, or the name of a known architecture.
+    map: a CSV file of steps. tokens_per_step: for names that say no tokens. device: auto, cpu, cuda[:n] or mps.
+    threads: matrices side by side, as many as there are processors when None.
     """
 
     source: str
@@ -34,6 +35,7 @@ class Request:
     metrics: tuple[str, ...] | None = None
     reference: str | None = None
     fused: bool = False
+    arch: str | None = None
     map: str | None = None
     tokens_per_step: int | None = None
     device: str = "auto"
@@ -64,6 +66,7 @@ class Request:
         if self.tokens_per_step is not None and self.tokens_per_step < 1:
             raise SpectraError("--tokens-per-step must be 1 or more", hint="tokens in one batch", code=2)
         _layer_numbers(self.layers)
+        _architecture(self.arch)
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,10 @@ def threads(request: Request) -> int:
     return request.threads or len(os.sched_getaffinity(0))
 
 
+def _architecture(name: str | None) -> architectures.Architecture | None:
+    return architectures.load(name) if name is not None else None
+
+
 @contextmanager
 def open_checkpoint(checkpoint: Checkpoint, request: Request) -> Iterator[tuple[weights.Weights, Layout]]:
     """Open one checkpoint's weights and say what its tensors mean, only the chosen matrices left in the layout.
@@ -111,7 +118,8 @@ def open_checkpoint(checkpoint: Checkpoint, request: Request) -> Iterator[tuple[
     Raises SpectraError where the files cannot be read or contradict their config.
     """
     with weights.open_weights(checkpoint.path) as opened:
-        layout = architectures.layout(opened.config, opened.tensors, fused=request.fused)
+        record = _architecture(request.arch)
+        layout = architectures.layout(opened.config, opened.tensors, fused=request.fused, architecture=record)
         skipped = (*opened.skipped, *layout.skipped)
         chosen = tuple(_chosen(layout.matrices, request))
         if not chosen:

@@ -139,3 +139,22 @@ def test_diff_names_what_only_one_side_has(run, spectra):
     said = spectra("diff", run / "step2", run / "step4")
     assert said.code == 3
     assert "step2 has no unembed, which step4 has" in said.err
+
+
+def test_a_record_that_inspect_prints_serves_as_arch(run, tmp_path, spectra):
+    record = tmp_path / "mine.toml"
+    record.write_text(spectra("inspect", run, "--record").out)
+    for folder in run.iterdir():
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "model_type": "nobody_knows"}))
+    unknown = spectra("scan", run, "-o", tmp_path / "a.parquet", "--steps", "16")
+    assert set(pd.read_parquet(tmp_path / "a.parquet")["matrix"]).isdisjoint({"layers.0.attn.q"})
+    known = spectra("scan", run, "-o", tmp_path / "b.parquet", "--steps", "16", "--arch", record)
+    assert "layers.0.attn.q" in set(pd.read_parquet(tmp_path / "b.parquet")["matrix"])
+    assert (unknown.code, known.code) == (0, 0)
+
+
+def test_the_python_face_does_what_the_commands_do(kept_run, table_path, tmp_path):
+    table = spectra_cli.read_table(spectra_cli.scan_checkpoints(kept_run, tmp_path / "a.parquet").output)
+    assert table.equals(spectra_cli.read_table(table_path))
+    assert spectra_cli.diff_checkpoints(kept_run / "step0", kept_run / "step1").table.num_rows > 0

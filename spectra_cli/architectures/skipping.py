@@ -17,6 +17,7 @@ NAMED = (
      "buffer: tables of the position embedding"),
     (r"(^|\.)alibi$", "buffer: slopes of the position bias"),
     (r"_proj_bias$", "vectors: a bias for each expert"),
+    (r"e_score_correction_bias$", "vector: a bias of the router"),
     (r"(^|\.)(exp_avg|exp_avg_sq|max_exp_avg_sq|momentum_buffer)(\.|$)", "optimizer state"),
     (r"^(optimizer|optim|optimizer_state_dict|optimizer_states|optim_state)\.", "optimizer state"),
     (r"(weight_scale|weight_scale_inv|input_scale|_scales|\.scales|\.qzeros|\.g_idx|\.absmax|\.quant_map)$",

@@ -14,6 +14,8 @@ from spectra_cli.errors import SpectraError
 
 Value = TypeVar("Value")
 
+START_FROM = "spectra inspect prints a record to start from"
+
 KEYS = {"name", "model_types", "layers", "tied", "dimensions", "in_layer", "outside"}
 RULE_KEYS = {"stored", "becomes", "split", "view", "parts", "whole", "transposed", "when"}
 
@@ -50,7 +52,7 @@ def from_toml(text: str, *, source: str = "the record") -> Architecture:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
-        raise SpectraError(f"{source} is not TOML: {problem}", hint="spectra inspect prints a record to start from") from None
+        raise SpectraError(f"{source} is not TOML: {problem}", hint=START_FROM) from problem
     _only(data, KEYS, source)
     dimensions = _get(data, "dimensions", dict, {}, source)
     if not all(isinstance(value, str | int) and not isinstance(value, bool) for value in dimensions.values()):
@@ -111,11 +113,12 @@ def _strings(data: Mapping[str, Any], key: str, source: str) -> tuple[str, ...]:
 
 def _only(data: Mapping[str, Any], keys: set[str], source: str) -> None:
     if unknown := sorted(data.keys() - keys):
-        raise SpectraError(f"{source}: {unknown[0]!r} is no key of a record", hint=f"the keys are {', '.join(sorted(keys))}")
+        known = ", ".join(sorted(keys))
+        raise SpectraError(f"{source}: {unknown[0]!r} is no key of a record", hint=f"the keys are {known}")
 
 
 def _wrong(source: str, key: str, meant: str) -> SpectraError:
-    return SpectraError(f"{source}: {key} should be {meant}", hint="spectra inspect prints a record to start from")
+    return SpectraError(f"{source}: {key} should be {meant}", hint=START_FROM)
 
 
 def to_toml(architecture: Architecture) -> str:

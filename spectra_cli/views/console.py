@@ -104,12 +104,12 @@ class ScanProgress:
             self.console.print(f"{self.finished}/{self.checkpoints} {visible(checkpoint.revision)}", soft_wrap=True)
 
 
-def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary]) -> None:
+def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: str) -> None:
     """Say where the table is, what is in it, and the facts a person wants first."""
     skipped = scan.metadata["skipped"]
     reasons = sorted({reason for _, reason in skipped})
     left = f"{count(len(skipped), 'tensor')} skipped ({ellipsis(reasons, 4)})" if skipped else "nothing skipped"
-    where = f"{visible(scan.output)} · {count(scan.rows, 'row')} · {size(scan.output.stat().st_size)} · {left}"
+    where = f"{visible(name)} · {count(scan.rows, 'row')} · {size(scan.output.stat().st_size)} · {left}"
     console.print(where, soft_wrap=True)
     duplicates = scan.metadata["duplicates"]
     if duplicates:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spectra_cli.architectures.families.gpt2 import GPT2, GPT_BIGCODE, MODDED_NANOGPT, NANOCHAT, NANOGPT
-from spectra_cli.architectures.families.gptj import BERT, CODEGEN, GPT_NEO, GPTJ
+from spectra_cli.architectures.families.gptj import BERT, CODEGEN, GPT_NEO, GPTJ, MODERNBERT
 from spectra_cli.architectures.families.llama import (
     GEMMA,
     GLM,
@@ -22,6 +22,6 @@ ARCHITECTURES = (
     GPT_NEOX, BLOOM, FALCON, PERSIMMON, MEGATRON,
     GPT2, NANOGPT, GPT_BIGCODE, NANOCHAT, MODDED_NANOGPT,
     LLAMA, GEMMA, GLM, PHI, PHI3, STARCODER2, OPT, OLMO_NATIVE, MPT,
-    GPTJ, GPT_NEO, CODEGEN, BERT,
+    GPTJ, GPT_NEO, CODEGEN, BERT, MODERNBERT,
     MIXTRAL, QWEN_MOE, DEEPSEEK, GPT_OSS, LLAMA4, GRANITE_MOE, DBRX,
 )  # fmt: skip

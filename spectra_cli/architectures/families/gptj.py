@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from spectra_cli.architectures.families.gpt2 import THREE_BLOCKS
+from spectra_cli.architectures.families.neox import GATE_UP
 from spectra_cli.architectures.record import Architecture, Rule, Split
 
 OUTSIDE = (
@@ -82,7 +84,16 @@ BERT = Architecture(
         Rule("cls.predictions.decoder.weight", "unembed"),
         Rule("lm_head.decoder.weight", "unembed"),
         Rule("generator_lm_head.weight", "unembed"),
+        Rule("encoder.embed_positions.weight", "pos_embed"),
         Rule("embeddings.token_type_embeddings.weight", None),
+        Rule("embeddings.pronunciation_embed.weight", None),
+        Rule("embeddings.shape_embed.weight", None),
+        Rule("embeddings.map_inputs_layer.weight", None),
+        Rule("embeddings_project.weight", None),
+        Rule("encoder.embedding_hidden_mapping_in.weight", None),
+        Rule("generator_predictions.dense.weight", None),
+        Rule("cls.predictions.dense.weight", None),
+        Rule("pooler.weight", None),
         Rule("cls.predictions.transform.dense.weight", None),
         Rule("lm_head.dense.weight", None),
         Rule("pooler.dense.weight", None),
@@ -90,3 +101,25 @@ BERT = Architecture(
     ),
     tied=True,
 )  # fmt: skip
+
+MODERNBERT = Architecture(
+    name="modernbert",
+    model_types=("modernbert", "modernbert-decoder"),
+    layers=("layers.{layer}.",),
+    in_layer=(
+        Rule("attn.Wqkv.weight", "attn.qkv", THREE_BLOCKS),
+        Rule("attn.q_proj.weight", "attn.q"),
+        Rule("attn.k_proj.weight", "attn.k"),
+        Rule("attn.v_proj.weight", "attn.v"),
+        Rule("attn.Wo.weight", "attn.o"),
+        Rule("mlp.Wi.weight", "mlp.gate_up", GATE_UP),
+        Rule("mlp.Wo.weight", "mlp.down"),
+    ),
+    outside=(
+        Rule("embeddings.tok_embeddings.weight", "embed"),
+        Rule("decoder.weight", "unembed"),
+        Rule("lm_head.dense.weight", None),
+        Rule("head.dense.weight", None),
+    ),
+    tied=True,
+)

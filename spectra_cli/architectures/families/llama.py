@@ -28,7 +28,7 @@ LLAMA = Architecture(
         "llama", "mistral", "qwen2", "qwen3", "olmo", "olmo2", "olmo3", "smollm3", "apertus", "arcee", "bitnet",
         "cwm", "ernie4_5", "exaone4", "helium", "hunyuan_v1_dense", "hyperclovax", "internlm3",
         "iquestcoder", "jais2", "ministral", "ministral3", "nemotron", "seed_oss", "stablelm", "flint",
-        "qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text", "mllama_text_model", "diffllama", "granite_swa",
+        "qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text", "mllama_text_model", "granite_swa",
     ),
     layers=("layers.{layer}.",),
     in_layer=ATTENTION + GATED_MLP,
@@ -42,8 +42,17 @@ GEMMA = Architecture(
         "vaultgemma", "cohere", "cohere2", "granite",
     ),
     layers=("layers.{layer}.",),
-    in_layer=ATTENTION + GATED_MLP,
-    outside=OUTSIDE,
+    in_layer=(
+        *ATTENTION,
+        *GATED_MLP,
+        Rule("per_layer_input_gate.weight", None),
+        Rule("per_layer_projection.weight", None),
+    ),
+    outside=(
+        *OUTSIDE,
+        Rule("embed_tokens_per_layer.weight", None),
+        Rule("per_layer_model_projection.weight", None),
+    ),
     tied=True,
 )  # fmt: skip
 

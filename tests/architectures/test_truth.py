@@ -1,0 +1,156 @@
+"""Every family's matrices are those that its forward pass applies, from whichever file transformers saved."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from spectra_cli.architectures import cut, layout
+from spectra_cli.records import Layout, StoredTensor
+from tests.architectures.forward import (
+    attention_matrices,
+    innermost_attention,
+    without_norms,
+)
+from tests.architectures.tiny import FAMILIES, Tiny
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import transformers
+    from transformers.activations import ACT2FN
+
+LAYERS = 2
+EXPERTS = 3
+TOLERANCE = 1e-5  # single precision, and the tiny models are an order of magnitude above it when mixed up
+SAVED = ("one file", "shards", "state dict")
+
+
+def build(tiny: Tiny) -> Any:
+    torch.manual_seed(0)
+    config = transformers.AutoConfig.for_model(tiny.model_type, **tiny.config)
+    config._attn_implementation = "eager"
+    config._experts_implementation = "eager"
+    auto = transformers.AutoModelForCausalLM
+    model = auto.from_config(config, attn_implementation="eager").eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() > 1 and "norm" not in name and "embed_positions" not in name:
+                parameter.normal_(0.0, 0.3)
+            if name.endswith("bias") and parameter.dtype.is_floating_point:
+                parameter.zero_()
+    return model
+
+
+def save(model: Any, folder: Path, how: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    folder.mkdir()
+    if how == "state dict":
+        model.config.save_pretrained(folder)
+        torch.save(model.state_dict(), folder / "pytorch_model.bin")
+        weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    else:
+        model.save_pretrained(folder, max_shard_size="5GB" if how == "one file" else "20KB")
+        weights = {}
+        for file in sorted(folder.glob("*.safetensors")):
+            weights |= load_file(file)
+    return json.loads((folder / "config.json").read_text()), weights
+
+
+def read(config: dict[str, Any], weights: dict[str, Tensor]) -> tuple[Layout, dict[str, Tensor]]:
+    stored = {
+        name: StoredTensor(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+        for name, tensor in weights.items()
+    }
+    found = layout(config, stored)
+    matrices = {matrix.name: cut(weights[matrix.tensor], matrix) for matrix in found.matrices}
+    assert all(tuple(matrices[each.name].shape) == (each.rows, each.cols) for each in found.matrices)
+    return found, matrices
+
+
+def layers_of(model: nn.Module) -> nn.ModuleList:
+    lists = (each for each in model.modules() if isinstance(each, nn.ModuleList) and len(each) == LAYERS)
+    return next(lists)
+
+
+def truth_of_attention(tiny: Tiny, model: Any, layer: nn.Module) -> dict[str, Tensor]:
+    attention = innermost_attention(layer)
+    for part in (attention, getattr(layer, "mlp", layer), getattr(layer, "intermediate", layer)):
+        if part is not layer:
+            without_norms(part)
+    hidden = model.get_input_embeddings().weight.shape[1]
+    output = layer.get_submodule(tiny.output) if tiny.output else attention
+    found = attention_matrices(model, attention, output, hidden)
+    if tiny.scaled:
+        heads = tiny.config.get("num_attention_heads", 4)
+        found["q"] *= (found["q"].shape[0] // heads) ** 0.5
+    found["o"] /= tiny.gate
+    return {role: found[role] for role in tiny.roles}
+
+
+def close(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and bool(torch.linalg.norm(a - b) <= TOLERANCE * torch.linalg.norm(b))
+
+
+def applied(prefix: str, matrices: dict[str, Tensor], tiny: Tiny, layer: nn.Module, x: Tensor) -> Tensor:
+    named = tiny.activation
+    activation = layer.get_submodule(named) if "." in named else ACT2FN[named]
+    gate, up, down = (matrices.get(f"{prefix}.{role}") for role in ("gate", "up", "down"))
+    assert up is not None
+    assert down is not None
+    if gate is None:
+        return activation(x @ up.T) @ down.T
+    if tiny.model_type == "gpt_oss":  # its own gate: x·σ(1.702·x)·(up + 1)
+        return (x @ gate.T * torch.sigmoid(1.702 * x @ gate.T) * (x @ up.T + 1)) @ down.T
+    return (activation(x @ gate.T) * (x @ up.T)) @ down.T
+
+
+def one_expert(tiny: Tiny, experts: nn.Module, expert: int, x: Tensor) -> Tensor:
+    if tiny.model_type == "llama4_text":  # it takes the tokens of all experts, in the experts' order
+        return experts(x.repeat(EXPERTS, 1)).reshape(EXPERTS, *x.shape)[expert]
+    places = torch.full((len(x), 1), expert)
+    return experts(x, places, torch.ones(len(x), 1)).reshape(x.shape)
+
+
+@pytest.mark.parametrize("tiny", FAMILIES, ids=str)
+def test_matrices_are_those_of_the_forward_pass(tiny: Tiny, tmp_path: Path) -> None:
+    model = build(tiny)
+    by_saving = {how: read(*save(model, tmp_path / how, how)) for how in SAVED}
+    names = [matrix.name for matrix in by_saving["one file"][0].matrices]
+    assert all([matrix.name for matrix in found.matrices] == names for found, _ in by_saving.values())
+    hidden = model.get_input_embeddings().weight.shape[1]
+    x = torch.randn(7, hidden)
+    layers = layers_of(model)
+    for number, layer in enumerate(layers):
+        attention = truth_of_attention(tiny, model, layer)
+        for found, matrices in by_saving.values():
+            assert not found.notes
+            for role, matrix in attention.items():
+                ours = matrices[f"layers.{number}.attn.{role}"]
+                assert close(torch.linalg.svdvals(ours), torch.linalg.svdvals(matrix))
+                assert tiny.reordered or close(ours, matrix)
+            check_feed_forward(tiny, number, layer, matrices, x)
+    for _, matrices in by_saving.values():
+        assert close(matrices["embed"], model.get_input_embeddings().weight)
+        unembed = model.get_output_embeddings().weight
+        assert close(matrices.get("unembed", matrices["embed"]), unembed)
+
+
+def check_feed_forward(tiny: Tiny, number: int, layer: nn.Module, matrices: dict[str, Tensor], x: Tensor) -> None:
+    with torch.no_grad():
+        if tiny.mlp:
+            truth = tiny.mlp(layer, x[:, None])[:, 0]
+            assert close(applied(f"layers.{number}.mlp", matrices, tiny, layer, x), truth)
+        if tiny.experts:
+            for expert in range(EXPERTS):
+                truth = one_expert(tiny, layer.get_submodule(tiny.experts), expert, x)
+                assert close(applied(f"layers.{number}.experts.{expert}", matrices, tiny, layer, x), truth)
+            assert matrices[f"layers.{number}.router"].shape == (EXPERTS, x.shape[1])
+        if tiny.shared:
+            truth = layer.get_submodule(tiny.shared)(x)
+            assert close(applied(f"layers.{number}.shared_expert", matrices, tiny, layer, x), truth)
