@@ -77,7 +77,8 @@ def quantisation_floor(spectrum: Spectrum) -> float | None:
     if norm == 0:
         return 0.0
     rows, cols = math.sqrt(spectrum.rows), math.sqrt(spectrum.cols)
-    deviation = norm / rows / cols
+    # Not 0 where the quotient is too small for float64: down there the spacing no longer depends on the deviation.
+    deviation = max(norm / rows / cols, math.ulp(0.0))
     edge = deviation * _mean_power(deviation, stored.least) / math.sqrt(12.0) * (rows + cols)
     return edge * 2.0 ** (1 - stored.digits)
 

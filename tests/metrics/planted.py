@@ -27,6 +27,7 @@ SPECTRA: dict[str, Spectrum] = {
     "three values": Spectrum.of(2.0, 1.0, 0.25),
     "zero": Spectrum.of(0.0, 0.0, 0.0),
     "subnormal": Spectrum.of(5e-323, 2.5e-323, 1.5e-323),
+    "the smallest number there is": Spectrum.of(5e-324, 0.0, 0.0, 0.0),
     "tiny": Spectrum.of(*(1e-150 * np.array([4.0, 3.0, 2.0, 1.0]))),
     "huge": Spectrum.of(*(1e150 * np.array([4.0, 3.0, 2.0, 1.0]))),
     "tiny and huge": Spectrum.of(1e150, 1.0, 1e-150),
@@ -64,6 +65,11 @@ def pair_of(a: Array, b: Array, steps: int | None = 10, vectors: int = 0) -> Pai
     return Pair(spectrum_of(a), spectrum_of(b), inner, distance, steps, left, right)
 
 
+def random_pair(shape: tuple[int, int], vectors: int = 0, seed: int = 0) -> Pair:
+    a, b = np.random.default_rng(seed).normal(size=(2, *shape))
+    return pair_of(a, b, vectors=vectors)
+
+
 def diagonal_pair(a: Spectrum, b: Spectrum, steps: int | None = 10) -> Pair:
     """The pair of the diagonal matrices with these spectra, their entries in the same order."""
     distance = float(np.linalg.norm(a.sigma - b.sigma))
@@ -84,6 +90,6 @@ PAIRS: dict[str, Pair] = {
     "both zero": diagonal_pair(Spectrum.of(0.0, 0.0), Spectrum.of(0.0, 0.0)),
     "huge": Pair(Spectrum.of(3e150, 1e150), Spectrum.of(2e150, 2e150), inner=8e300, distance=2**0.5 * 1e150),
     "tiny": Pair(Spectrum.of(3e-150, 1e-150), Spectrum.of(2e-150, 2e-150), inner=8e-300, distance=2**0.5 * 1e-150),
-    "gaussian": pair_of(*np.random.default_rng(3).normal(size=(2, 9, 14)), vectors=4),
+    "gaussian": random_pair((9, 14), vectors=4, seed=3),
     "one vector": pair_of(np.eye(3), np.eye(3)[::-1], vectors=1),
 }  # fmt: skip

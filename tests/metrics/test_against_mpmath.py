@@ -10,7 +10,8 @@ import pytest
 from spectra_cli.metrics import METRICS, Metric, measure
 from spectra_cli.metrics.catalogue import Vector
 from spectra_cli.records import Pair
-from tests.metrics.oracles import ONE_MATRIX, TWO_MATRICES, numbers
+from tests.metrics.oracles import ONE_MATRIX, numbers
+from tests.metrics.oracles_of_pairs import TWO_MATRICES
 from tests.metrics.planted import PAIRS, SPECTRA
 
 Rows = Sequence[tuple[str, float | None, Vector | None]]

@@ -131,7 +131,7 @@ def test_the_inequalities_hold_for_every_pair(ab: tuple[Array, Array]) -> None:
     pair = pair_of(a, b)
     rows = measured(pair.a, pair, pair)
     assert rows["sd_variation_prev"] <= rows["stability_bound_prev"] * (1 + 1e-9) + 1e-13
-    assert rows["cos_spectrum_final"] >= abs(rows["cos_weights_final"]) - 1e-12
+    assert rows["cos_spectrum_final"] >= np.abs(rows["cos_weights_final"]) - 1e-12
     assert np.abs(pair.a.sigma - pair.b.sigma).max() <= np.linalg.norm(a - b, 2) * (1 + 1e-9) + 1e-13
     assert violations(pair) == []
 
