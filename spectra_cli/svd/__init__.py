@@ -5,7 +5,7 @@ The rule and its error are in `rules`. Importing this imports no torch.
 
 On one machine and device σ is the same to the last bit for the same entries, dtype and shape, whatever the strides of
 the tensor, how many matrices are measured side by side, and what else is asked for. Bits may differ on another
-machine, for the transpose, and with several BLAS threads a matrix (`wants_all_threads`) instead of one.
+machine, for the transpose, and with several BLAS threads a matrix instead of one.
 """
 
 from __future__ import annotations
@@ -25,29 +25,30 @@ from spectra_cli.svd.devices import (
     computes_on,
     describe,
     gigaflops,
-    wants_all_threads,
     working_bytes,
 )
 from spectra_cli.svd.rules import singular_values
+from spectra_cli.svd.vectors import shuffled, singular_vectors
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "calibrate", "choose_device", "compare", "describe", "equal", "gigaflops", "measure", "spectrum",
-    "wants_all_threads", "working_bytes",
+    "calibrate", "choose_device", "compare", "describe", "gigaflops", "measure", "shuffled", "singular_vectors",
+    "spectrum", "working_bytes",
 ]  # fmt: skip
 
 CACHED = 1 << 16
 """Entries of a block of `compare`, so that what is read from memory once stays in the second-level cache."""
 
 
-def spectrum(matrix: torch.Tensor, *, device: str = "cpu") -> Spectrum:
+def spectrum(matrix: torch.Tensor, *, device: str = "cpu", shuffle_seed: int | None = None) -> Spectrum:
     """Singular values of a matrix, descending, in float64.
 
     matrix: (m, n), any real dtype and strides. σ: (min(m, n),), in the unit of the entries, all NaN where the
     matrix holds NaN or Inf, Inf where σ itself is beyond float64. For every i, |σ̂ᵢ − σᵢ| ≤ 1e-9·σ₁ and
     |σ̂ᵢ − σᵢ|/σᵢ ≤ max(1e-12, 1e-14·(σ₁/σᵢ)²); `error` is the bound for this matrix.
+    shuffle_seed: where given, `shuffled` is the spectrum of the same entries in the random order of that seed.
 
     >>> import torch
     >>> spectrum(torch.tensor([[3.0, 0.0], [0.0, 4.0]])).sigma
@@ -56,10 +57,11 @@ def spectrum(matrix: torch.Tensor, *, device: str = "cpu") -> Spectrum:
     _check(matrix)
     power = power_of_two(matrix)
     values, rule, error = singular_values(matrix, power, computes_on(device))
+    other = None if shuffle_seed is None else spectrum(shuffled(matrix, shuffle_seed), device=device).sigma
     rows, cols = matrix.shape
     dtype = str(matrix.dtype).removeprefix("torch.")
     with np.errstate(over="ignore", under="ignore"):
-        return Spectrum(np.ldexp(values, power), rows, cols, dtype, rule, float(np.ldexp(error, power)))
+        return Spectrum(np.ldexp(values, power), rows, cols, dtype, rule, float(np.ldexp(error, power)), other)
 
 
 def compare(a: torch.Tensor, b: torch.Tensor, *, device: str = "cpu") -> tuple[float, float]:
@@ -91,7 +93,11 @@ def compare(a: torch.Tensor, b: torch.Tensor, *, device: str = "cpu") -> tuple[f
 
 
 def measure(
-    matrix: torch.Tensor, against: Sequence[torch.Tensor] = (), *, device: str = "cpu"
+    matrix: torch.Tensor,
+    against: Sequence[torch.Tensor] = (),
+    *,
+    device: str = "cpu",
+    shuffle_seed: int | None = None,
 ) -> tuple[Spectrum, tuple[tuple[float, float], ...]]:
     """Take the spectrum, and (⟨A,B⟩_F, ‖A − B‖_F) for each B in `against`, while the matrix is at hand.
 
@@ -103,25 +109,8 @@ def measure(
     ((0.0, 1.4142135623730951),)
     """
     _check(matrix, *against)
-    return spectrum(matrix, device=device), tuple(compare(matrix, other, device=device) for other in against)
-
-
-def equal(a: torch.Tensor, b: torch.Tensor) -> bool:
-    """Whether two tensors hold the same bytes: dtype, shape and every entry, NaN and the sign of 0 included.
-
-    >>> import torch
-    >>> equal(torch.eye(2), torch.eye(2)), equal(torch.eye(2), torch.zeros(2, 2))
-    (True, False)
-    """
-    import torch
-
-    if a.dtype != b.dtype or a.shape != b.shape:
-        return False
-    length = max(1, 8 * CACHED // max(1, a[:1].numel()))
-    return all(
-        torch.equal(*(side[start : start + length].contiguous().view(torch.uint8) for side in (a, b)))
-        for start in range(0, len(a), length)
-    )
+    own = spectrum(matrix, device=device, shuffle_seed=shuffle_seed)
+    return own, tuple(compare(matrix, other, device=device) for other in against)
 
 
 def _check(*tensors: torch.Tensor) -> None:

@@ -83,15 +83,6 @@ def working_bytes(rows: int, cols: int) -> int:
     return 8 * short * (3 * short + 4 * block)
 
 
-def wants_all_threads(rows: int, cols: int) -> bool:
-    """Whether a matrix is too large to be measured beside others: from 4 GB of workspace on.
-
-    >>> wants_all_threads(50304, 768), wants_all_threads(16384, 16384)
-    (False, True)
-    """
-    return working_bytes(rows, cols) > 4e9
-
-
 def calibrate(device: str, seconds: float = 1.0) -> float:
     """Measure the rate of `spectrum` in one thread of this machine in GFLOP/s, as `gigaflops` counts them.
 
