@@ -14,7 +14,7 @@ from spectra_cli import architectures, metrics, svd
 from spectra_cli.engines import local
 from spectra_cli.errors import SpectraError
 from spectra_cli.plan import Plan, Request, open_checkpoint, threads
-from spectra_cli.records import Checkpoint, Layout, Matrix, Pair, Problem, Row, Spectrum
+from spectra_cli.records import Checkpoint, Layout, Matrix, Pair, Problem, Row, Skipped, Spectrum
 from spectra_cli.weights import Weights
 
 if TYPE_CHECKING:
@@ -147,7 +147,11 @@ class Walk:
         ones = list(
             local.run(work, here.layout.matrices, threads=threads(self.plan.request), alone=_too_large_for_company)
         )
-        problems = [*_differences(here, self.reference), *(one.problem for one in ones if one.problem)]
+        problems = [
+            *(_unreadable(checkpoint, one) for one in here.weights.unreadable),
+            *_differences(here, self.reference),
+            *(one.problem for one in ones if one.problem),
+        ]
         same = frozenset.intersection(*(one.same for one in ones)) if ones else frozenset()
         rows = tuple(row for one in ones for row in one.rows)
         measured = Measured(rows, here.layout, _twin(same, self.previous, self.reference), tuple(problems))
@@ -165,6 +169,10 @@ class Walk:
         if self.previous is not None and self.previous is not self.reference:
             self.previous.closing.close()
         self.previous = here
+
+
+def _unreadable(checkpoint: Checkpoint, one: Skipped) -> Problem:
+    return Problem(f"{checkpoint.revision}: {one.tensor} is left out: {one.reason}", "the other tensors are measured")
 
 
 def _too_large_for_company(matrix: Matrix) -> bool:

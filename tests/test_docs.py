@@ -1,0 +1,77 @@
+"""The pages that cannot go stale: generated ones are compared, code blocks are run."""
+
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language, text=README):
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.parametrize("name", ["commands.md", "metrics.md", "architectures.md"])
+def test_a_generated_page_is_what_the_code_says(name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    pages = runpy.run_path(str(ROOT / "docs" / "generate.py"))["pages"]()
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == pages[name], "run python docs/generate.py"
+
+
+def test_the_readme_has_both_commands_first():
+    demo, tests = blocks("bash")[:2]
+    assert demo.count("\n") == tests.count("\n") == 1
+    assert "-c constraints.txt" in demo
+    assert demo.rstrip().endswith("spectra demo")
+    assert "[test]" in tests
+    assert "pytest" in tests
+
+
+def test_ci_runs_the_readme_s_own_test_command():
+    said = subprocess.run(
+        ["bash", ".ci/run", "--print"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert said.stdout == blocks("bash")[1]
+
+
+def test_every_command_in_the_docs_is_one_that_exists():
+    from spectra_cli.cli import main
+
+    shown = "\n".join(path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+    commands = {line.split()[1] for line in re.findall(r"^\$? ?spectra [a-z]+.*$", shown, re.MULTILINE)}
+    assert commands
+    for command in commands:
+        assert main([command, "--help"]) == 0
+
+
+def test_the_readme_s_python_runs_on_a_real_table(table_path, kept_run, tmp_path):
+    (tmp_path / "demo.parquet").write_bytes(table_path.read_bytes())
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mine").symlink_to(kept_run)
+    code = "\n".join(blocks("python"))
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr
+
+
+def test_the_readme_s_pipe_works(table_path, kept_run, tmp_path):
+    (line,) = [line for block in blocks("sh") for line in block.splitlines() if " -o - " in line]
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mine").symlink_to(kept_run)
+    command = line.replace("spectra scan", f"{shlex.quote(sys.executable)} -m spectra_cli.cli scan", 1)
+    command = command.replace("| python", f"| {shlex.quote(sys.executable)}")
+    said = subprocess.run(
+        command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    assert "stable_rank" in said.stdout
