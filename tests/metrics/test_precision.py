@@ -85,3 +85,14 @@ def test_an_error_that_may_make_a_value_zero_opens_its_ratio() -> None:
 
 def test_a_matrix_that_is_not_finite_leaves_nothing_open() -> None:
     assert uncertain(replace(Spectrum.of(math.nan), error=1.0), select(["all"])) == ()
+
+
+def test_what_is_undefined_either_way_is_not_open() -> None:
+    names = {"alpha", "alpha_clauset", "spectral_gap", "sigma_error"}
+    assert uncertain(replace(Spectrum.of(1.0), error=1e-3), names) == ()
+
+
+def test_what_an_error_makes_infinite_is_open_and_what_stays_so_is_not() -> None:
+    names = {"condition_number"}
+    assert uncertain(replace(Spectrum.of(1.0, 1e-12), error=1e-12), names) == ("condition_number",)
+    assert uncertain(replace(Spectrum.of(1.0, 0.0), error=1e-20), names) == ()
