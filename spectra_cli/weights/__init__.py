@@ -6,6 +6,7 @@ the first tensor is read.
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -138,7 +139,7 @@ def open_weights(path: Path, *, follow_links: bool = False, ema: bool = False) -
     that some training programs keep, in place of the weights. Raises SpectraError naming the file, for whatever is
     wrong with it, here and in `read`.
     """
-    is_folder = path.is_dir()
+    is_folder = os.path.isdir(path)  # unlike Path.is_dir, false for a name too long to be one
     boundary = Boundary(path if is_folder else path.parent, follow_links)
     format = _format(path)
     if format is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -41,7 +42,7 @@ def open_adapter(path: Path, boundary: Boundary, _: bool) -> Contents:
             f"{source} describes an adapter of the kind {shown(kind)}; only LoRA is read",
             hint="merge the adapter into its model with PEFT's merge_and_unload, and scan that",
         )
-    name = next(name for name in FILES if (path / name).exists() or name == FILES[-1])
+    name = next(name for name in FILES if os.path.lexists(path / name) or name == FILES[-1])
     contents = open_file(admit(path / name, boundary), ema=False)
     sides = {name: match for name in contents.tensors if (match := FACTOR.fullmatch(name))}
     magnitudes = {match["target"] for match in map(MAGNITUDE.fullmatch, contents.tensors) if match}

@@ -23,8 +23,8 @@ from spectra_cli.weights.pickles import read_pickle
 from spectra_cli.weights.state_dicts import Placed, find_state
 from spectra_cli.weights.text import shown
 
-# Where training programs put the checkpoint within a step's folder: itself, FSDP by transformers, OLMo-core.
-PLACES = ("", "pytorch_model_fsdp_0", "model_and_optim", "model")
+# Where in a step's folder training programs put it: FSDP by transformers, OLMo-core.
+PLACES = ("pytorch_model_fsdp_0", "model_and_optim", "model")
 METADATA = ".metadata"
 PIECES = 1024
 
@@ -35,7 +35,9 @@ def is_dcp(listing: Listing) -> bool:
 
 
 def _place(listing: Listing) -> Path | None:
-    folders = [listing.path / place for place in PLACES if not place or place in listing.folders]
+    if METADATA in listing.files:
+        return listing.path
+    folders = [listing.path / place for place in PLACES if place in listing.folders]
     return next((folder for folder in folders if METADATA in list_folder(folder).files), None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -24,7 +25,7 @@ def open_torch(path: Path, boundary: Boundary, ema: bool) -> Contents:
 
 
 def _open(path: Path, boundary: Boundary, ema: bool, naming: Naming) -> Contents:
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return with_config(open_file(admit(path, boundary), ema), path.parent, boundary)
     group = pick(list_folder(path), naming, ema=ema)
     if group is None:
@@ -65,6 +66,6 @@ def _admit_shard(folder: Path, shard: str, index: SourceFile, boundary: Boundary
     try:
         return admit(folder / shard, boundary)
     except SpectraError as error:
-        if (folder / shard).exists():
+        if os.path.lexists(folder / shard):
             raise
         raise SpectraError(f"{index} names the shard {shown(shard)}, which is not there", hint=error.hint) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -87,10 +88,10 @@ def with_config(contents: Contents, folder: Path, boundary: Boundary) -> Content
 
 
 def _config_beside(first: Path, folder: Path, boundary: Boundary) -> tuple[SourceFile, dict[str, Any]] | None:
-    if (folder / "config.json").exists():
+    if os.path.lexists(folder / "config.json"):
         return read_json(folder / "config.json", boundary, limit=4 * 2**20)
     match = NANOCHAT.fullmatch(first.name)
-    if match and (folder / f"meta_{match[1]}.json").exists():
+    if match and os.path.lexists(folder / f"meta_{match[1]}.json"):
         source, meta = read_json(folder / f"meta_{match[1]}.json", boundary, limit=4 * 2**20)
         model = meta.get("model_config")
         return source, {"model_type": "nanochat", **meta, **(model if isinstance(model, dict) else {})}

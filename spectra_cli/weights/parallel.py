@@ -5,6 +5,7 @@ Which axis a layer was cut along is data: AXES. A matrix that no rule knows is n
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -130,7 +131,9 @@ def _in_order(path: Path, numbered: Mapping[int, T]) -> list[T]:
 
 
 def _megatron_file(folder: Path) -> Path:
-    return next((folder / name for name in MEGATRON_FILES if (folder / name).exists()), folder / MEGATRON_FILES[0])
+    return next(
+        (folder / name for name in MEGATRON_FILES if os.path.lexists(folder / name)), folder / MEGATRON_FILES[0]
+    )
 
 
 def _gated(config: Mapping[str, Any]) -> bool:

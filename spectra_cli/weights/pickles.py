@@ -157,8 +157,10 @@ def read_pickle(stream: IO[bytes], storages: dict[str, Storage] | None = None) -
             if instruction.name == "STOP":
                 return machine.stack.pop()
             _step(machine, instruction.name, arg)
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError):
-        pass  # of the texts that these carry, some hold the file's own bytes
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, DeprecationWarning):
+        # Of the texts that these carry, some hold the file's own bytes. The warning is that of pickletools at a bad
+        # escape in a text, an error only where warnings are.
+        pass
     raise UnreadablePickleError("it is damaged, or not a pickle")
 
 

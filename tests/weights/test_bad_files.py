@@ -1,5 +1,6 @@
 """What stands where weights should be: pointers, pages, pipes, links."""
 
+import json
 import os
 import socket
 from pathlib import Path
@@ -155,3 +156,18 @@ def test_a_folder_of_checkpoint_files_is_not_one_checkpoint(tmp_path: Path) -> N
         torch.save({"model": example()}, tmp_path / f"ckpt_{step}.pt")
     assert recognise(tmp_path) is None
     assert recognise(tmp_path / "ckpt_100.pt") == "torch"
+
+
+def test_a_name_too_long_to_be_a_files_is_an_error_like_others(tmp_path: Path) -> None:
+    assert refusal(tmp_path / ("a" * 300))
+    save_safetensors(tmp_path, example())
+    index = {"weight_map": {"w": "a" * 300 + ".safetensors"}}
+    (tmp_path / "model.safetensors").rename(tmp_path / "model-00001-of-00001.safetensors")
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert "which is not there" in refusal(tmp_path)
+
+
+def test_a_broken_link_to_a_configuration_is_not_taken_for_none(tmp_path: Path) -> None:
+    save_safetensors(tmp_path, example())
+    (tmp_path / "config.json").symlink_to("lost.json")
+    assert f"{tmp_path / 'config.json'} is not there" in refusal(tmp_path)

@@ -262,3 +262,10 @@ def test_the_configuration_beside_a_file_wins_over_the_one_within(tmp_path: Path
     save_config(tmp_path, model_type="gpt2")
     with open_weights(tmp_path) as weights:
         assert weights.config == {"model_type": "gpt2", "n_layer": 1}
+
+
+def test_averaged_weights_may_be_a_file_of_their_own(tmp_path: Path) -> None:
+    save(example(), tmp_path / "model.pt")
+    save(example(seed=1), tmp_path / "model_ema.pt")
+    same(tmp_path, example())
+    same(tmp_path, example(seed=1), ema=True)
