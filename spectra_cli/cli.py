@@ -52,6 +52,13 @@ Reference = Annotated[
         "--reference", metavar="NAME", help="The checkpoint compared with, by name or step; the last by default."
     ),
 ]
+Vectors = Annotated[
+    int | None, typer.Option("--vectors", metavar="K", help="Also compare the first K singular vectors.")
+]
+AlphaRange = Annotated[
+    str | None,
+    typer.Option("--alpha-range", metavar="A:B", help="Ranks, or shares of all (0.05:0.5), that the α fits use."),
+]
 Fused = Annotated[bool, typer.Option("--fused", help="Keep fused tensors such as q/k/v whole.")]
 Arch = Annotated[
     str | None,
@@ -103,6 +110,8 @@ def scan(
     match: Match = None,
     metrics: Metrics = None,
     reference: Reference = None,
+    vectors: Vectors = None,
+    alpha_range: AlphaRange = None,
     fused: Fused = False,
     arch: Arch = None,
     map: MapFile = None,  # noqa: A002
@@ -118,7 +127,7 @@ def scan(
     """Measure every matrix of every checkpoint and write one table; goes on where it was stopped."""
     options = dict(
         revisions=tuple(revisions or ()), steps=steps, roles=roles or (), layers=layers, match=match, metrics=metrics,
-        reference=reference, fused=fused, arch=arch, map=map,
+        reference=reference, vectors=vectors, alpha_range=alpha_range, fused=fused, arch=arch, map=map,
         tokens_per_step=tokens_per_step, device=device, threads=threads,
     )  # fmt: skip
     if output == "-":

@@ -20,10 +20,11 @@ class Request:
 
     source: a folder or a file. revisions: shell patterns over checkpoint names. steps: `A:B[:N]`, both ends
     included. roles: such as `q`. layers: `0-3,7`. match: a regular expression over matrix names. metrics: names, or
-    None for the default ones. reference: the revision or step compared with, the last one when None. fused: keep
-    fused tensors whole. arch: a TOML file that says what the tensors mean, or the name of a known architecture.
-    map: a CSV file of steps. tokens_per_step: for names that say no tokens. device: auto, cpu, cuda[:n] or mps.
-    threads: matrices side by side, as many as there are processors when None.
+    None for the default ones. reference: the revision or step compared with, the last one when None. vectors: also
+    compare so many of the first singular vectors. alpha_range: `a:b`, ranks or shares of all, that the α fits use.
+    fused: keep fused tensors whole. arch: a TOML file that says what the tensors mean, or the name of a known
+    architecture. map: a CSV file of steps. tokens_per_step: for names that say no tokens. device: auto, cpu,
+    cuda[:n] or mps. threads: matrices side by side, as many as there are processors when None.
     """
 
     source: str
@@ -34,6 +35,8 @@ class Request:
     match: str | None = None
     metrics: tuple[str, ...] | None = None
     reference: str | None = None
+    vectors: int | None = None
+    alpha_range: str | None = None
     fused: bool = False
     arch: str | None = None
     map: str | None = None
@@ -49,7 +52,7 @@ class Request:
                 object.__setattr__(self, name, tuple(piece for piece in value.split(",") if piece))
             elif value is not None:
                 object.__setattr__(self, name, tuple(value))
-        metrics.select(self.metrics)
+        self._check_metrics()
         for role in self.roles:
             if role not in architectures.ROLES:
                 raise SpectraError(
@@ -68,6 +71,15 @@ class Request:
         _layer_numbers(self.layers)
         _architecture(self.arch)
 
+    def _check_metrics(self) -> None:
+        named = metrics.select([name for name in self.metrics or () if name != "all"])
+        if self.vectors is None and any(one.needs == "vectors" for one in metrics.METRICS if one.name in named):
+            raise SpectraError("metrics of singular vectors need their number", hint="add --vectors 8, say", code=2)
+        if self.vectors is not None and self.vectors < 1:
+            raise SpectraError(f"--vectors {self.vectors} is too few", hint="give 1 or more", code=2)
+        if self.alpha_range is not None:
+            metrics.RankRange.parse(self.alpha_range)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -82,8 +94,10 @@ class Plan:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The names of the numbers that the table will hold."""
-        return metrics.select(self.request.metrics)
+        """The names of the numbers that the table will hold; those of singular vectors where they were asked for."""
+        named = metrics.select(self.request.metrics)
+        asked = self.request.vectors is not None
+        return tuple(one.name for one in metrics.METRICS if (asked if one.needs == "vectors" else one.name in named))
 
 
 def make_plan(request: Request) -> Plan:

@@ -9,18 +9,21 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spectra_cli import architectures, metrics, svd
 from spectra_cli.engines import local
 from spectra_cli.errors import SpectraError
-from spectra_cli.plan import Plan, Request, open_checkpoint, threads
+from spectra_cli.plan import Plan, open_checkpoint, threads
 from spectra_cli.records import Checkpoint, Layout, Matrix, Pair, Problem, Row, Skipped, Spectrum
 from spectra_cli.weights import Weights
 
 if TYPE_CHECKING:
     import torch
 
+SHUFFLE_SEED = 0
 ALONE_BYTES = 1 << 30  # a matrix that takes more than this to decompose is measured without company
+Products = NDArray[np.float64] | None
 Progress = Callable[[Checkpoint, Matrix | None], None]
 
 
@@ -33,16 +36,18 @@ class Side:
     weights: Weights
     matrices: Mapping[str, Matrix]
     spectra: dict[str, Spectrum]
+    leading: dict[str, svd.Vectors]
+    plan: Plan
     device: str
     closing: ExitStack
 
     @classmethod
-    def open(cls, checkpoint: Checkpoint, request: Request, device: str) -> Side:
+    def open(cls, checkpoint: Checkpoint, plan: Plan, device: str) -> Side:
         """Open a checkpoint; close it with `closing.close()`. Raises SpectraError where it cannot be read."""
         closing = ExitStack()
-        opened, layout = closing.enter_context(open_checkpoint(checkpoint, request))
+        opened, layout = closing.enter_context(open_checkpoint(checkpoint, plan.request))
         matrices = {matrix.name: matrix for matrix in layout.matrices}
-        return cls(checkpoint, layout, opened, matrices, {}, device, closing)
+        return cls(checkpoint, layout, opened, matrices, {}, {}, plan, device, closing)
 
     def array(self, name: str) -> torch.Tensor:
         """Give a matrix as it is stored, (rows, cols)."""
@@ -52,8 +57,15 @@ class Side:
     def spectrum(self, name: str) -> Spectrum:
         """Give a matrix's spectrum, computed when it is first asked for."""
         if name not in self.spectra:
-            self.spectra[name] = svd.spectrum(self.array(name), device=self.device)
+            seed = SHUFFLE_SEED if "rand_distance" in self.plan.metrics else None
+            self.spectra[name] = svd.spectrum(self.array(name), device=self.device, shuffle_seed=seed)
         return self.spectra[name]
+
+    def vectors(self, name: str, count: int) -> svd.Vectors:
+        """Give a matrix's first singular vectors, left and right, computed when they are first asked for."""
+        if name not in self.leading:
+            self.leading[name] = svd.singular_vectors(self.array(name), count, device=self.device)
+        return self.leading[name]
 
 
 @dataclass(frozen=True)
@@ -99,7 +111,7 @@ class Walk:
         named = self.plan.request.reference is not None
         for one in [wanted] if named else reversed(self.plan.checkpoints):
             try:
-                self.reference = Side.open(one, self.plan.request, self.device)
+                self.reference = Side.open(one, self.plan, self.device)
                 break
             except SpectraError:
                 if named or one is self.plan.checkpoints[0]:
@@ -163,7 +175,7 @@ class Walk:
     def _side(self, checkpoint: Checkpoint) -> Side:
         if self.reference is not None and checkpoint == self.reference.checkpoint:
             return self.reference
-        return Side.open(checkpoint, self.plan.request, self.device)
+        return Side.open(checkpoint, self.plan, self.device)
 
     def _step_to(self, here: Side) -> None:
         if self.previous is not None and self.previous is not self.reference:
@@ -190,12 +202,18 @@ def _measure(here: Side, matrix: Matrix, final: Side | None, prev: Side | None, 
     to_final, to_prev = (pairs.get(side) if side else None for side in (final, prev))
     rows = tuple(
         Row(here.checkpoint, matrix, metric, value, vector)
-        for metric, value, vector in metrics.measure(spectrum, to_final, to_prev, names)
+        for metric, value, vector in metrics.measure(
+            spectrum, to_final, to_prev, names, alpha_range=_alpha_range(here.plan)
+        )
     )
     same = frozenset(
         side.checkpoint.revision for side, pair in pairs.items() if side is not here and pair.distance == 0
     )
     return _One(rows, same, _trouble(here, matrix, spectrum, pairs))
+
+
+def _alpha_range(plan: Plan) -> metrics.RankRange:
+    return metrics.RankRange.parse(plan.request.alpha_range) if plan.request.alpha_range else metrics.RankRange()
 
 
 def _comparable(other: Side, matrix: Matrix) -> bool:
@@ -214,12 +232,27 @@ def _pairs(here: Side, name: str, sides: Sequence[Side]) -> dict[Side, Pair]:
             here.spectra.setdefault(name, other.spectrum(name))
     own = here.spectrum(name)
     pairs: dict[Side, Pair] = {
-        other: Pair(own, other.spectrum(name), *both, _steps_between(here.checkpoint, other.checkpoint))
+        other: Pair(
+            own,
+            other.spectrum(name),
+            *both,
+            _steps_between(here.checkpoint, other.checkpoint),
+            *_turned(here, other, name),
+        )
         for other, both in distances.items()
     }
     if here in sides:
-        pairs[here] = Pair(own, own, float(np.dot(own.sigma, own.sigma)), 0.0)
+        pairs[here] = Pair(own, own, float(np.dot(own.sigma, own.sigma)), 0.0, None, *_turned(here, here, name))
     return pairs
+
+
+def _turned(here: Side, other: Side, name: str) -> tuple[Products, Products]:
+    """U_AᵀU_B and V_AᵀV_B of the first singular vectors; None where they were not asked for."""
+    count = here.plan.request.vectors
+    if count is None:
+        return None, None
+    (left, right), (theirs_left, theirs_right) = here.vectors(name, count), other.vectors(name, count)
+    return left.T @ theirs_left, right.T @ theirs_right
 
 
 def _steps_between(here: Checkpoint, other: Checkpoint) -> int | None:

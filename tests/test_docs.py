@@ -63,7 +63,7 @@ def test_the_readme_s_python_runs_on_a_real_table(table_path, kept_run, tmp_path
     assert said.returncode == 0, said.stderr
 
 
-def test_the_readme_s_pipe_works(table_path, kept_run, tmp_path):
+def test_the_readme_s_pipe_works(kept_run, tmp_path):
     (line,) = [line for block in blocks("sh") for line in block.splitlines() if " -o - " in line]
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "mine").symlink_to(kept_run)

@@ -163,3 +163,23 @@ def test_bfloat16_and_float32_are_read_as_they_are_stored(tmp_path):
         found = values(scan_checkpoints(folder, tmp_path / f"{folder.name}.parquet").output)
         for name, matrix in runs.float64_matrices(folder / "step0").items():
             assert found["step0", name, "frobenius_norm"] == pytest.approx(np.linalg.norm(matrix), rel=1e-12)
+
+
+def test_singular_vectors_are_compared_when_asked_for(kept_run, tmp_path):
+    scan = scan_checkpoints(kept_run, tmp_path / "a.parquet", vectors=2, metrics=["alpha"])
+    found = values(scan.output)
+    first, last = (runs.float64_matrices(kept_run / name)["embed"] for name in ("step0", "step16"))
+    ours, theirs = np.linalg.svd(first)[0][:, :2], np.linalg.svd(last)[0][:, :2]
+    overlap = np.linalg.norm(ours.T @ theirs) ** 2 / 2
+    names = {metric for _, _, metric in found}
+    (name,) = [metric for metric in names if "overlap" in metric and "left" in metric and metric.endswith("_final")]
+    assert found["step0", "embed", name] == pytest.approx(overlap, abs=1e-7)
+    assert found["step16", "embed", name] == pytest.approx(1, abs=1e-9)
+
+
+def test_the_shuffle_and_the_range_of_the_fit_are_wired(kept_run, tmp_path):
+    asked = {"steps": "16", "metrics": ["alpha", "rand_distance"]}
+    whole = values(scan_checkpoints(kept_run, tmp_path / "a.parquet", **asked).output)
+    part = values(scan_checkpoints(kept_run, tmp_path / "b.parquet", alpha_range="2:8", **asked).output)
+    assert whole["step16", "embed", "alpha"] != part["step16", "embed", "alpha"]
+    assert 0 <= whole["step16", "embed", "rand_distance"] < 1

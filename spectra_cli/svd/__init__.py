@@ -28,14 +28,14 @@ from spectra_cli.svd.devices import (
     working_bytes,
 )
 from spectra_cli.svd.rules import singular_values
-from spectra_cli.svd.vectors import shuffled, singular_vectors
+from spectra_cli.svd.vectors import Vectors, shuffled, singular_vectors
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "calibrate", "choose_device", "compare", "describe", "gigaflops", "measure", "shuffled", "singular_vectors",
-    "spectrum", "working_bytes",
+    "Vectors", "calibrate", "choose_device", "compare", "describe", "gigaflops", "measure", "shuffled",
+    "singular_vectors", "spectrum", "working_bytes",
 ]  # fmt: skip
 
 CACHED = 1 << 16
