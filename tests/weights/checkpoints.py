@@ -75,3 +75,9 @@ def refusal(path: Path, **options: bool) -> str:
     for danger in ("weights_only", "add_safe_globals", "Traceback"):
         assert danger not in error.message + error.hint
     return error.message
+
+
+def save_torch(content: object, path: Path, as_zip: bool = True) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(content, path, _use_new_zipfile_serialization=as_zip)
+    return path
