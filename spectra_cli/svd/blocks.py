@@ -26,8 +26,10 @@ def power_of_two(*matrices: torch.Tensor) -> int:
     for matrix in matrices:
         if matrix.dtype == torch.float64 and matrix.numel():
             low, high = torch.aminmax(matrix)
-            largest = max(largest, -float(low), float(high)) if math.isfinite(low + high) else math.inf
-    return math.frexp(largest)[1] if math.isfinite(largest) else 0
+            if not (math.isfinite(low) and math.isfinite(high)):
+                return 0
+            largest = max(largest, -float(low), float(high))
+    return math.frexp(largest)[1]
 
 
 def float64_blocks(matrix: torch.Tensor, length: int, *, power: int = 0, device: str = "cpu") -> Iterator[torch.Tensor]:

@@ -1,0 +1,83 @@
+"""Inner products and distances of two matrices, from the entries themselves."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spectra_cli import svd
+from spectra_cli.errors import SpectraError
+
+
+def whole(shape, seed, dtype=torch.float16):
+    return torch.randint(-9, 9, shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 2**31), st.sampled_from([torch.float16, torch.float64]))
+def test_exact_for_whole_numbers(rows, cols, seed, dtype):
+    a, b = whole((rows, cols), seed), whole((rows, cols), seed + 1, dtype)
+    inner, distance = svd.compare(a, b)
+    assert inner == int((a.long() * b.long()).sum())
+    assert distance == math.sqrt(int((a.long() - b.long()).square().sum()))
+
+
+def test_many_blocks_and_views_count_every_entry_once():
+    a, b = whole((70_000, 3), 0), whole((70_000, 3), 1)
+    expected = int((a.long() * b.long()).sum())
+    for x, y in ((a, b), (a.T, b.T), (a.T.contiguous().T, b), (a.T, b.T.contiguous())):
+        assert svd.compare(x, y)[0] == expected
+
+
+def test_distance_comes_from_the_difference_and_keeps_its_digits():
+    a = torch.ones(100, 100, dtype=torch.float64)
+    assert svd.compare(a, a * (1 + 2.0**-50))[1] == 100 * 2.0**-50
+
+
+def test_a_matrix_is_at_distance_zero_from_itself():
+    a = whole((50, 40), 0)
+    assert svd.compare(a, a.clone()) == (float(a.double().square().sum()), 0.0)
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e150])
+def test_scales_whose_squares_leave_the_range_of_float64(scale):
+    a = torch.full((3, 3), scale, dtype=torch.float64)
+    inner, distance = svd.compare(a, -a)
+    assert inner == pytest.approx(-9 * scale**2, rel=1e-14)
+    assert distance == pytest.approx(6 * scale, rel=1e-14)
+
+
+def test_a_huge_matrix_against_a_tiny_one():
+    a = torch.full((2, 2), 1e200, dtype=torch.float64)
+    inner, distance = svd.compare(a, a * 1e-400 + 1e-200)
+    assert inner == pytest.approx(4.0, rel=1e-14)
+    assert distance == pytest.approx(2e200, rel=1e-14)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_nan_where_either_holds_nan_or_inf(bad, dtype):
+    a, b = torch.ones(3, 3, dtype=dtype), torch.ones(3, 3, dtype=dtype)
+    b[1, 1] = bad
+    for pair in ((a, b), (b, a), (b, b)):
+        assert all(math.isnan(one) for one in svd.compare(*pair))
+
+
+def test_measure_gives_what_spectrum_and_compare_give():
+    a, b, c = (whole((30, 20), seed) for seed in range(3))
+    found, pairs = svd.measure(a, (b, c))
+    assert (found.sigma == svd.spectrum(a).sigma).all()
+    assert pairs == (svd.compare(a, b), svd.compare(a, c))
+
+
+def test_different_shapes_are_refused_with_both_named():
+    with pytest.raises(SpectraError, match=r"\(2, 3\) and \(3, 2\)"):
+        svd.compare(torch.ones(2, 3), torch.ones(3, 2))
+
+
+@pytest.mark.parametrize("tensor", [torch.ones(3), torch.ones(2, 2, 2), torch.ones(2, 2, dtype=torch.complex64)])
+def test_what_is_no_real_matrix_is_refused(tensor):
+    with pytest.raises(SpectraError, match="no real matrix"):
+        svd.spectrum(tensor)
