@@ -46,11 +46,14 @@ def matrices(
     canonical: makes the full name from the rule's part of it and the expert's number. Raises SpectraError, naming
     the tensor, both numbers and the rule, where the sizes do not fit.
     """
-    split = rule.split or Split("transposed" if rule.transposed else "as stored", _axes(stored), ())
+    split = rule.split or Split("transposed" if rule.transposed else "as stored", "*, *", ())
     name = rule.becomes or ""
+    if fused and rule.split and not split.whole:
+        yield _whole(rule, stored, canonical(name, None))
+        return
     parts = split.parts if split.parts and not fused else ((name, split.whole),)
     try:
-        grouped = _view(split.view, stored, names)
+        grouped = _view(split.view, _shape(split, stored, names), names)
         for part, text in parts:
             for expert in _experts(text, names):
                 cut_index = index(text, _with_expert(names, expert))
@@ -64,8 +67,14 @@ def matrices(
         ) from problem
 
 
-def _axes(stored: StoredTensor) -> str:
-    return ", ".join("*" for _ in stored.shape)
+def _whole(rule: Rule, stored: StoredTensor, name: str) -> Matrix:
+    """The fused tensor as it is, whatever the config says; a stack of matrices one below the other."""
+    first, second = math.prod(stored.shape[:-1]), stored.shape[-1]
+    rows, cols = (second, first) if rule.transposed else (first, second)
+    view = None if len(stored.shape) == 2 else (first, second)
+    return Matrix(
+        name, role_of(name), stored.name, rows, cols, view=view, transposed=rule.transposed, rule="fused, kept whole"
+    )
 
 
 def _experts(text: str, names: Names) -> Iterator[int | None]:
@@ -82,11 +91,24 @@ def _with_expert(names: Names, expert: int | None) -> Names:
     return lambda name: expert if name == "expert" and expert is not None else names(name)
 
 
-def _view(text: str, stored: StoredTensor, names: Names) -> tuple[tuple[int, ...], ...]:
+def _shape(split: Split, stored: StoredTensor, names: Names) -> tuple[int, ...]:
+    if not split.reshape:
+        return stored.shape
+    rows, cols = stored.shape[0], math.prod(stored.shape[1:])
+    own = {"rows": rows, "cols": cols}
+    shape = tuple(
+        size(axis, lambda name: own[name] if name in own else names(name)) for axis in split.reshape.split(",")
+    )
+    if math.prod(shape) != rows * cols:
+        raise Contradiction(f"{split.reshape} holds {math.prod(shape)} numbers, the tensor {rows * cols}")
+    return shape
+
+
+def _view(text: str, shape: tuple[int, ...], names: Names) -> tuple[tuple[int, ...], ...]:
     axes = text.split(",")
-    if len(axes) != len(stored.shape):
-        raise Contradiction(f"the rule has {len(axes)} axes, the tensor {len(stored.shape)}")
-    return tuple(_axis(axis, length, names) for axis, length in zip(axes, stored.shape, strict=True))
+    if len(axes) != len(shape):
+        raise Contradiction(f"the rule has {len(axes)} axes, the tensor {len(shape)}")
+    return tuple(_axis(axis, length, names) for axis, length in zip(axes, shape, strict=True))
 
 
 def _axis(text: str, length: int, names: Names) -> tuple[int, ...]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 from spectra_cli.architectures.record import Architecture, Rule
 
@@ -46,49 +46,59 @@ def own_name(name: str) -> str:
     'layers.0.mlp.up_proj.weight'
     """
     plain = ".".join(part for part in name.split(".") if part not in WRAPPERS)
-    while prefix := next((prefix for prefix in PREFIXES if plain.startswith(prefix)), None):
-        plain = plain[len(prefix) :]
-    return plain
+    start = 0  # and no cutting as we go: a name of a million prefixes would be copied as often
+    while prefix := next((prefix for prefix in PREFIXES if plain.startswith(prefix, start)), None):
+        start += len(prefix)
+    return plain[start:]
 
 
-def match(name: str, architecture: Architecture) -> Match:
-    """Find a stored name's layer, expert and rules; no rules where the architecture does not speak of it.
+def matcher(architecture: Architecture) -> Callable[[str], Match]:
+    """Make the function that finds a stored name's layer, expert and rules; no rules for a name it does not know.
 
     >>> mine = Architecture("mine", (), ("layer_{layer+2}.",), (Rule("q.weight", "attn.q"),))
-    >>> match("module.layer_05.q.weight", mine)
-    Match(layer=3, expert=None, rules=(Rule(stored='q.weight', becomes='attn.q', split=None, transposed=False, when=None),))
-    """  # noqa: E501 - a doctest's line cannot be broken
-    own = own_name(name)
-    compiled = _compile(architecture)
-    if rules := tuple(rule for pattern, rule in compiled.outside if pattern.fullmatch(own)):
-        return Match(None, None, rules)
-    for prefix, offset in compiled.layers:
-        if (found := prefix.match(own)) and int(found["layer"]) >= offset:
-            return _in_layer(int(found["layer"]) - offset, own[found.end() :], compiled)
-    return Match(None, None, ())
+    >>> found = matcher(mine)("module.layer_05.q.weight")
+    >>> found.layer, found.rules[0].becomes
+    (3, 'attn.q')
+    """
+    layers = tuple((_pattern(template), _offset(template)) for template in architecture.layers)
+    in_layer = tuple(_stored(rule) for rule in architecture.in_layer)
+    outside = tuple(_stored(rule) for rule in architecture.outside)
+
+    def match(name: str) -> Match:
+        own = own_name(name)
+        if found := _matching(own, outside):
+            return Match(None, None, tuple(rule for rule, _ in found))
+        for prefix, offset in layers:
+            if (layer := prefix.match(own)) and int(layer["layer"]) >= offset:
+                return _in_layer(int(layer["layer"]) - offset, own[layer.end() :], in_layer)
+        return Match(None, None, ())
+
+    return match
 
 
-def _in_layer(layer: int, rest: str, compiled: _Compiled) -> Match:
-    found = [(rule, pattern.fullmatch(rest)) for pattern, rule in compiled.in_layer]
-    matched = [(rule, named) for rule, named in found if named]
-    experts = (int(named["expert"]) for _, named in matched if "expert" in named.groupdict())
-    return Match(layer, next(experts, None), tuple(rule for rule, _ in matched))
+def _in_layer(layer: int, rest: str, templates: tuple[_Stored, ...]) -> Match:
+    found = _matching(rest, templates)
+    experts = (int(named["expert"]) for _, named in found if "expert" in named.groupdict())
+    return Match(layer, next(experts, None), tuple(rule for rule, _ in found))
 
 
 @dataclass(frozen=True)
-class _Compiled:
-    layers: tuple[tuple[re.Pattern[str], int], ...]
-    in_layer: tuple[tuple[re.Pattern[str], Rule], ...]
-    outside: tuple[tuple[re.Pattern[str], Rule], ...]
+class _Stored:
+    """A rule's template, compiled; ending: its literal end, by which most names are told apart at once."""
+
+    ending: str
+    pattern: re.Pattern[str]
+    rule: Rule
 
 
-@cache
-def _compile(architecture: Architecture) -> _Compiled:
-    return _Compiled(
-        tuple((_pattern(template), _offset(template)) for template in architecture.layers),
-        tuple((_pattern(rule.stored), rule) for rule in architecture.in_layer),
-        tuple((_pattern(rule.stored), rule) for rule in architecture.outside),
-    )
+def _matching(name: str, templates: tuple[_Stored, ...]) -> list[tuple[Rule, re.Match[str]]]:
+    likely = [(each.rule, each.pattern.fullmatch(name)) for each in templates if name.endswith(each.ending)]
+    return [(rule, found) for rule, found in likely if found]
+
+
+def _stored(rule: Rule) -> _Stored:
+    ending = PLACEHOLDER.sub("{}", rule.stored).rsplit("{}", 1)[-1]
+    return _Stored(ending, _pattern(rule.stored), rule)
 
 
 def _pattern(template: str) -> re.Pattern[str]:

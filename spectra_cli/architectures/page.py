@@ -43,7 +43,8 @@ def _row(rule: Rule, prefix: str) -> str:
     if rule.split:
         becomes = ", ".join(f"`{prefix}{name}`" for name, _ in rule.split.parts)
         places = ", ".join(f"`[{text}]`" for _, text in rule.split.parts)
-        how.insert(0, f"{rule.split.title}: `{rule.split.view}`, then {places}")
+        first = f"`{rule.split.reshape}`, then " if rule.split.reshape else ""
+        how.insert(0, f"{rule.split.title}: {first}`{rule.split.view}`, then {places}")
     if rule.when:
         key, value = rule.when
         how.append(f"where `{key}` is {str(value).lower()}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from spectra_cli.architectures.cutting import matrices
 from spectra_cli.architectures.dimensions import config_value, named_sizes, text_config
 from spectra_cli.architectures.fallback import fused_note, guess_layer, guess_role
 from spectra_cli.architectures.families import ARCHITECTURES
-from spectra_cli.architectures.matching import Match, match
+from spectra_cli.architectures.matching import Match, matcher
 from spectra_cli.architectures.record import Architecture, Rule
 from spectra_cli.architectures.skipping import is_convolution, reason_to_skip
 from spectra_cli.errors import SpectraError
@@ -46,48 +46,75 @@ def layout(
     (Skipped(tensor='h.0.ln_1.weight', reason='vector'),)
     """
     plain = text_config(config)
-    known = architecture or architecture_of(config)
+    known = architecture or architecture_of(config, tensors)
     record = known or UNKNOWN
-    sizes = named_sizes(plain, record.dimensions)
-    skipped: list[Skipped] = []
-    found: dict[str, Matrix] = {}
-    as_stored: list[StoredTensor] = []
-    unknown: list[str] = []
-    for stored in tensors.values():
-        if reason := reason_to_skip(stored):
-            skipped.append(Skipped(stored.name, reason))
-            continue
-        matched = match(stored.name, record)
-        rule = _rule_for(stored, matched.rules, plain)
-        cuts = {each.name: each for each in _cuts(stored, rule, matched, sizes, fused=fused)}
-        if cuts and found.keys().isdisjoint(cuts):
-            found |= cuts
-            continue
-        as_stored.append(stored)
-        if rule is None or rule.becomes:
-            unknown.append(stored.name)
-    for stored in as_stored:
-        if len(stored.shape) == 2 or is_convolution(stored):
-            matrix = _under_stored_name(stored, found, guess=known is None)
-            found[matrix.name] = matrix
-        else:
-            skipped.append(Skipped(stored.name, f"{len(stored.shape)} axes, and no rule of {record.name} speaks of it"))
+    reasons = {stored.name: reason_to_skip(stored) for stored in tensors.values()}
+    skipped = [Skipped(name, reason) for name, reason in reasons.items() if reason]
+    candidates = [stored for stored in tensors.values() if reasons[stored.name] is None]
+    found, left = _by_rules(candidates, record, plain, fused=fused)
+    skipped += _by_stored_names([stored for stored, _ in left], found, record, guess=known is None)
     skipped += _drop_tied(found, plain, record)
-    ordered = tuple(sorted(found.values(), key=_natural_order))
-    return Layout(record.name, ordered, tuple(skipped), tuple(_notes(config, known, unknown)))
+    notes = tuple(_notes(config, known, left))
+    return Layout(record.name, tuple(sorted(found.values(), key=_natural_order)), tuple(skipped), notes)
 
 
-def architecture_of(config: Mapping[str, Any]) -> Architecture | None:
+def architecture_of(config: Mapping[str, Any], names: Iterable[str] = ()) -> Architecture | None:
     """Find the record for a config's `model_type`, the nested text model's first; None when it is not known.
+
+    names: of the stored tensors, by which some families are plain where the config names none.
 
     >>> architecture_of({"model_type": "mistral"}).name
     'llama'
+    >>> architecture_of({}, ["blocks.0.attn.qkvo_w"]).name
+    'modded_nanogpt'
     """
-    for model_type in (text_config(config).get("model_type"), config.get("model_type")):
+    model_types = [text_config(config).get("model_type"), config.get("model_type")]
+    for model_type in model_types:
         for record in ARCHITECTURES:
             if model_type in record.model_types:
                 return record
-    return None
+    if any(model_types):
+        return None
+    signed = (record for record in ARCHITECTURES if any(name.endswith(record.signs) for name in names))
+    return next(signed, None)
+
+
+Left = list[tuple[StoredTensor, Rule | None]]
+
+
+def _by_rules(
+    candidates: Iterable[StoredTensor], record: Architecture, config: Mapping[str, Any], *, fused: bool
+) -> tuple[dict[str, Matrix], Left]:
+    """The matrices that rules name, and the tensors they leave: no rule, no new name, or a name given before."""
+    sizes = named_sizes(config, record.dimensions)
+    match = matcher(record)
+    found: dict[str, Matrix] = {}
+    left: Left = []
+    for stored in candidates:
+        matched = match(stored.name)
+        rule = _rule_for(stored, matched.rules, config)
+        cuts = {each.name: each for each in _cuts(stored, rule, matched, sizes, fused=fused)}
+        if cuts and found.keys().isdisjoint(cuts):
+            found |= cuts
+        else:
+            left.append((stored, rule))
+    return found, left
+
+
+def _by_stored_names(
+    left: Iterable[StoredTensor], found: dict[str, Matrix], record: Architecture, *, guess: bool
+) -> list[Skipped]:
+    """Add what is left to the matrices found, under stored names; give back what has too many axes for one."""
+    match = matcher(record)
+    skipped = []
+    for stored in left:
+        if len(stored.shape) == 2 or is_convolution(stored):
+            layer = guess_layer(stored.name) if guess else match(stored.name).layer
+            matrix = _under_stored_name(stored, found, layer, guess=guess)
+            found[matrix.name] = matrix
+        else:
+            skipped.append(Skipped(stored.name, f"{len(stored.shape)} axes, and no rule of {record.name} speaks of it"))
+    return skipped
 
 
 def _rule_for(stored: StoredTensor, rules: tuple[Rule, ...], config: Mapping[str, Any]) -> Rule | None:
@@ -99,7 +126,8 @@ def _rule_for(stored: StoredTensor, rules: tuple[Rule, ...], config: Mapping[str
 
 
 def _axes(rule: Rule) -> int:
-    return rule.split.view.count(",") + 1 if rule.split else 2
+    """How many axes a rule expects in the file; one that reads the numbers anew does so for matrices."""
+    return rule.split.view.count(",") + 1 if rule.split and not rule.split.reshape else 2
 
 
 def _cuts(
@@ -119,7 +147,7 @@ def _holds(rule: Rule, config: Mapping[str, Any]) -> bool:
     return bool(config_value(config, key) == value)
 
 
-def _under_stored_name(stored: StoredTensor, found: Mapping[str, Matrix], *, guess: bool) -> Matrix:
+def _under_stored_name(stored: StoredTensor, found: Mapping[str, Matrix], layer: int | None, *, guess: bool) -> Matrix:
     """A matrix that no rule names; a convolution flattened to [out, in·k]."""
     name = next((name for name in (stored.name.removesuffix(".weight"), stored.name) if name not in found), None)
     if name is None:
@@ -134,7 +162,7 @@ def _under_stored_name(stored: StoredTensor, found: Mapping[str, Matrix], *, gue
         tensor=stored.name,
         rows=rows,
         cols=cols,
-        layer=guess_layer(stored.name),
+        layer=layer,
         view=None if len(stored.shape) == 2 else (rows, cols),
         rule="as stored" if len(stored.shape) == 2 else "convolution: out, in times kernel",
     )
@@ -151,18 +179,27 @@ def _drop_tied(found: dict[str, Matrix], config: Mapping[str, Any], record: Arch
     return [Skipped(unembed.tensor, "tied: the same weights as the embedding")]
 
 
-def _notes(config: Mapping[str, Any], known: Architecture | None, unnamed: list[str]) -> Iterator[str]:
-    model_type = str(config.get("model_type"))[:60]
-    why = f"{known.name} has no rule for the name" if known else "there is no config"
-    if known is None and config:
-        why = f"no architecture is known for model_type {model_type!r}"
+def _notes(config: Mapping[str, Any], known: Architecture | None, left: Left) -> Iterator[str]:
+    unknown = [stored.name for stored, rule in left if rule is None]
+    twice = [stored.name for stored, rule in left if rule and rule.becomes]
+    if known:
+        why = f"{known.name} has no rule for the name"
+    elif config:
+        why = f"no architecture is known for model_type {str(config.get('model_type'))[:60]!r}"
+    else:
+        why = "there is no config"
     if known is None:
         yield f"{why}: every matrix keeps its stored name, and roles are guessed where the name is plain"
-    elif unnamed:
-        more = f" and {len(unnamed) - 1} more are" if len(unnamed) > 1 else " is"
-        yield f"{unnamed[0]}{more} not in the rules of {known.name}, or there twice: the stored name is kept"
-    if note := fused_note(unnamed, why, ARCHITECTURES):
+    elif unknown:
+        yield f"{_and_more(unknown)} kept under the stored name, as {known.name} has no rule for it"
+    if twice:
+        yield f"{_and_more(twice)} kept under the stored name, as another tensor has the canonical one"
+    if note := fused_note(unknown, why, ARCHITECTURES):
         yield note
+
+
+def _and_more(names: list[str]) -> str:
+    return f"{names[0]} and {len(names) - 1} more are" if len(names) > 1 else f"{names[0]} is"
 
 
 def _natural_order(matrix: Matrix) -> tuple[object, ...]:

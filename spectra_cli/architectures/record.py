@@ -14,7 +14,8 @@ class Split:
     view: the sizes of the stored tensor's axes, each axis taken apart into factors; axes are separated by commas,
     factors by spaces, `*` is whatever remains of its axis. Names are those of `dimensions.py`.
     parts: (canonical name, index into that view); an index with `expert` in it is taken once for each expert.
-    whole: the index of the fused matrix, for `--fused`. title: the words `inspect` shows.
+    whole: the index of the fused matrix, for `--fused`. title: the words `inspect` shows. reshape: the sizes to read
+    the stored numbers with first, where the file's own axes mean nothing; `rows` and `cols` are the stored sizes.
 
     >>> Split("by head", "heads 3 head_dim, *", (("attn.q", ":, 0"), ("attn.k", ":, 1"), ("attn.v", ":, 2"))).title
     'by head'
@@ -24,6 +25,7 @@ class Split:
     view: str
     parts: tuple[tuple[str, str], ...]
     whole: str = ""
+    reshape: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Architecture:
     counts two entries before the first layer. in_layer: rules below that prefix, whose canonical names follow
     `layers.N.`; outside: all others. dimensions: (name, config key or number) where the general table of
     `dimensions.py` does not know. tied: whether the unembedding is the embedding where the config does not say.
+    signs: endings of stored names that no other family has, to know it by where there is no config.
 
     >>> Architecture("mine", ("mine",), ("blocks.{layer}.",), (Rule("q.weight", "attn.q"),)).model_types
     ('mine',)
@@ -66,6 +69,7 @@ class Architecture:
     outside: tuple[Rule, ...] = ()
     dimensions: tuple[tuple[str, str | int], ...] = ()
     tied: bool = False
+    signs: tuple[str, ...] = ()
 
 
 def role_of(canonical: str) -> str:

@@ -24,6 +24,7 @@ NAMED = (
      "scale of a quantised weight"),
 )  # fmt: skip
 NAMED_PATTERNS = tuple((re.compile(pattern), reason) for pattern, reason in NAMED)
+ANY_NAMED = re.compile("|".join(f"(?:{pattern})" for pattern, _ in NAMED))
 CONVOLUTION = re.compile(r"conv|patch_embed")
 
 
@@ -38,7 +39,7 @@ def reason_to_skip(stored: StoredTensor) -> str | None:
     True
     """
     axes = len(stored.shape)
-    if axes != 1:  # a bias that belongs to the attention is a vector first
+    if axes != 1 and ANY_NAMED.search(stored.name):  # a bias that belongs to the attention is a vector first
         for pattern, reason in NAMED_PATTERNS:
             if pattern.search(stored.name):
                 return reason

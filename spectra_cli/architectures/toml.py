@@ -16,8 +16,8 @@ Value = TypeVar("Value")
 
 START_FROM = "spectra inspect prints a record to start from"
 
-KEYS = {"name", "model_types", "layers", "tied", "dimensions", "in_layer", "outside"}
-RULE_KEYS = {"stored", "becomes", "split", "view", "parts", "whole", "transposed", "when"}
+KEYS = {"name", "model_types", "layers", "tied", "dimensions", "in_layer", "outside", "signs"}
+RULE_KEYS = {"stored", "becomes", "split", "view", "parts", "whole", "reshape", "transposed", "when"}
 
 
 def load(name_or_path: str | Path) -> Architecture:
@@ -65,6 +65,7 @@ def from_toml(text: str, *, source: str = "the record") -> Architecture:
         outside=tuple(_rule(each, f"{source}, outside") for each in _get(data, "outside", list, [], source)),
         dimensions=tuple(dimensions.items()),
         tied=_get(data, "tied", bool, False, source),
+        signs=_strings(data, "signs", source),
     )
 
 
@@ -94,6 +95,7 @@ def _split(data: Mapping[str, Any], place: str) -> Split:
         view=_get(data, "view", str, "", place),
         parts=tuple(parts.items()),
         whole=_get(data, "whole", str, "", place),
+        reshape=_get(data, "reshape", str, "", place),
     )
 
 
@@ -140,6 +142,8 @@ def to_toml(architecture: Architecture) -> str:
         f"layers = {_written(list(architecture.layers))}",
         f"tied = {_written(architecture.tied)}",
     ]
+    if architecture.signs:
+        lines.append(f"signs = {_written(list(architecture.signs))}")
     if architecture.dimensions:
         lines += ["", "[dimensions]", *(f"{_written(name)} = {_written(key)}" for name, key in architecture.dimensions)]
     for table, rules in (("in_layer", architecture.in_layer), ("outside", architecture.outside)):
@@ -155,7 +159,9 @@ def _rule_lines(rule: Rule) -> list[str]:
     if rule.split:
         parts = ", ".join(f"{_written(name)} = {_written(text)}" for name, text in rule.split.parts)
         lines += [f"split = {_written(rule.split.title)}", f"view = {_written(rule.split.view)}"]
-        lines += [f"parts = {{ {parts} }}"] + ([f"whole = {_written(rule.split.whole)}"] if rule.split.whole else [])
+        lines.append(f"parts = {{ {parts} }}")
+        optional = (("whole", rule.split.whole), ("reshape", rule.split.reshape))
+        lines += [f"{key} = {_written(text)}" for key, text in optional if text]
     if rule.transposed:
         lines.append("transposed = true")
     if rule.when:

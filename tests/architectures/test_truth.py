@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,15 @@ LAYERS = 2
 EXPERTS = 3
 TOLERANCE = 1e-5  # single precision, and the tiny models are an order of magnitude above it when mixed up
 SAVED = ("one file", "shards", "state dict")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tiny products gain nothing from threads, and lose much where other work is running."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def build(tiny: Tiny) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +22,7 @@ EXPERTS: dict[str, Any] = {
     "num_experts": 3, "num_local_experts": 3, "n_routed_experts": 3, "moe_num_experts": 3, "moe_intermediate_size": 24,
     "num_experts_per_tok": 2, "moe_k": 2, "first_k_dense_replace": 0, "moe_layer_start_index": 0, "n_group": 1,
     "topk_group": 1, "decoder_sparse_step": 1, "mlp_only_layers": [], "num_dense_layers": 0,
+    "mlp_layer_types": ["sparse", "sparse"],
 }  # fmt: skip
 
 
@@ -169,6 +171,7 @@ FAMILIES = (
     Tiny("big_bird", SIZES | {"is_decoder": True, "attention_type": "original_full"}, "gelu_new", bert_feed_forward,
          output="attention.output.dense"),
     Tiny("modernbert-decoder", SIZES | {"layer_types": ["full_attention"] * 2}, "gelu"),
+    replace(llama("lfm2", layer_types=["full_attention"] * 2, block_auto_adjust_ff_dim=False), mlp=feed_forward),
     sparse("mixtral"),
     sparse("phimoe"),
     sparse("minimax_m2"),
@@ -183,9 +186,10 @@ FAMILIES = (
     sparse("exaone_moe", "mlp.shared_experts"),
     sparse("glm4_moe", "mlp.shared_experts"),
     sparse("hunyuan_v1_moe", "mlp.shared_mlp", moe_topk=2),
-    sparse("hy_v3", "mlp.shared_experts", mlp_layer_types=["sparse", "sparse"]),
+    sparse("hy_v3", "mlp.shared_experts"),
     sparse("kolibri1", "mlp.shared_experts"),
-    sparse("mimo_v2_flash", mlp_layer_types=["sparse", "sparse"], v_head_dim=16, attention_value_scale=None),
+    replace(sparse("laguna", "mlp.shared_experts"), gate=math.log(2.0)),
+    sparse("mimo_v2_flash", v_head_dim=16, attention_value_scale=None),
     sparse("solar_open", "mlp.shared_experts"),
     replace(sparse("afmoe", "mlp.shared_experts"), gate=0.5),
     sparse("gpt_oss", rope_parameters={"rope_type": "default", "rope_theta": 10000.0}),
@@ -199,7 +203,7 @@ FAMILIES = (
     *(
         Tiny(model_type, SIZES | EXPERTS | LATENT | {"q_lora_rank": rank}, mlp=None, experts="mlp.experts",
              shared="mlp.shared_experts", roles=roles, reordered=True, title=f"{model_type}, {title}")
-        for model_type in ("deepseek_v2", "deepseek_v3")
+        for model_type in ("deepseek_v2", "deepseek_v3", "glm4_moe_lite")
         for rank, roles, title in ((8, "o", "queries in two factors"), (None, "qo", "queries whole"))
     ),
     *(

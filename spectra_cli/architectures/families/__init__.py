@@ -7,6 +7,7 @@ from spectra_cli.architectures.families.gptj import BERT, CODEGEN, GPT_NEO, GPTJ
 from spectra_cli.architectures.families.llama import (
     GEMMA,
     GLM,
+    LFM2,
     LLAMA,
     MPT,
     OLMO_NATIVE,
@@ -21,7 +22,7 @@ from spectra_cli.architectures.families.neox import BLOOM, FALCON, GPT_NEOX, MEG
 ARCHITECTURES = (
     GPT_NEOX, BLOOM, FALCON, PERSIMMON, MEGATRON,
     GPT2, NANOGPT, GPT_BIGCODE, NANOCHAT, MODDED_NANOGPT,
-    LLAMA, GEMMA, GLM, PHI, PHI3, STARCODER2, OPT, OLMO_NATIVE, MPT,
+    LLAMA, GEMMA, GLM, PHI, PHI3, STARCODER2, OPT, OLMO_NATIVE, MPT, LFM2,
     GPTJ, GPT_NEO, CODEGEN, BERT, MODERNBERT,
     MIXTRAL, QWEN_MOE, DEEPSEEK, GPT_OSS, LLAMA4, GRANITE_MOE, DBRX,
 )  # fmt: skip

@@ -82,6 +82,9 @@ NANOCHAT = Architecture(
 STACKED_QKV = Split("stacked", "3, *, *", (("attn.q", "0"), ("attn.k", "1"), ("attn.v", "2")))
 STACKED_QKVO = Split("stacked", "4, *, *", (("attn.q", "0"), ("attn.k", "1"), ("attn.v", "2"), ("attn.o", "3")))
 
+# From September 2025 on one matrix [H, 4·H], which its code reads as four [H, H] without regard to the axes.
+RESHAPED_QKVO = Split("stacked", STACKED_QKVO.view, STACKED_QKVO.parts, reshape="4, rows, rows")
+
 MODDED_NANOGPT = Architecture(
     name="modded_nanogpt",
     model_types=("modded_nanogpt",),
@@ -89,13 +92,14 @@ MODDED_NANOGPT = Architecture(
     in_layer=(
         Rule("attn.qkv_w", "attn.qkv", STACKED_QKV),
         Rule("attn.qkvo_w", "attn.qkvo", STACKED_QKVO),
+        Rule("attn.qkvo_w", "attn.qkvo", RESHAPED_QKVO),
         Rule("attn.c_q.weight", "attn.q"),
         Rule("attn.c_k.weight", "attn.k"),
         Rule("attn.c_v.weight", "attn.v"),
-        Rule("attn.c_attn.weight", "attn.qkv", THREE_BLOCKS),
         *C_PROJ_C_FC,
         Rule("mlp.c_fc", "mlp.up"),
         Rule("mlp.c_proj", "mlp.down"),
     ),
     outside=(Rule("embed.weight", "embed"), *OUTSIDE),
+    signs=("attn.qkv_w", "attn.qkvo_w"),
 )

@@ -158,3 +158,20 @@ MPT = Architecture(
     outside=(Rule("wte.weight", "embed"), Rule("wpe.weight", "pos_embed"), Rule("lm_head.weight", "unembed")),
     tied=True,
 )
+
+LFM2 = Architecture(
+    name="lfm2",
+    model_types=("lfm2",),
+    layers=("layers.{layer}.",),
+    in_layer=(
+        *ATTENTION,
+        Rule("self_attn.out_proj.weight", "attn.o"),
+        Rule("feed_forward.w1.weight", "mlp.gate"),
+        Rule("feed_forward.w3.weight", "mlp.up"),
+        Rule("feed_forward.w2.weight", "mlp.down"),
+        Rule("conv.in_proj.weight", None),
+        Rule("conv.out_proj.weight", None),
+    ),
+    outside=OUTSIDE,
+    tied=True,
+)

@@ -67,7 +67,7 @@ QWEN_MOE = Architecture(
     name="qwen_moe",
     model_types=(
         "qwen2_moe", "qwen3_moe", "olmoe", "flex_olmo", "cohere2_moe", "mellum", "dots1", "ernie4_5_moe",
-        "exaone_moe", "glm4_moe", "hunyuan_v1_moe", "hy_v3", "kolibri1", "mimo_v2_flash", "solar_open",
+        "exaone_moe", "glm4_moe", "hunyuan_v1_moe", "hy_v3", "kolibri1", "laguna", "mimo_v2_flash", "solar_open",
         "afmoe", "qwen3_vl_moe_text", "qwen3_omni_moe_text", "glm4v_moe_text",
     ),
     layers=("layers.{layer}.",),
@@ -88,7 +88,7 @@ LATENT_ATTENTION = (
 
 DEEPSEEK = Architecture(
     name="deepseek",
-    model_types=("deepseek_v2", "deepseek_v3", "minicpm3", "youtu"),
+    model_types=("deepseek_v2", "deepseek_v3", "glm4_moe_lite", "minicpm3", "youtu"),
     layers=("layers.{layer}.",),
     in_layer=LATENT_ATTENTION + GATED_MLP + ONE_BY_ONE + STACKED + SHARED + ROUTER,
     outside=OUTSIDE,
