@@ -1,4 +1,4 @@
-"""Writes the generated pages of docs/: commands, metrics, architectures. `--check` only compares, and fails on a difference."""
+"""Writes the generated pages of docs/: commands, metrics, architectures; with `--check` compares them instead."""
 
 from __future__ import annotations
 
