@@ -20,6 +20,7 @@ from spectra_cli.architectures import (
     load,
     to_toml,
 )
+from spectra_cli.architectures.page import UNCOVERED
 from spectra_cli.errors import SpectraError
 from tests.architectures.stored import names, tensors
 
@@ -123,3 +124,8 @@ def test_the_page_has_every_family_and_every_tensor() -> None:
         assert f"## {record.name}\n" in page
         for rule in (*record.in_layer, *record.outside):
             assert f"`{rule.stored}`" in page
+
+
+def test_what_the_page_calls_uncovered_has_no_record() -> None:
+    covered = {model_type for record in ARCHITECTURES for model_type in record.model_types}
+    assert covered.isdisjoint(model_type for row in UNCOVERED for model_type in row[0].split(", "))

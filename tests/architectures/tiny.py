@@ -18,6 +18,12 @@ SIZES: dict[str, Any] = {
 }  # fmt: skip
 GROUPED: dict[str, Any] = {"num_key_value_heads": 2, "head_dim": 16}
 GPT: dict[str, Any] = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 16, "vocab_size": 61}
+SECTIONS: dict[str, Any] = {
+    "head_dim": 8,
+    "rope_parameters": {
+        "rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1], "partial_rotary_factor": 1.0,
+    },
+}  # fmt: skip
 EXPERTS: dict[str, Any] = {
     "num_experts": 3, "num_local_experts": 3, "n_routed_experts": 3, "moe_num_experts": 3, "moe_intermediate_size": 24,
     "num_experts_per_tok": 2, "moe_k": 2, "first_k_dense_replace": 0, "moe_layer_start_index": 0, "n_group": 1,
@@ -63,7 +69,9 @@ class Tiny:
     mlp: applies the layer's dense feed-forward part. experts: the path of the module that holds the experts, and
     shared: that of the one every token uses. output: the path of the module whose output is the attention's.
     scaled: q comes multiplied by 1/√head_dim. roles: those that attention has a matrix of
-    its own for. gated: what attention gives is halved by a gate that sees nothing.
+    its own for. gate: what a gate that sees nothing makes of attention's result. reordered: the forward pass brings
+    the rows of q into another order before it uses them, so that only spectra can be compared. base: the model without
+    a head, whose names lack a prefix.
     """
 
     model_type: str
@@ -77,6 +85,7 @@ class Tiny:
     roles: str = "qkvo"
     gate: float = 1.0
     reordered: bool = False
+    base: bool = False
     title: str = ""
 
     def __str__(self) -> str:
@@ -172,6 +181,19 @@ FAMILIES = (
          output="attention.output.dense"),
     Tiny("modernbert-decoder", SIZES | {"layer_types": ["full_attention"] * 2}, "gelu"),
     replace(llama("lfm2", layer_types=["full_attention"] * 2, block_auto_adjust_ff_dim=False), mlp=feed_forward),
+    *(
+        replace(tiny, base=True, title=f"{tiny}, without a head")
+        for tiny in (
+            Tiny("gpt_neox", SIZES, "gelu"),
+            Tiny("gpt2", GPT, "gelu_new"),
+            llama("qwen2_vl_text", **SECTIONS),
+            llama("qwen2_5_vl_text", **SECTIONS),
+            llama("qwen3_vl_text"),
+            llama("glm4v_text", **SECTIONS),
+            sparse("qwen3_vl_moe_text"),
+            sparse("glm4v_moe_text", "mlp.shared_experts", **SECTIONS),
+        )
+    ),
     sparse("mixtral"),
     sparse("phimoe"),
     sparse("minimax_m2"),

@@ -28,7 +28,7 @@ LLAMA = Architecture(
         "llama", "mistral", "qwen2", "qwen3", "olmo", "olmo2", "olmo3", "smollm3", "apertus", "arcee", "bitnet",
         "cwm", "ernie4_5", "exaone4", "helium", "hunyuan_v1_dense", "hyperclovax", "internlm3",
         "iquestcoder", "jais2", "ministral", "ministral3", "nemotron", "seed_oss", "stablelm", "flint",
-        "qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text", "mllama_text_model", "granite_swa",
+        "qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text", "granite_swa",
     ),
     layers=("layers.{layer}.",),
     in_layer=ATTENTION + GATED_MLP,
@@ -38,7 +38,7 @@ LLAMA = Architecture(
 GEMMA = Architecture(
     name="gemma",
     model_types=(
-        "gemma", "gemma2", "gemma3", "gemma3_text", "gemma3n_text", "gemma4", "gemma4_text", "gemma4_unified_text",
+        "gemma", "gemma2", "gemma3", "gemma3_text", "gemma4", "gemma4_text", "gemma4_unified_text",
         "vaultgemma", "cohere", "cohere2", "granite",
     ),
     layers=("layers.{layer}.",),
@@ -58,7 +58,7 @@ GEMMA = Architecture(
 
 GLM = Architecture(
     name="glm",
-    model_types=("glm", "glm4"),
+    model_types=("glm", "glm4", "glm4v_text"),
     layers=("layers.{layer}.",),
     in_layer=(
         *ATTENTION,
