@@ -89,7 +89,8 @@ def gram_matrix(matrix: torch.Tensor, power: int, device: str) -> torch.Tensor:
     for block in float64_blocks(matrix, LENGTH, power=power, device=device):
         side = block.T if tall else block
         if device == "cpu":
-            np.matmul(side.numpy(), side.numpy().T, out=product.numpy())
+            with np.errstate(invalid="ignore", over="ignore"):  # Inf in a matrix is seen in the Gram's diagonal
+                np.matmul(side.numpy(), side.numpy().T, out=product.numpy())
             gram += product
         else:
             gram.addmm_(side, side.T)
