@@ -268,9 +268,7 @@ def inspect(
 
     found = inspect_source(source, **options)
     if record:
-        from spectra_cli.architectures import load, to_toml
-
-        typer.echo(to_toml(load(arch or found.layout.architecture)))
+        typer.echo(_record(arch or found.layout.architecture))
     elif as_json:
         typer.echo(json.dumps(inspection_json(found)))
     else:
@@ -279,6 +277,17 @@ def inspect(
     for problem in unreadable:
         show_error(problem.message, problem.hint)
     return 3 if unreadable else 0
+
+
+def _record(name: str) -> str:
+    from spectra_cli.architectures import ARCHITECTURES, load, to_toml
+
+    known = {one.name for one in ARCHITECTURES}
+    if name not in known and not Path(name).exists():
+        raise SpectraError(
+            "there is no record of this family", hint="start from a near one, such as --arch llama --record", code=2
+        )
+    return to_toml(load(name))
 
 
 @app.command()

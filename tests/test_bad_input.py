@@ -206,3 +206,12 @@ def test_a_second_scan_onto_one_output_is_refused(run, tmp_path):
             other.kill()
     assert said.returncode == 1
     assert f"is being written by process {other.pid}" in said.stderr
+
+
+def test_a_family_without_a_record_says_so(run, spectra):
+    for folder in run.iterdir():
+        (folder / "config.json").write_text('{"model_type": "nobody_knows"}')
+        runs.edit(folder, gpt_neox__layers__0__attention__query_key_value__weight=None)
+    said = spectra("inspect", run, "--record")
+    assert said.code == 2
+    assert "no record of this family" in lines(said)[0][0]
