@@ -79,10 +79,19 @@ def test_a_pipe_gets_plain_lines_and_the_first_facts(kept_run, tmp_path, spectra
     assert "6 checkpoints, steps 0 … 16" in said.err
     assert "14 matrices each (2 fused tensors split)" in said.err
     assert "6/6 step16" in said.err
-    assert "weights ≥ 0.99" in said.err
+    assert "from then on the cosine to step16 stays at or above 0.99" in said.err
     assert "moved most" in said.err
     assert "\x1b" not in said.err
     assert said.out == ""
+
+
+def test_a_narrow_terminal_loses_no_number(kept_run, tmp_path, spectra, monkeypatch):
+    wide = spectra("scan", kept_run, "-o", tmp_path / "a.parquet").err
+    monkeypatch.setattr("spectra_cli.views.console.PIPE_WIDTH", 44)
+    narrow = spectra("scan", kept_run, "-o", tmp_path / "b.parquet").err
+    assert "…" not in narrow[narrow.index("role ") :]
+    last = [line.split() for line in wide.splitlines() if line.startswith("unembed")][0][-1]
+    assert last in narrow
 
 
 def test_the_output_is_named_after_the_model(kept_run, tmp_path, spectra, monkeypatch):

@@ -31,10 +31,10 @@ def make_console(*, error: bool) -> Console:
 
 
 def plain_table(*headers: str) -> Table:
-    """Make a table without lines, whose columns shrink to the terminal."""
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    """Make a table without lines, whose columns shrink to the terminal: cells are folded, so that no digit is lost."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for header in headers:
-        table.add_column(header, overflow="ellipsis", no_wrap=True)
+        table.add_column(header, overflow="fold")
     return table
 
 
@@ -121,7 +121,8 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
     if roles:
         console.print()
         console.print(roles_table(roles))
-        console.print(moved_most(roles), soft_wrap=True)
+        if scan.metadata["reference"]:
+            console.print(f"\n{what_it_says(roles, scan.metadata['reference'])}", soft_wrap=True)
 
 
 def roles_table(roles: Sequence[RoleSummary]) -> Table:
@@ -129,12 +130,12 @@ def roles_table(roles: Sequence[RoleSummary]) -> Table:
     compared = any(one.start is not None for one in roles)
     headers = ["role"]
     if compared:
-        headers += ["spectra ≥ 0.99 of final", "weights ≥ 0.99", "SD variation, peak"]
+        headers += ["spectra\n≥ 0.99", "weights\n≥ 0.99", "SD variation,\npeak"]
     table = plain_table(*headers, "stable rank", "α")
     for one in roles:
         cells = [one.role]
         if compared:
-            peak = f"{number(one.peak[0], 2)} at step {one.peak[1]}" if one.peak else "–"
+            peak = f"{number(one.peak[0], 2)}, step {one.peak[1]}" if one.peak else "–"
             cells += [_since(one.spectra_close, one), _since(one.weights_close, one), peak]
         table.add_row(*(visible(cell) for cell in cells), _change(one.stable_rank, 3), _change(one.alpha, 2))
     return table
@@ -143,7 +144,7 @@ def roles_table(roles: Sequence[RoleSummary]) -> Table:
 def _since(step: int | None, one: RoleSummary) -> str:
     if step is None:
         return "–"
-    return "from the start" if step == one.first_step else f"step {step}"
+    return "the start" if step == one.first_step else f"step {step}"
 
 
 def _change(ends: tuple[float, float] | None, digits: int) -> str:
@@ -152,11 +153,12 @@ def _change(ends: tuple[float, float] | None, digits: int) -> str:
     return f"{number(ends[0], digits)} → {number(ends[1], digits)}" if ends[0] != ends[1] else number(ends[0], digits)
 
 
-def moved_most(roles: Sequence[RoleSummary]) -> str:
-    """Say which role's weights moved furthest from where they began, and which least."""
+def what_it_says(roles: Sequence[RoleSummary], reference: str) -> str:
+    """Explain the columns of closeness, and say which role's weights moved furthest and which least."""
     known = sorted((one.start, one.role) for one in roles if one.start is not None and one.start == one.start)
+    closeness = f"≥ 0.99: from then on the cosine to {visible(reference)} stays at or above 0.99"
     if len(known) < 2:
-        return ""
+        return closeness
     (low, most), (high, least) = known[0], known[-1]
-    first = f"weights of {most} moved most (cosine to final {number(low)} at the start)"
-    return f"\n{first}, of {least} least ({number(high)})"
+    first = f"weights of {most} moved most (cosine to {visible(reference)} {number(low)} at the start)"
+    return f"{closeness}\n{first}, of {least} least ({number(high)})"

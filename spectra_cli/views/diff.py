@@ -63,6 +63,7 @@ def _table(lines: list[tuple[str, dict[str, float], dict[str, float]]]) -> Table
     pairs = [entry for entry in PAIRS if any(entry[0] in a for _, a, _ in lines)]
     singles = [entry for entry in SINGLES if any(entry[0] in a for _, a, _ in lines)]
     table = plain_table("matrix", *(title for _, title, _ in (*pairs, *singles)))
+    table.columns[0].no_wrap = True
     for name, a, b in lines:
         cells = [number(a.get(metric), digits) for metric, _, digits in pairs]
         for metric, _, digits in singles:
