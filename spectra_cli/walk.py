@@ -157,7 +157,13 @@ class Walk:
             return one
 
         ones = list(
-            local.run(work, here.layout.matrices, threads=threads(self.plan.request), alone=_too_large_for_company)
+            local.run(
+                work,
+                here.layout.matrices,
+                threads=threads(self.plan.request),
+                alone=_too_large_for_company,
+                cost=_cost,
+            )
         )
         problems = [
             *(_unreadable(checkpoint, one) for one in here.weights.unreadable),
@@ -189,6 +195,10 @@ def _unreadable(checkpoint: Checkpoint, one: Skipped) -> Problem:
 
 def _too_large_for_company(matrix: Matrix) -> bool:
     return svd.working_bytes(matrix.rows, matrix.cols) > ALONE_BYTES
+
+
+def _cost(matrix: Matrix) -> float:
+    return svd.gigaflops(matrix.rows, matrix.cols)
 
 
 def _measure(here: Side, matrix: Matrix, final: Side | None, prev: Side | None, names: Sequence[str]) -> _One:
