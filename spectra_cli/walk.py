@@ -162,7 +162,6 @@ class Walk:
                 here.layout.matrices,
                 threads=threads(self.plan.request),
                 alone=_too_large_for_company,
-                cost=_cost,
             )
         )
         problems = [
@@ -195,10 +194,6 @@ def _unreadable(checkpoint: Checkpoint, one: Skipped) -> Problem:
 
 def _too_large_for_company(matrix: Matrix) -> bool:
     return svd.working_bytes(matrix.rows, matrix.cols) > ALONE_BYTES
-
-
-def _cost(matrix: Matrix) -> float:
-    return svd.gigaflops(matrix.rows, matrix.cols)
 
 
 def _measure(here: Side, matrix: Matrix, final: Side | None, prev: Side | None, names: Sequence[str]) -> _One:
