@@ -15,7 +15,7 @@ from spectra_cli import architectures, metrics, svd
 from spectra_cli.engines import local
 from spectra_cli.errors import SpectraError
 from spectra_cli.plan import Plan, open_checkpoint, threads
-from spectra_cli.records import Checkpoint, Layout, Matrix, Pair, Problem, Row, Skipped, Spectrum
+from spectra_cli.records import Checkpoint, Layout, Matrix, Pair, Problem, Row, Skipped, Spectrum, StoredTensor
 from spectra_cli.weights import Weights
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SHUFFLE_SEED = 0
 ALONE_BYTES = 1 << 30  # a matrix that takes more than this to decompose is measured without company
+MOST_OPEN = 3  # the checkpoint, the one before and the reference
 Products = NDArray[np.float64] | None
 Progress = Callable[[Checkpoint, Matrix | None], None]
 
@@ -53,6 +54,11 @@ class Side:
         """Give a matrix as it is stored, (rows, cols)."""
         matrix = self.matrices[name]
         return architectures.cut(self.weights.read(matrix.tensor), matrix)
+
+    def memory(self, matrix: Matrix) -> int:
+        """Estimate the bytes that a matrix takes while it is measured, with those that it is compared with."""
+        stored = StoredTensor(matrix.name, (matrix.rows, matrix.cols), self.weights.tensors[matrix.tensor].dtype)
+        return MOST_OPEN * stored.nbytes + svd.working_bytes(matrix.rows, matrix.cols)
 
     def spectrum(self, name: str) -> Spectrum:
         """Give a matrix's spectrum, computed when it is first asked for."""
@@ -162,6 +168,8 @@ class Walk:
                 here.layout.matrices,
                 threads=threads(self.plan.request),
                 alone=_too_large_for_company,
+                cost=lambda matrix: svd.gigaflops(matrix.rows, matrix.cols),
+                memory=here.memory,
             )
         )
         problems = [
