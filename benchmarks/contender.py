@@ -21,8 +21,8 @@ def scan(checkpoint: Path) -> Work:
     """Run a scan, files and table included: one checkpoint, or a folder of them."""
     from spectra_cli.scan import scan_checkpoints
 
-    folder = Path(tempfile.mkdtemp())
-    return lambda: scan_checkpoints(checkpoint, folder / "one.parquet")
+    folder = tempfile.TemporaryDirectory()  # removed when this process ends
+    return lambda: scan_checkpoints(checkpoint, Path(folder.name) / "one.parquet")
 
 
 def floor(checkpoint: Path) -> Work:
