@@ -33,7 +33,7 @@ def is_adapter(listing: Listing) -> bool:
     return CONFIG in listing.files and any(name in listing.files for name in FILES)
 
 
-def open_adapter(path: Path, boundary: Boundary, _: bool) -> Contents:
+def open_adapter(path: Path, boundary: Boundary, ema: bool) -> Contents:
     """Open an adapter's folder: a target's ΔW under the name of the matrix it changes."""
     source, config = read_json(path / CONFIG, boundary, limit=4 * 2**20)
     kind = config.get("peft_type", "LORA")
@@ -43,7 +43,7 @@ def open_adapter(path: Path, boundary: Boundary, _: bool) -> Contents:
             hint="merge the adapter into its model with PEFT's merge_and_unload, and scan that",
         )
     name = next(name for name in FILES if os.path.lexists(path / name) or name == FILES[-1])
-    contents = open_file(admit(path / name, boundary), ema=False)
+    contents = open_file(admit(path / name, boundary), ema)
     sides = {name: match for name in contents.tensors if (match := FACTOR.fullmatch(name))}
     magnitudes = {match["target"] for match in map(MAGNITUDE.fullmatch, contents.tensors) if match}
     tensors: dict[str, Part] = {}
