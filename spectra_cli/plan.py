@@ -12,7 +12,9 @@ from pathlib import Path
 
 from spectra_cli import architectures, metrics, sources, weights
 from spectra_cli.errors import SpectraError
-from spectra_cli.records import Checkpoint, Layout, Matrix
+from spectra_cli.records import Checkpoint, Layout, Matrix, Skipped
+
+NO_MATRIX = "scan a checkpoint with the model's own weights, in floating numbers"
 
 
 @dataclass(frozen=True)
@@ -142,12 +144,20 @@ def open_checkpoint(checkpoint: Checkpoint, request: Request) -> Iterator[tuple[
         layout = architectures.layout(opened.config, opened.tensors, fused=request.fused, architecture=record)
         skipped = (*opened.skipped, *layout.skipped)
         chosen = tuple(_chosen(layout.matrices, request))
+        if not layout.matrices:
+            raise _no_matrix(checkpoint, (*opened.unreadable, *skipped))
         if not chosen:
             raise SpectraError(
                 f"{checkpoint.revision} has no matrix that was asked for",
                 hint="`spectra inspect` lists its matrices; see --roles, --layers and --match",
             )
         yield opened, replace(layout, matrices=chosen, skipped=skipped, notes=(*opened.notes, *layout.notes))
+
+
+def _no_matrix(checkpoint: Checkpoint, skipped: Sequence[Skipped]) -> SpectraError:
+    first = f": {skipped[0].tensor} is left out: {skipped[0].reason}" if skipped else ""
+    more = f", and so are {len(skipped) - 1} more" if len(skipped) > 1 else ""
+    return SpectraError(f"{checkpoint.revision} holds no matrix that can be read{first}{more}", hint=NO_MATRIX)
 
 
 def _chosen(matrices: Sequence[Matrix], request: Request) -> Iterator[Matrix]:
