@@ -73,6 +73,10 @@ MapFile = Annotated[
 TokensPerStep = Annotated[
     int | None, typer.Option("--tokens-per-step", metavar="N", help="Fills in tokens where names do not say them.")
 ]
+Ema = Annotated[bool, typer.Option("--ema", help="Take the average of the weights that was saved beside them.")]
+FollowLinks = Annotated[
+    bool, typer.Option("--follow-links", help="Also read what links lead to outside a checkpoint's folder.")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Threads = Annotated[
     int | None,
@@ -116,6 +120,8 @@ def scan(
     arch: Arch = None,
     map: MapFile = None,  # noqa: A002
     tokens_per_step: TokensPerStep = None,
+    ema: Ema = False,
+    follow_links: FollowLinks = False,
     device: Device = "auto",
     threads: Threads = None,
     restart: Annotated[
@@ -128,7 +134,7 @@ def scan(
     options = dict(
         revisions=tuple(revisions or ()), steps=steps, roles=roles or (), layers=layers, match=match, metrics=metrics,
         reference=reference, vectors=vectors, alpha_range=alpha_range, fused=fused, arch=arch, map=map,
-        tokens_per_step=tokens_per_step, device=device, threads=threads,
+        tokens_per_step=tokens_per_step, ema=ema, follow_links=follow_links, device=device, threads=threads,
     )  # fmt: skip
     if output == "-":
         return _scan_to_stdout(source, restart=restart, quiet=quiet, as_json=as_json, options=options)
@@ -201,6 +207,8 @@ def diff(
     metrics: Metrics = None,
     fused: Fused = False,
     arch: Arch = None,
+    ema: Ema = False,
+    follow_links: FollowLinks = False,
     device: Device = "auto",
     threads: Threads = None,
     everything: Annotated[bool, typer.Option("--all", help="Show every matrix.")] = False,
@@ -216,6 +224,8 @@ def diff(
         metrics=metrics,
         fused=fused,
         arch=arch,
+        ema=ema,
+        follow_links=follow_links,
         device=device,
         threads=threads,
     )
@@ -246,6 +256,8 @@ def inspect(
     arch: Arch = None,
     map: MapFile = None,  # noqa: A002
     tokens_per_step: TokensPerStep = None,
+    ema: Ema = False,
+    follow_links: FollowLinks = False,
     device: Device = "auto",
     everything: Annotated[bool, typer.Option("--all", help="Show every checkpoint.")] = False,
     record: Annotated[
@@ -258,7 +270,7 @@ def inspect(
 
     options: dict[str, Any] = dict(
         revisions=tuple(revisions or ()), steps=steps, roles=roles or (), layers=layers, match=match, fused=fused,
-        arch=arch, map=map, tokens_per_step=tokens_per_step, device=device,
+        arch=arch, map=map, tokens_per_step=tokens_per_step, ema=ema, follow_links=follow_links, device=device,
     )  # fmt: skip
     Request(source, **options)
     from spectra_cli.inspection import inspect_source

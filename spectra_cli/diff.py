@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def diff_checkpoints(a: str | Path, b: str | Path, output: str | Path | None = N
     or the two have no matrix in common.
     """
     request = Request(str(a), **options)
-    first, second = _only_checkpoint(Path(a)), _only_checkpoint(Path(b))
+    first, second = _only_checkpoint(Path(a), request.ema), _only_checkpoint(Path(b), request.ema)
     plan = Plan(request, first.model, (first, second), second)
     device = svd.choose_device(request.device)
     with Walk(plan, device) as walk:
@@ -61,8 +62,8 @@ def diff_checkpoints(a: str | Path, b: str | Path, output: str | Path | None = N
     return Diff(first, second, joined, tables[0].num_rows, facts, problems)
 
 
-def _only_checkpoint(path: Path) -> Checkpoint:
-    listing = sources.list_folder(path, weights.recognise)
+def _only_checkpoint(path: Path, ema: bool) -> Checkpoint:
+    listing = sources.list_folder(path, partial(weights.recognise, ema=ema))
     if len(listing.checkpoints) > 1:
         names = ", ".join(one.revision for one in listing.checkpoints[:3])
         raise SpectraError(

@@ -7,11 +7,14 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from spectra_cli import architectures, metrics, sources, weights
 from spectra_cli.errors import SpectraError
-from spectra_cli.records import Checkpoint, Layout, Matrix
+from spectra_cli.records import Checkpoint, Layout, Matrix, Skipped
+
+NO_MATRIX = "scan a checkpoint with the model's own weights, in floating numbers"
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,9 @@ class Request:
     compare so many of the first singular vectors. alpha_range: `a:b`, ranks or shares of all, that the α fits use.
     fused: keep fused tensors whole. arch: a TOML file that says what the tensors mean, or the name of a known
     architecture. map: a CSV file of steps. tokens_per_step: for names that say no tokens. device: auto, cpu,
-    cuda[:n] or mps. threads: matrices side by side, as many as there are processors when None.
+    cuda[:n] or mps. threads: matrices side by side, as many as there are processors when None. ema: the average of the
+    weights that some training programs keep, in place of the weights. follow_links: also read files that links lead to,
+    outside a checkpoint's folder.
     """
 
     source: str
@@ -43,6 +48,8 @@ class Request:
     tokens_per_step: int | None = None
     device: str = "auto"
     threads: int | None = None
+    ema: bool = False
+    follow_links: bool = False
 
     def __post_init__(self) -> None:
         """Take a lone string where several may stand, and refuse at once what can never be carried out."""
@@ -107,7 +114,8 @@ def make_plan(request: Request) -> Plan:
         raise SpectraError(
             "reading from the Hub is not built yet", hint="download the revisions and scan their folder", code=2
         )
-    listing = sources.list_folder(Path(request.source), weights.recognise, mapping=mapping)
+    recognise = partial(weights.recognise, ema=request.ema)
+    listing = sources.list_folder(Path(request.source), recognise, mapping=mapping)
     listing = sources.with_tokens(listing, request.tokens_per_step)
     chosen = sources.choose(listing.checkpoints, request.revisions, request.steps)
     reference = sources.pick_reference(listing.checkpoints if request.reference else chosen, request.reference)
@@ -131,17 +139,25 @@ def open_checkpoint(checkpoint: Checkpoint, request: Request) -> Iterator[tuple[
 
     Raises SpectraError where the files cannot be read or contradict their config.
     """
-    with weights.open_weights(checkpoint.path) as opened:
+    with weights.open_weights(checkpoint.path, follow_links=request.follow_links, ema=request.ema) as opened:
         record = _architecture(request.arch)
         layout = architectures.layout(opened.config, opened.tensors, fused=request.fused, architecture=record)
         skipped = (*opened.skipped, *layout.skipped)
         chosen = tuple(_chosen(layout.matrices, request))
+        if not layout.matrices:
+            raise _no_matrix(checkpoint, (*opened.unreadable, *skipped))
         if not chosen:
             raise SpectraError(
                 f"{checkpoint.revision} has no matrix that was asked for",
                 hint="`spectra inspect` lists its matrices; see --roles, --layers and --match",
             )
         yield opened, replace(layout, matrices=chosen, skipped=skipped, notes=(*opened.notes, *layout.notes))
+
+
+def _no_matrix(checkpoint: Checkpoint, skipped: Sequence[Skipped]) -> SpectraError:
+    first = f": {skipped[0].tensor} is left out: {skipped[0].reason}" if skipped else ""
+    more = f", and so are {len(skipped) - 1} more" if len(skipped) > 1 else ""
+    return SpectraError(f"{checkpoint.revision} holds no matrix that can be read{first}{more}", hint=NO_MATRIX)
 
 
 def _chosen(matrices: Sequence[Matrix], request: Request) -> Iterator[Matrix]:

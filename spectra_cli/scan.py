@@ -17,7 +17,7 @@ from spectra_cli.table import to_arrow
 from spectra_cli.walk import Measured, Progress, Walk
 
 PACKAGES = ("spectra-scan", "torch", "numpy", "scipy", "safetensors", "pyarrow")
-NOT_IN_NUMBERS = ("threads", "device", "source", "map")
+NOT_IN_NUMBERS = ("threads", "device", "source", "map", "follow_links")
 Started = Callable[[Plan, Layout, str], None]
 
 

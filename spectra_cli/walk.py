@@ -50,10 +50,13 @@ class Side:
         matrices = {matrix.name: matrix for matrix in layout.matrices}
         return cls(checkpoint, layout, opened, matrices, {}, {}, plan, device, closing)
 
-    def array(self, name: str) -> torch.Tensor:
-        """Give a matrix as it is stored, (rows, cols)."""
+    def array(self, name: str) -> torch.Tensor | svd.Factors:
+        """Give a matrix as it is stored, (rows, cols): whole, or as an adapter's two factors."""
         matrix = self.matrices[name]
-        return architectures.cut(self.weights.read(matrix.tensor), matrix)
+        factors = self.weights.factors(matrix.tensor)
+        if factors is None:
+            return architectures.cut(self.weights.read(matrix.tensor), matrix)
+        return svd.Factors(*architectures.cut_factors(factors.b, factors.a, matrix), factors.scale)
 
     def memory(self, matrix: Matrix) -> int:
         """Estimate the bytes that a matrix takes while it is measured, with those that it is compared with."""

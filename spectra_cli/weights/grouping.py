@@ -17,6 +17,7 @@ STATES = re.compile(
     r"bf16_zero|zero_to|dataloader|sampler|^args|\.distcp$)",
     re.IGNORECASE,
 )
+EMA_WORD = re.compile(r"[_.-]ema(?=[_.-])|^ema[_.-]", re.IGNORECASE)
 EMA_FILE = re.compile(r"(^|[_.-])ema([_.-]|$)", re.IGNORECASE)
 
 
@@ -93,6 +94,19 @@ def pick(listing: Listing, naming: Naming, *, ema: bool = False) -> Group | None
     if len(weights) == 1 and ("config.json" in listing.files or not re.search(r"\d", Path(weights[0]).stem)):
         return Group((weights[0],))
     return None
+
+
+def has_better_twin(path: Path, *, ema: bool) -> bool:
+    """Say whether a file lies beside the one to take in its place: `step5.pt` and `step5_ema.pt`, in the same folder.
+
+    >>> has_better_twin(Path("run/step5_ema.pt"), ema=True)
+    False
+    """
+    own = EMA_WORD.sub("", path.name)
+    if own != path.name:
+        return not ema and os.path.isfile(path.with_name(own))
+    twins = (f"{path.stem}{mark}ema{path.suffix}" for mark in "_-.")
+    return ema and any(os.path.isfile(path.with_name(twin)) for twin in (*twins, f"ema_{path.name}"))
 
 
 def check_complete(folder: Path, shards: tuple[str, ...]) -> None:
