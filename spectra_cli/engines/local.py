@@ -84,9 +84,9 @@ def _batch(
             _settle(futures[place], work, batch[place])
             queue.finished(place)
 
-    for _ in range(min(threads, len(rest))):
-        pool.submit(serve)
-    try:
+    try:  # an interrupt may come as soon as the first job runs
+        for _ in range(min(threads, len(rest))):
+            pool.submit(serve)
         for future in futures:
             yield future.result()
     finally:
