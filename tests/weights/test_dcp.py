@@ -66,6 +66,7 @@ places = {"rows": Shard(0), "columns": Shard(1)}
 content = {name: distribute_tensor(tensor, mesh, [places[name]]) for name, tensor in whole.items()}
 content["copies"] = distribute_tensor(torch.ones(3, 3), mesh, [Replicate()])
 dcp.save({"model": content}, checkpoint_id=folder + "/sharded")
+dist.barrier()
 dist.destroy_process_group()
 """
 
