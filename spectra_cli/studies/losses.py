@@ -19,7 +19,8 @@ from spectra_cli.errors import SpectraError
 NAMES: Mapping[str, tuple[str, ...]] = {
     "step": ("step", "steps", "global_step", "iteration", "iter", "iter_num", "iters", "it", "train_step", "n_iter"),
     "val_loss": (
-        "val_loss", "valid_loss", "validation_loss", "eval_loss", "loss_val", "dev_loss", "test_loss", "lm_loss_validation",
+        "val_loss", "valid_loss", "validation_loss", "eval_loss", "loss_val", "dev_loss", "test_loss",
+        "lm_loss_validation",
     ),
     "train_loss": ("train_loss", "training_loss", "loss_train", "loss", "lm_loss", "ce_loss"),
     "lr": ("lr", "learning_rate", "train_lr", "train_learning_rate", "lr_group0"),
@@ -146,8 +147,12 @@ def _reader(path: Path) -> Callable[[Path], pd.DataFrame]:
     with open(path, "rb") as file:
         start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"PAR1"):
-        return pd.read_parquet
+        return _read_parquet
     return _read_json if start[:1] in (b"{", b"[") else _read_csv
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    return pd.DataFrame(pd.read_parquet(path))
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
@@ -180,7 +185,7 @@ class _BadLine(ValueError):
 def _lines(text: str) -> list[dict[str, Any]]:
     """Read one object a line; a last line that was cut short, as by a kill, is left out."""
     lines = [(index, line) for index, line in enumerate(text.splitlines(), 1) if line.strip()]
-    found = []
+    found: list[dict[str, Any]] = []
     for index, line in lines:
         try:
             one = json.loads(line)

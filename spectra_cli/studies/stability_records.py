@@ -31,10 +31,12 @@ class Floor:
 class Onset:
     """Where a course bends for good: the last bend of its fit that flattens it.
 
-    step: of that bend, None where none is supported, and then reason says why in words. interval: 90% bootstrap
-    interval of step. phase: `floor` where the slope after the bend may be zero, else `slow decline`. slope, slope_interval:
-    d ln value / d ln step after the bend and its 95% interval. bends: the steps of all bends of the chosen fit. line:
-    its vertices as (step, value), for drawing. draws: the bootstrap's steps, behind the interval.
+    step: of that bend; None where none is supported, and then reason says why in words. interval: 90% bootstrap
+    interval of step. phase: `floor` where the slope after the bend may be zero, `slow decline` where it is below,
+    `rise` where it is above. slope, slope_interval: of the course (ln rate, or the loss) on ln step after the bend,
+    with its 95% interval. until: the next bend, where the course steepens again. hint: where no bend is supported, the
+    one that the uncorrected criterion would take. bends, slopes: all of the chosen fit. line: its vertices as
+    (step, value), for drawing. draws: the steps that the bootstrap gave.
     """
 
     step: float | None
@@ -43,6 +45,8 @@ class Onset:
     phase: str | None = None
     slope: float | None = None
     slope_interval: Interval | None = None
+    until: float | None = None
+    hint: float | None = None
     bends: tuple[float, ...] = ()
     slopes: tuple[float, ...] = ()
     line: tuple[tuple[float, float], ...] = ()
@@ -79,8 +83,8 @@ class GroupStability:
     """One group of matrices: the whole model (`all`), `attention`, `mlp`, a role, or a layer (`layer 3`).
 
     settled: the first step from which the rate stays below the geometric mean of peak and floor. onset_per_lr: the
-    onset of the rate per unit of learning rate. tightness: the median of `sd_variation_prev`/`stability_bound_prev` over
-    the group's pairs. pairs: how many there are, over_bound: how many violate the bound.
+    onset of the rate per unit of learning rate. tightness: the median of `sd_variation_prev`/`stability_bound_prev`
+    over the group's pairs. pairs: how many there are, over_bound: how many violate the bound.
     """
 
     group: str
@@ -102,8 +106,9 @@ class LossStability:
     """The loss beside the variation of the whole model.
 
     kind: `validation` or `training`. onset: the last bend of the loss against ln step. fastest: the steps between which
-    it falls fastest. synchrony: the variation's onset (per learning rate where known) over the loss's. spearman: rank correlation between
-    `sd_variation_rate` and the loss's decrease per step over the same checkpoints, with its p-value.
+    it falls fastest. synchrony: the variation's onset (that per learning rate where the rate itself has none) over the
+    loss's. spearman: rank correlation of `sd_variation_rate` with the loss's decrease per step, checkpoint by
+    checkpoint, and its p-value.
     """
 
     kind: str
@@ -118,8 +123,9 @@ class LossStability:
 class RateResponse:
     """What one lowering of the learning rate did to the variation of the whole model.
 
-    kind: `drop` (at once) or `decay` (bit by bit, from step to end_step). floor_before, floor_after: median rates on either
-    side; None where no checkpoint shows them. elasticity: d ln rate / d ln lr, with its 95% interval in a decay.
+    kind: `drop` (at once) or `decay` (bit by bit, from step to end_step). floor_before, floor_after: median rates of
+    the nearest three checkpoints on either side (of a decay that fills the run, the rates at its ends); None where no
+    checkpoint shows them. elasticity: d ln rate / d ln lr, in a decay with its 95% interval.
     """
 
     kind: str
@@ -135,7 +141,7 @@ class RateResponse:
 
 @dataclass(frozen=True, eq=False)
 class RunStability:
-    """The findings on one run. steps: of all its checkpoints. groups: `all` first; layers last. notes: what limits them."""
+    """The findings on one run. steps: of all checkpoints. groups: `all` first, layers last. notes: what limits them."""
 
     label: str
     steps: tuple[int, ...]
