@@ -303,6 +303,47 @@ def _record(name: str) -> str:
 
 
 @app.command()
+def stability(
+    tables: Annotated[
+        list[str], typer.Argument(metavar="TABLE…", help="Tables that scan wrote, one a run.", show_default=False)
+    ],
+    loss: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--loss",
+            metavar="FILE",
+            help="What the run logged: JSONL, CSV, Parquet or trainer_state.json; one for each table, - for none.",
+        ),
+    ] = None,
+    loss_columns: Annotated[
+        str | None,
+        typer.Option(
+            "--loss-columns", metavar="step=…,loss=…,lr=…", help="The log's names, where they are not recognised."
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option("--label", metavar="NAME,…", help="What to call the runs; by default the files' names."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show every layer.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Find the two phases of a run: where its spectra settle, and whether the loss settles with them."""
+    from spectra_cli.studies.losses import parse_columns
+    from spectra_cli.studies.stability_compare import compare_tables
+    from spectra_cli.views.console import make_console
+    from spectra_cli.views.stability import show_stability, stability_json
+
+    labels = [part.strip() for part in label.split(",")] if label is not None else None
+    found = compare_tables(tables, loss or (), parse_columns(loss_columns), labels)
+    if as_json:
+        typer.echo(json.dumps(stability_json(found), allow_nan=False))
+    else:
+        show_stability(make_console(error=False), found, everything=everything)
+    return 0
+
+
+@app.command()
 def metrics(name: Annotated[str | None, typer.Argument(help="One number's name.", show_default=False)] = None) -> None:
     """Show the catalogue of numbers, or one of them with its formula, range and source."""
     from spectra_cli.views.catalogue import one_metric, overview

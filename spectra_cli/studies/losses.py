@@ -156,7 +156,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    head = path.open(encoding="utf-8-sig").readline()
+    with open(path, encoding="utf-8-sig") as file:
+        head = file.readline()
     separator = max("\t;,", key=head.count)
     return pd.read_csv(path, sep=separator, encoding="utf-8-sig")
 

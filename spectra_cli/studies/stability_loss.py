@@ -11,7 +11,7 @@ from scipy import stats
 from spectra_cli.studies.losses import Losses
 from spectra_cli.studies.schedules import Lowering, lowerings, mean_rate
 from spectra_cli.studies.stability_onset import find_onset
-from spectra_cli.studies.stability_records import Course, LossStability, Onset, RateResponse
+from spectra_cli.studies.stability_records import Course, GroupStability, LossStability, RateResponse
 
 Array = NDArray[np.float64]
 
@@ -29,20 +29,30 @@ def rates_between(losses: Losses, starts: Array, ends: Array) -> Array:
     return mean_rate(logged["step"].to_numpy(float), logged["lr"].to_numpy(), starts, ends)
 
 
-def beside_loss(losses: Losses, course: Course, starts: NDArray[np.int64], onset: Onset) -> LossStability:
-    """Compare the whole model's course with the loss. starts: (n,) the step before each of the course's checkpoints."""
+def beside_loss(losses: Losses, whole: GroupStability, starts: NDArray[np.int64]) -> LossStability:
+    """Compare the whole model with the loss. starts: (n,) the step before each of its course's checkpoints."""
     steps, values = _thinned(losses)
     bend = find_onset(steps, values, logarithmic=False, noun="logged losses")
-    rho, p = _correlation(losses, course, starts)
-    both = onset.step is not None and bend.step is not None
+    rho, p = _correlation(losses, whole.course, starts)
+    settling = _settling(whole)
+    together = settling[0] / bend.step if settling and bend.step else None
     return LossStability(
         kind=losses.kind,
         onset=bend,
         fastest=_fastest(bend),
-        synchrony=onset.step / bend.step if both and onset.step and bend.step else None,
+        synchrony=together,
+        synchrony_of=settling[1] if settling and together else None,
         spearman=rho,
         spearman_p=p,
     )
+
+
+def _settling(whole: GroupStability) -> tuple[float, str] | None:
+    """Give the onset that a second phase begins at, and what it is of: a bend before a rise is none."""
+    for onset, name in ((whole.onset, "rate"), (whole.onset_per_lr, "rate per lr")):
+        if onset is not None and onset.step is not None and onset.phase != "rise":
+            return onset.step, name
+    return None
 
 
 def _thinned(losses: Losses) -> tuple[Array, Array]:

@@ -19,7 +19,11 @@ LEVEL = 0.9
 
 
 def find_onset(
-    steps: Array | NDArray[np.int64], values: Array, *, logarithmic: bool = True, noun: str = "checkpoints"
+    steps: Array | NDArray[np.int64],
+    values: Array,
+    *,
+    logarithmic: bool = True,
+    noun: str = "checkpoints after the peak",
 ) -> Onset:
     """Find the last bend that flattens a course over ln step.
 
@@ -27,7 +31,7 @@ def find_onset(
     noun: what the points are, for the reason.
     """
     if len(steps) < FEWEST:
-        return Onset(None, reason=f"only {len(steps)} {noun} from the peak on; at least {FEWEST} are needed")
+        return Onset(None, reason=f"only {len(steps)} {noun}; at least {FEWEST} are needed")
     x, y = np.log(np.asarray(steps, dtype=float)), np.log(values) if logarithmic else np.asarray(values, dtype=float)
     line = bends.fit(x, y)
     back: Callable[[Array], Array] = np.exp if logarithmic else np.asarray
@@ -35,19 +39,20 @@ def find_onset(
     last = _last_flattening(line)
     if last is None:
         return replace(found, reason=_reason(line, len(steps), noun), hint=_hint(x, y, line))
-    draws = np.exp(bends.resample(line, DRAWS)[:, last])
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    draws = bends.resample(line, DRAWS)[:, last]
+    low, high = bends.interval(line, draws, LEVEL)
+    low, high = min(low, line.knots[last]), max(high, line.knots[last])
     slope_interval = line.slope_interval(last + 1)
     after = line.knots[last + 1 :]
     return replace(
         found,
         step=float(np.exp(line.knots[last])),
-        interval=(float(low), float(high)),
+        interval=(float(np.exp(low)), float(np.exp(high))),
         phase=_phase(slope_interval),
         slope=float(line.slopes[last + 1]),
         slope_interval=slope_interval,
         until=float(np.exp(after[0])) if len(after) else None,
-        draws=draws,
+        draws=np.exp(draws),
     )
 
 
@@ -75,7 +80,7 @@ def _reason(line: bends.BrokenLine, points: int, noun: str) -> str:
     if len(line.knots):
         where = " and ".join(f"{np.exp(knot):.0f}" for knot in line.knots)
         return f"it bends only to fall faster, at step {where}"
-    return f"the {points} {noun} from the peak on support no bend"
+    return f"the {points} {noun} support no bend"
 
 
 def _hint(x: Array, y: Array, line: bends.BrokenLine) -> float | None:

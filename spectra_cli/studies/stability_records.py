@@ -106,15 +106,16 @@ class LossStability:
     """The loss beside the variation of the whole model.
 
     kind: `validation` or `training`. onset: the last bend of the loss against ln step. fastest: the steps between which
-    it falls fastest. synchrony: the variation's onset (that per learning rate where the rate itself has none) over the
-    loss's. spearman: rank correlation of `sd_variation_rate` with the loss's decrease per step, checkpoint by
-    checkpoint, and its p-value.
+    it falls fastest. synchrony: the onset of the variation's second phase over the loss's, and synchrony_of whose it
+    is: that of the `rate`, or of the `rate per lr` where the rate has none. spearman: rank correlation of
+    `sd_variation_rate` with the loss's decrease per step, checkpoint by checkpoint, and its p-value.
     """
 
     kind: str
     onset: Onset
     fastest: Interval | None
     synchrony: float | None
+    synchrony_of: str | None
     spearman: float | None
     spearman_p: float | None
 
@@ -157,7 +158,10 @@ class RunStability:
 
 @dataclass(frozen=True)
 class Ratio:
-    """A quantity of one run over that of the first run: `peak`, `floor` or `onset` of a group, with a 90% interval."""
+    """A quantity of one run over that of the first one, with its 90% interval; None where it has none.
+
+    quantity: `peak`, `floor`, `onset` or `onset_per_lr`, of a group of matrices.
+    """
 
     label: str
     against: str
@@ -165,3 +169,11 @@ class Ratio:
     quantity: str
     value: float
     interval: Interval | None
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Several runs, and each against the first."""
+
+    runs: tuple[RunStability, ...]
+    ratios: tuple[Ratio, ...]
