@@ -101,9 +101,9 @@ def _steps(run: Run) -> pd.Series:
 
 
 def _starts(course: Course, steps: pd.Series) -> NDArray[np.int64]:
-    """Give the step of the checkpoint before each of the course's."""
+    """Give the step of the checkpoint before each of the course's; its own where the table does not know that."""
     every: NDArray[np.int64] = steps.to_numpy(np.int64)
-    return every[np.searchsorted(every, course.steps) - 1]
+    return every[np.maximum(np.searchsorted(every, course.steps) - 1, 0)]
 
 
 def _group(name: str, lines: pd.DataFrame, steps: pd.Series, losses: Losses | None) -> GroupStability:

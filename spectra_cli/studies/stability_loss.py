@@ -11,7 +11,7 @@ from scipy import stats
 from spectra_cli.studies.losses import Losses
 from spectra_cli.studies.schedules import Lowering, lowerings, mean_rate
 from spectra_cli.studies.stability_onset import find_onset
-from spectra_cli.studies.stability_records import Course, GroupStability, LossStability, RateResponse
+from spectra_cli.studies.stability_records import Course, GroupStability, LossStability, Onset, RateResponse
 
 Array = NDArray[np.float64]
 
@@ -75,7 +75,8 @@ def _fastest(bend: Onset) -> tuple[float, float] | None:
 
 
 def _correlation(losses: Losses, course: Course, starts: NDArray[np.int64]) -> tuple[float | None, float | None]:
-    fall = (_loss_at(losses, starts) - _loss_at(losses, course.steps)) / (course.steps - starts)
+    lengths = np.where(course.steps > starts, course.steps - starts, np.nan)
+    fall = (_loss_at(losses, starts) - _loss_at(losses, course.steps)) / lengths
     known = np.isfinite(fall)
     if known.sum() < 4 or len(set(fall[known])) < 2 or len(set(course.rates[known])) < 2:
         return None, None
