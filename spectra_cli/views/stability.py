@@ -50,6 +50,7 @@ def _groups(run: RunStability, *, everything: bool) -> Table:
     per_lr = any(one.onset_per_lr for one in run.groups)
     headers = ["", "peak,\nper step", "at step", "floor", "onset"] + ["onset\nper lr"] * per_lr
     table = plain_table(*headers, "settled", "spectra\n≥ 0.99", "weights\n≥ 0.99", "bound loose")
+    table.columns[0].no_wrap = True
     for one in others + shown:
         table.add_row(*_cells(one, per_lr=per_lr))
     if layers and not shown:
