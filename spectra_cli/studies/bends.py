@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 FINENESS = 4  # knots tried between two neighbouring points
 ENDS = (2, 3)  # points that the first and the last piece must have at least; a piece between them two
-MOST_KNOTS = 160
+MOST_KNOTS = 160  # pairs of them grow with the square: a thousand checkpoints would take minutes
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +171,7 @@ def _search(points: tuple[float, ...]) -> _Search:
     knots = np.empty(0)
     if n >= sum(ENDS) and least[0] <= most[0]:
         inner = x[(x >= least[0]) & (x <= most[0])]
+        inner = inner[np.unique(np.linspace(0, len(inner) - 1, min(len(inner), MOST_KNOTS)).round().astype(int))]
         fineness = max(1, min(FINENESS, MOST_KNOTS // len(inner)))
         shares = np.arange(fineness) / fineness
         knots = np.append((inner[:-1, None] + np.diff(inner)[:, None] * shares).ravel(), inner[-1])

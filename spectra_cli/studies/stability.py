@@ -144,7 +144,7 @@ def _per_rate(plain: Course, top: int, steps: pd.Series, losses: Losses | None) 
     with np.errstate(divide="ignore"):
         per_lr = np.where(rates > 0, plain.rates / rates, np.nan)
     known = np.isfinite(per_lr) & (np.arange(len(per_lr)) > top)
-    return per_lr, find_onset(plain.steps[known], per_lr[known])
+    return per_lr, find_onset(plain.steps[known], per_lr[known], noun="checkpoints with a learning rate after the peak")
 
 
 def _settled(plain: Course, top: int, peak: Peak, floor: Floor) -> int | None:

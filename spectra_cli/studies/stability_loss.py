@@ -35,7 +35,7 @@ def beside_loss(losses: Losses, whole: GroupStability, starts: NDArray[np.int64]
     bend = find_onset(steps, values, logarithmic=False, noun="logged losses")
     rho, p = _correlation(losses, whole.course, starts)
     settling = _settling(whole)
-    together = settling[0] / bend.step if settling and bend.step else None
+    together = settling[0] / bend.step if settling and bend.step and bend.phase != "rise" else None
     return LossStability(
         kind=losses.kind,
         onset=bend,

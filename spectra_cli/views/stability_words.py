@@ -108,7 +108,7 @@ def _course(onset: Onset) -> str:
         low, high = (f"{end:.2f}" for end in onset.slope_interval)
         slope = f" (exponent {onset.slope:.2f}, 95%: {low} … {high})"
     until = f", until it falls faster from step {step(onset.until)} on" if onset.until is not None else ""
-    verb = {"floor": "stays on a floor", "slow decline": "declines slowly", "rise": "rises again"}
+    verb = {"floor": "stays on a floor", "slow decline": "declines more slowly", "rise": "rises again"}
     return f"{verb.get(onset.phase or '', 'bends')}{slope}{until}"
 
 
@@ -140,10 +140,11 @@ def _loss(loss: LossStability) -> Iterator[str]:
     if loss.onset.step is None:
         yield f"{name} shows no bend: {loss.onset.reason}{_hint(loss.onset)}."
     else:
-        fastest = (
-            f"falls fastest from step {step(loss.fastest[0])} to {step(loss.fastest[1])} and " if loss.fastest else ""
-        )
-        yield f"{name} {fastest}bends into its slow descent at step {_where(loss.onset)}."
+        fastest = ""
+        if loss.fastest:
+            fastest = f"falls fastest from step {step(loss.fastest[0])} to {step(loss.fastest[1])} and "
+        then = "bends and then rises again from" if loss.onset.phase == "rise" else "bends into its slow descent at"
+        yield f"{name} {fastest}{then} step {_where(loss.onset)}."
     if loss.synchrony is not None:
         which = "onset" if loss.synchrony_of == "rate" else "onset per unit of learning rate"
         yield f"The spectra's {which} comes at {number(loss.synchrony)} times the step of the loss's bend."
