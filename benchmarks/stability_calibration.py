@@ -2,9 +2,9 @@
 
     python -m benchmarks.stability_calibration [SEEDS] [--scanned]
 
-prints the table of docs/studies/stability.md; with --scanned only its lines for 40 checkpoints and 15% noise, each seed a
-folder of real checkpoints that is scanned. A course rises to its peak, falls as a power of the step to the bend, and goes on
-as a floor or a slow decline; each checkpoint's value carries lognormal noise, and the steps are uneven.
+prints the table of docs/studies/stability.md; with --scanned only its lines for 40 checkpoints and 15% noise, each
+seed a folder of real checkpoints that is scanned. A course rises to its peak, falls as a power of the step to the bend,
+and goes on as a floor or a slow decline; each checkpoint's value carries lognormal noise, and the steps are uneven.
 """
 
 from __future__ import annotations

@@ -305,7 +305,7 @@ def _record(name: str) -> str:
 @app.command()
 def stability(
     tables: Annotated[
-        list[str], typer.Argument(metavar="TABLE…", help="Tables that scan wrote, one a run.", show_default=False)
+        list[str], typer.Argument(metavar="TABLE", help="Tables that scan wrote, one a run.", show_default=False)
     ],
     loss: Annotated[
         list[str] | None,

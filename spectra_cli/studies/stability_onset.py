@@ -31,7 +31,8 @@ def find_onset(
     noun: what the points are, for the reason.
     """
     if len(steps) < FEWEST:
-        return Onset(None, reason=f"only {len(steps)} {noun}; at least {FEWEST} are needed")
+        there = f"only {len(steps)}" if len(steps) else "no"
+        return Onset(None, reason=f"there are {there} {noun}, and at least {FEWEST} are needed")
     x, y = np.log(np.asarray(steps, dtype=float)), np.log(values) if logarithmic else np.asarray(values, dtype=float)
     line = bends.fit(x, y)
     back: Callable[[Array], Array] = np.exp if logarithmic else np.asarray

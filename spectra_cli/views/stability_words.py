@@ -15,17 +15,20 @@ from spectra_cli.studies.stability_records import (
     Ratio,
     RunStability,
 )
-from spectra_cli.views.text import number, visible
+from spectra_cli.views.text import count, number, visible
 
 TOLD = 0.99  # the threshold of decoupling that is told in words
 WIDE = 2.0  # an onset whose interval spans more than such a factor is known only roughly
 CHANCE = 0.05
+FEWEST = 4  # points below which a course has neither peak nor floor worth a sentence
 
 
 def sentences(run: RunStability) -> list[str]:
     """Say what was found on one run, most important first; every one is a whole sentence, safe to print."""
     whole = run.groups[0]
     said = [_peak(run, whole), _onset(whole), *_per_rate(whole), _floor(whole)]
+    if len(whole.course.steps) < FEWEST:
+        said = [f"The variation is known at {count(len(whole.course.steps), 'checkpoint')} only: too few for a course."]
     if run.loss:
         said += _loss(run.loss)
     said += [_response(one) for one in run.lr_response]

@@ -62,6 +62,12 @@ def test_too_few_checkpoints_are_no_answer():
     assert any("too few" in line for line in sentences(found))
 
 
+def test_two_checkpoints_are_no_course():
+    run = planted(FLOOR)
+    found = stability(Run("two", run.numbers[run.numbers["order"] < 2], {}))
+    assert sentences(found)[0] == "The variation is known at 1 checkpoint only: too few for a course."
+
+
 def test_a_wide_interval_is_called_so():
     said = " ".join(sentences(stability(planted(FLOOR, checkpoints=14, noise=0.5, seed=3))))
     assert "known only roughly" in said
@@ -132,7 +138,7 @@ def test_a_loss_that_rises_at_last_is_not_called_a_slow_descent(tmp_path):
 def test_a_learning_rate_logged_for_other_steps_only_gives_no_onset_per_unit_of_it(tmp_path):
     logged = log(tmp_path / "log.jsonl", [1, 2, 3, 4], [4, 3, 2, 1], [1e-3] * 4)
     found = stability(planted(FLOOR), logged)
-    assert "only 0 checkpoints with a learning rate" in found.groups[0].onset_per_lr.reason
+    assert "there are no checkpoints with a learning rate" in found.groups[0].onset_per_lr.reason
 
 
 def test_hundreds_of_checkpoints_are_searched_in_seconds_and_still_found():
