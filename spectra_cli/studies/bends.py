@@ -37,8 +37,8 @@ class BrokenLine:
         """Give n·ln(RSS/n) + p·ln n with p = 2 + 2k: the Bayesian information criterion, up to a constant.
 
         corrected: the penalty times n/(n − p − 2), for few points (McQuarrie 1999, Statistics & Probability
-        Letters 44), infinite where there are too few. In trials with 14 to 40 points and no bend the plain one found
-        some in 7 to 25 of 100, the corrected one in 0 to 3.
+        Letters 44), infinite where there are too few. In straight courses of 14, 25 and 40 checkpoints with 15%
+        noise the plain one flattened 26, 9 and 8 of 100, the corrected one 0, 0 and 2.
         """
         n, parameters = len(self.x), 2 + 2 * len(self.knots)
         spare = n - parameters - 2 if corrected else n
