@@ -82,6 +82,14 @@ Threads = Annotated[
     int | None,
     typer.Option("--threads", metavar="N", help="Matrices computed side by side; all processors by default."),
 ]
+Losses = Annotated[
+    list[str] | None,
+    typer.Option("--loss", metavar="FILE", help="What the run logged, one for each table: step, loss, learning rate."),
+]
+LossColumns = Annotated[
+    str | None, typer.Option("--loss-columns", metavar="step=…,loss=…", help="Which columns of --loss are meant.")
+]
+Labels = Annotated[str | None, typer.Option("--label", metavar="NAME,…", help="What to call each table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
@@ -349,6 +357,45 @@ def metrics(name: Annotated[str | None, typer.Argument(help="One number's name."
     from spectra_cli.views.catalogue import one_metric, overview
 
     typer.echo(one_metric(name) if name else overview())
+
+
+@app.command()
+def plot(
+    tables: Annotated[list[str], typer.Argument(help="Tables that `scan` wrote.", show_default=False)],
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--kind",
+            metavar="NAME",
+            help="trajectory, alignment, spectrum, heatmap, profile or roles: docs/figures.md.",
+        ),
+    ],
+    output: Annotated[
+        str,
+        typer.Option("-o", "--output", metavar="FILE", help="A .png, .svg, .html or .pdf; - draws on the terminal."),
+    ],
+    metric: Annotated[
+        str | None,
+        typer.Option("--metric", metavar="NAME", help="The number drawn, for heatmap, profile and roles; sd or sigma."),
+    ] = None,
+    roles: Roles = None,
+    match: Match = None,
+    steps: Annotated[
+        str | None, typer.Option("--steps", metavar="N,…", help="The checkpoints shown, for spectrum and profile.")
+    ] = None,
+    loss: Losses = None,
+    loss_columns: LossColumns = None,
+    label: Labels = None,
+) -> int:
+    """Draw one figure of one or more tables."""
+    from spectra_cli.views.figures import Choice, plot, whole_numbers
+
+    kept = tuple(roles.split(",")) if roles else ()
+    choice = Choice(metric, kept, match, whole_numbers(steps), tuple(loss or ()), loss_columns, label)
+    drawn = plot(tables, kind, output, choice)
+    if drawn is not None:
+        typer.echo(drawn)
+    return 0
 
 
 @app.command()
