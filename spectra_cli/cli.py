@@ -399,6 +399,23 @@ def plot(
 
 
 @app.command()
+def report(
+    tables: Annotated[list[str], typer.Argument(help="Tables that `scan` wrote.", show_default=False)],
+    output: Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="The page.")] = "report.html",
+    loss: Losses = None,
+    loss_columns: LossColumns = None,
+    label: Labels = None,
+) -> int:
+    """Write one page that stands alone: findings, figures to explore, the table of matrices, how it was made."""
+    from spectra_cli.views.report import report as write_report
+    from spectra_cli.views.text import size, visible
+
+    written = write_report(tables, output, losses=tuple(loss or ()), loss_columns=loss_columns, labels=label)
+    typer.echo(f"{visible(output)} · {size(written)} · opens in any browser, without a network", err=True)
+    return 0
+
+
+@app.command()
 def demo(
     folder: Annotated[
         Path, typer.Argument(help="Where the run and its table go; must not exist yet, or be empty.")
@@ -412,6 +429,8 @@ def demo(
     table = folder / "demo.parquet"
     run = training.train(folder, say=lambda line: screen.print(line, soft_wrap=True))
     code = _scan(str(run), table, str(table), restart=False, quiet=False, as_json=False, options={})
+    page = folder / "demo.html"
+    report([str(table)], str(page), loss=[str(run / "loss.jsonl")])
     screen.print(training.what_next(folder), soft_wrap=True)
     return code
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from spectra_cli.views.figures_frames import by_role, shared_steps, spread_by_role, step_x, steps_of, title_of
+from spectra_cli.views.figures_frames import by_role, cursor, shared_steps, spread_by_role, step_x, steps_of, title_of
 from spectra_cli.views.figures_records import Chart, Lines, Options
 from spectra_cli.views.figures_style import RUNS, ordered, panel_columns, quantity_axis, role_scale, titled
 from spectra_cli.views.text import visible
@@ -23,25 +23,28 @@ def alignment(runs: Sequence[Run], options: Options) -> Chart:
     import altair as alt
     import pandas as pd
 
-    del options
     frame = pd.concat([by_role(run, [SPECTRA, WEIGHTS]) for run in runs], ignore_index=True)
     long = frame.melt(["run", "role", "step", "revision"], list(COURSES), "quantity", "cosine").dropna(subset="cosine")
     long["quantity"] = long["quantity"].map(COURSES)
     several = {"strokeDash": alt.StrokeDash("run:N", title="run", sort=None)} if len(runs) > 1 else {}
-    roles = ordered(long["role"])
+    present, steps = ordered(long["role"]), shared_steps(runs)
     legend = alt.Legend(symbolType="stroke")
-    return (
-        alt.Chart(long)
+    lines = (
+        alt.Chart()
         .mark_line(point=alt.OverlayMarkDef(size=12, filled=True))
         .encode(
-            x=step_x(shared_steps(runs)),
+            x=step_x(steps),
             y=alt.Y("cosine:Q", title="cosine to the reference", scale=alt.Scale(zero=False)),
             color=alt.Color("quantity:N", title="cosine of", scale=alt.Scale(**COLOURS), legend=legend),
             tooltip=["run:N", "role:N", "quantity:N", "revision:N", "step:Q", alt.Tooltip("cosine:Q", format=".5f")],
-            facet=alt.Facet("role:N", columns=panel_columns(len(roles)), sort=roles, title=None),
             **several,
         )
-        .properties(width=190, height=140, title=title_of(runs, "how near spectra and weights are to the reference"))
+    )
+    return (
+        alt.layer(lines, *([cursor(steps)] if options.follow else []), data=long)
+        .properties(width=190, height=140)
+        .facet(facet=alt.Facet("role:N", sort=present, title=None), columns=panel_columns(len(present)))
+        .properties(title=title_of(runs, "how near spectra and weights are to the reference"))
     )
 
 

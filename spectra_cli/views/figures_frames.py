@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from spectra_cli.views.figures_style import step_scale
+from spectra_cli.views.figures_style import ACCENT, step_scale
 from spectra_cli.views.text import visible
 
 if TYPE_CHECKING:
@@ -70,6 +70,14 @@ def step_x(steps: dict[str, Any], *, labelled: bool = True) -> Any:
     hidden = {} if labelled else {"labels": False, "ticks": False}
     axis = alt.Axis(**{"labelOverlap": "parity", **steps["axis"], **hidden})
     return alt.X("step:Q", title=steps["title"] if labelled else None, scale=alt.Scale(**steps["scale"]), axis=axis)
+
+
+def cursor(steps: dict[str, Any], *, labelled: bool = True) -> Any:
+    """Give the line at the step that a page's slider chooses; nothing is drawn before the page fills `cursor`."""
+    import altair as alt
+
+    line = alt.Chart(alt.NamedData("cursor")).mark_rule(color=ACCENT, strokeWidth=2)
+    return line.encode(x=step_x(steps, labelled=labelled))
 
 
 def loss_frame(losses: Losses, low: int, high: int) -> pd.DataFrame:

@@ -21,13 +21,15 @@ class Options:
 
     metric: the number drawn, None where the kind has no choice. steps: the checkpoints named, for kinds that show a
     few. losses: one for each run, None where it has none. spectra: one frame for each run, of
-    `studies.courses.read_spectra`; empty where the kind needs none.
+    `studies.courses.read_spectra`; empty where the kind needs none. follow: draw a line
+    at the step that the data source `cursor` holds, which a page's slider moves.
     """
 
     metric: str | None = None
     steps: tuple[int, ...] = ()
     losses: tuple[Losses | None, ...] = ()
     spectra: tuple[pd.DataFrame, ...] = ()
+    follow: bool = False
 
     def loss_of(self, index: int) -> Losses | None:
         """Give the losses of the run at this place."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.views.figures_frames import by_role, loss_frame, step_x, steps_of
+from spectra_cli.views.figures_frames import by_role, cursor, loss_frame, step_x, steps_of
 from spectra_cli.views.figures_records import Chart, Lines, Options
 from spectra_cli.views.figures_style import ACCENT, is_wide, ordered, quantity_axis, role_scale, step_scale, titled
 from spectra_cli.views.text import visible
@@ -31,7 +31,7 @@ def trajectory(runs: Sequence[Run], options: Options) -> Chart:
     y = quantity_axis([value for frame in frames for value in frame[RATE]], log=True)
     width = WIDTH if len(runs) == 1 else NARROW
     columns = [
-        _column(run, frame, y, options.loss_of(index), width)
+        _column(run, frame, y, options.loss_of(index), width, follow=options.follow)
         for index, (run, frame) in enumerate(zip(runs, frames, strict=True))
     ]
     return alt.hconcat(*columns).resolve_scale(color="shared") if len(columns) > 1 else columns[0]
@@ -47,7 +47,9 @@ def _moving(run: Run) -> pd.DataFrame:
     return frame
 
 
-def _column(run: Run, frame: pd.DataFrame, y: tuple[dict[str, Any], ...], losses: Losses | None, width: int) -> Chart:
+def _column(
+    run: Run, frame: pd.DataFrame, y: tuple[dict[str, Any], ...], losses: Losses | None, width: int, *, follow: bool
+) -> Chart:
     import altair as alt
 
     known = steps_of(run)[1]
@@ -58,10 +60,11 @@ def _column(run: Run, frame: pd.DataFrame, y: tuple[dict[str, Any], ...], losses
         parts.append(_loss(losses, frame, steps).properties(width=width, height=120))
     low, high = int(frame["step"].min()), int(frame["step"].max())
     behind = _shading(found, low, high) if found else []
-    layers = [
-        alt.layer(*(mark.encode(x=step_x(steps, labelled=part is parts[-1])) for mark in behind), part)
-        for part in parts
-    ]
+    layers = []
+    for part in parts:
+        last = part is parts[-1]
+        marks = [mark.encode(x=step_x(steps, labelled=last)) for mark in behind]
+        layers.append(alt.layer(*marks, part, *([cursor(steps, labelled=last)] if follow else [])))
     title = alt.Title(visible(run.label), subtitle=["mean over the matrices of a role", says_phases(found)])
     return alt.vconcat(*layers, spacing=12).resolve_scale(x="shared").properties(title=title)
 
