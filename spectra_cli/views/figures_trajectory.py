@@ -65,7 +65,9 @@ def _column(
         last = part is parts[-1]
         marks = [mark.encode(x=step_x(steps, labelled=last)) for mark in behind]
         layers.append(alt.layer(*marks, part, *([cursor(steps, labelled=last)] if follow else [])))
-    title = alt.Title(visible(run.label), subtitle=["mean over the matrices of a role", says_phases(found)])
+    title = alt.Title(
+        visible(run.label), subtitle=["mean over the matrices of a role", *says_phases(found).split("; ")]
+    )
     return alt.vconcat(*layers, spacing=12).resolve_scale(x="shared").properties(title=title)
 
 
