@@ -82,6 +82,14 @@ Threads = Annotated[
     int | None,
     typer.Option("--threads", metavar="N", help="Matrices computed side by side; all processors by default."),
 ]
+Losses = Annotated[
+    list[str] | None,
+    typer.Option("--loss", metavar="FILE", help="What the run logged, one for each table: step, loss, learning rate."),
+]
+LossColumns = Annotated[
+    str | None, typer.Option("--loss-columns", metavar="step=…,loss=…", help="Which columns of --loss are meant.")
+]
+Labels = Annotated[str | None, typer.Option("--label", metavar="NAME,…", help="What to call each table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
@@ -303,11 +311,108 @@ def _record(name: str) -> str:
 
 
 @app.command()
+def stability(
+    tables: Annotated[
+        list[str], typer.Argument(metavar="TABLE", help="Tables that scan wrote, one a run.", show_default=False)
+    ],
+    loss: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--loss",
+            metavar="FILE",
+            help="What the run logged: JSONL, CSV, Parquet or trainer_state.json; one for each table, - for none.",
+        ),
+    ] = None,
+    loss_columns: Annotated[
+        str | None,
+        typer.Option(
+            "--loss-columns", metavar="step=…,loss=…,lr=…", help="The log's names, where they are not recognised."
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option("--label", metavar="NAME,…", help="What to call the runs; by default the files' names."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show every layer.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Find the two phases of a run: where its spectra settle, and whether the loss settles with them."""
+    from spectra_cli.studies.losses import parse_columns
+    from spectra_cli.studies.stability_compare import compare_tables
+    from spectra_cli.views.console import make_console
+    from spectra_cli.views.stability import show_stability, stability_json
+
+    labels = [part.strip() for part in label.split(",")] if label is not None else None
+    found = compare_tables(tables, loss or (), parse_columns(loss_columns), labels)
+    if as_json:
+        typer.echo(json.dumps(stability_json(found), allow_nan=False))
+    else:
+        show_stability(make_console(error=False), found, everything=everything)
+    return 0
+
+
+@app.command()
 def metrics(name: Annotated[str | None, typer.Argument(help="One number's name.", show_default=False)] = None) -> None:
     """Show the catalogue of numbers, or one of them with its formula, range and source."""
     from spectra_cli.views.catalogue import one_metric, overview
 
     typer.echo(one_metric(name) if name else overview())
+
+
+@app.command()
+def plot(
+    tables: Annotated[list[str], typer.Argument(help="Tables that `scan` wrote.", show_default=False)],
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--kind",
+            metavar="NAME",
+            help="trajectory, alignment, spectrum, heatmap, profile or roles: docs/figures.md.",
+        ),
+    ],
+    output: Annotated[
+        str,
+        typer.Option("-o", "--output", metavar="FILE", help="A .png, .svg, .html or .pdf; - draws on the terminal."),
+    ],
+    metric: Annotated[
+        str | None,
+        typer.Option("--metric", metavar="NAME", help="The number drawn, for heatmap, profile and roles; sd or sigma."),
+    ] = None,
+    roles: Roles = None,
+    match: Match = None,
+    steps: Annotated[
+        str | None, typer.Option("--steps", metavar="N,…", help="The checkpoints shown, for spectrum and profile.")
+    ] = None,
+    loss: Losses = None,
+    loss_columns: LossColumns = None,
+    label: Labels = None,
+) -> int:
+    """Draw one figure of one or more tables."""
+    from spectra_cli.views.figures import Choice, plot, whole_numbers
+
+    kept = tuple(roles.split(",")) if roles else ()
+    choice = Choice(metric, kept, match, whole_numbers(steps), tuple(loss or ()), loss_columns, label)
+    drawn = plot(tables, kind, output, choice)
+    if drawn is not None:
+        typer.echo(drawn)
+    return 0
+
+
+@app.command()
+def report(
+    tables: Annotated[list[str], typer.Argument(help="Tables that `scan` wrote.", show_default=False)],
+    output: Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="The page.")] = "report.html",
+    loss: Losses = None,
+    loss_columns: LossColumns = None,
+    label: Labels = None,
+) -> int:
+    """Write one page that stands alone: findings, figures to explore, the table of matrices, how it was made."""
+    from spectra_cli.views.report import report as write_report
+    from spectra_cli.views.text import size, visible
+
+    written = write_report(tables, output, losses=tuple(loss or ()), loss_columns=loss_columns, labels=label)
+    typer.echo(f"{visible(output)} · {size(written)} · opens in any browser, without a network", err=True)
+    return 0
 
 
 @app.command()
@@ -324,6 +429,8 @@ def demo(
     table = folder / "demo.parquet"
     run = training.train(folder, say=lambda line: screen.print(line, soft_wrap=True))
     code = _scan(str(run), table, str(table), restart=False, quiet=False, as_json=False, options={})
+    page = folder / "demo.html"
+    report([str(table)], str(page), loss=[str(run / "loss.jsonl")])
     screen.print(training.what_next(folder), soft_wrap=True)
     return code
 
