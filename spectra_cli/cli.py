@@ -83,6 +83,7 @@ Threads = Annotated[
     typer.Option("--threads", metavar="N", help="Matrices computed side by side; all processors by default."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+STANDARD_OUTPUT = "standard output"
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
@@ -154,7 +155,7 @@ def _scan_to_stdout(source: str, *, restart: bool, quiet: bool, as_json: bool, o
         raise SpectraError(f"the table cannot go to standard output: {reason}", hint="give -o FILE", code=2)
     with tempfile.TemporaryDirectory(prefix="spectra-") as folder:
         target = Path(folder) / "scan.parquet"
-        code = _scan(source, target, "standard output", restart=restart, quiet=quiet, as_json=False, options=options)
+        code = _scan(source, target, STANDARD_OUTPUT, restart=restart, quiet=quiet, as_json=False, options=options)
         with open(target, "rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
@@ -183,10 +184,15 @@ def _scan(
                 )
             progress.begin(plan, layout)
 
-        done = scan_checkpoints(source, target, restart=restart, progress=progress, started=started, **options)
+        beside = shown != STANDARD_OUTPUT
+        done = scan_checkpoints(
+            source, target, restart=restart, losses=beside, progress=progress, started=started, **options
+        )
     roles = summarise(target)
     if as_json:
-        facts = {"output": str(target), "rows": done.rows, "problems": [asdict(one) for one in done.problems]}
+        losses = str(done.losses) if done.losses else None
+        problems = [asdict(one) for one in done.problems]
+        facts = {"output": str(target), "losses": losses, "rows": done.rows, "problems": problems}
         typer.echo(json.dumps({**facts, "metadata": done.metadata, "roles": [asdict(role) for role in roles]}))
     elif not quiet:
         view.show_scan(screen, done, roles, shown)

@@ -111,6 +111,8 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
     left = f"{count(len(skipped), 'tensor')} skipped ({ellipsis(reasons, 4)})" if skipped else "nothing skipped"
     where = f"{visible(name)} · {count(scan.rows, 'row')} · {size(scan.output.stat().st_size)} · {left}"
     console.print(where, soft_wrap=True)
+    if scan.losses:
+        console.print(f"{visible(str(scan.losses))} · the run's loss and learning rate, for --loss", soft_wrap=True)
     duplicates = scan.metadata["duplicates"]
     if duplicates:
         pairs = [f"{one} repeats {other}" for one, other in duplicates.items()]
