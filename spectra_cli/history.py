@@ -37,7 +37,7 @@ def leave_beside(output: Path, plan: Plan) -> Path | None:
     history and the run's own, the longer one is taken: each holds all that was logged until then. Raises SpectraError
     where such a file cannot be read, or the companion cannot be written.
     """
-    folders = [one.path for one in reversed(plan.checkpoints) if one.path.is_dir()]
+    folders = [one.path for one in reversed(plan.checkpoints) if isinstance(one.path, Path) and one.path.is_dir()]
     last = next((folder for folder in folders if os.path.lexists(folder / FILE)), None)
     around = folders[0].parent if folders else None
     histories = [_read(folder / FILE, plan) for folder in (last, around) if folder and os.path.lexists(folder / FILE)]
