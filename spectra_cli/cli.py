@@ -279,6 +279,9 @@ def inspect(
         arch=arch, map=map, tokens_per_step=tokens_per_step, ema=ema, follow_links=follow_links, device=device,
     )  # fmt: skip
     Request(source, **options)
+    if record and arch:  # whether it fits the source or not: it may be there to be edited
+        typer.echo(_record(arch))
+        return 0
     from spectra_cli.inspection import inspect_source
     from spectra_cli.views.console import make_console
     from spectra_cli.views.inspection import inspection_json, show_inspection
@@ -286,7 +289,7 @@ def inspect(
 
     found = inspect_source(source, **options)
     if record:
-        typer.echo(_record(arch or found.layout.architecture))
+        typer.echo(_record(found.layout.architecture))
     elif as_json:
         typer.echo(json.dumps(inspection_json(found)))
     else:

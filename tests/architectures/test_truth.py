@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from spectra_cli.architectures import cut, layout
-from spectra_cli.records import Layout, StoredTensor
+from spectra_cli.records import Layout
+from spectra_cli.weights import open_weights
 from tests.architectures.forward import (
     attention_matrices,
     innermost_attention,
@@ -58,27 +57,21 @@ def build(tiny: Tiny) -> Any:
     return model
 
 
-def save(model: Any, folder: Path, how: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    folder.mkdir()
+def save(model: Any, folder: Path, how: str) -> None:
+    """Save a model in one of the ways in which transformers does, or once did."""
     if how == "state dict":
         model.config.save_pretrained(folder)
         torch.save(model.state_dict(), folder / "pytorch_model.bin")
-        weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
     else:
         model.save_pretrained(folder, max_shard_size="5GB" if how == "one file" else "20KB")
-        weights = {}
-        for file in sorted(folder.glob("*.safetensors")):
-            weights |= load_file(file)
-    return json.loads((folder / "config.json").read_text()), weights
+        assert how == "one file" or len(list(folder.glob("*.safetensors"))) > 1
 
 
-def read(config: dict[str, Any], weights: dict[str, Tensor]) -> tuple[Layout, dict[str, Tensor]]:
-    stored = {
-        name: StoredTensor(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
-        for name, tensor in weights.items()
-    }
-    found = layout(config, stored)
-    matrices = {matrix.name: cut(weights[matrix.tensor], matrix) for matrix in found.matrices}
+def read(folder: Path) -> tuple[Layout, dict[str, Tensor]]:
+    """Read a saved model as a scan does: its files, its config, its rules."""
+    with open_weights(folder) as weights:
+        found = layout(weights.config, weights.tensors)
+        matrices = {matrix.name: cut(weights.read(matrix.tensor), matrix) for matrix in found.matrices}
     assert all(tuple(matrices[each.name].shape) == (each.rows, each.cols) for each in found.matrices)
     return found, matrices
 
@@ -130,7 +123,9 @@ def one_expert(tiny: Tiny, experts: nn.Module, expert: int, x: Tensor) -> Tensor
 @pytest.mark.parametrize("tiny", FAMILIES, ids=str)
 def test_matrices_are_those_of_the_forward_pass(tiny: Tiny, tmp_path: Path) -> None:
     model = build(tiny)
-    by_saving = {how: read(*save(model, tmp_path / how, how)) for how in SAVED}
+    for how in SAVED:
+        save(model, tmp_path / how, how)
+    by_saving = {how: read(tmp_path / how) for how in SAVED}
     names = [matrix.name for matrix in by_saving["one file"][0].matrices]
     assert all([matrix.name for matrix in found.matrices] == names for found, _ in by_saving.values())
     hidden = model.get_input_embeddings().weight.shape[1]

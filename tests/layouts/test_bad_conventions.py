@@ -45,12 +45,23 @@ def test_a_fused_tensor_whose_size_fits_no_rule_is_an_error(run, tmp_path, spect
     assert 4 not in set(pd.read_parquet(tmp_path / "a.parquet").step)
 
 
-def test_without_a_config_a_fused_tensor_says_which_arch_would_split_it(run, spectra) -> None:
+def test_without_a_config_a_fused_tensor_says_which_arch_would_split_it_and_that_one_does(
+    run, tmp_path, spectra
+) -> None:
+    assert spectra("scan", run, "-o", tmp_path / "whole.parquet", "-q").code == 0
     for path in run.glob("*/config.json"):
         path.unlink()
     said = spectra("inspect", run)
     assert said.code == 0
-    assert "look fused and are kept whole, as there is no config: --arch gpt_neox" in said.out
+    assert "kept whole, as there is no config: --arch gpt_neox (with heads and head_dim from a config.json" in said.out
+    bare = spectra("scan", run, "-o", tmp_path / "a.parquet", "-q", "--arch", "gpt_neox")
+    assert "the config does not give heads" in bare.err
+    assert "[dimensions]" in bare.err
+    record = tmp_path / "mine.toml"
+    sizes = f"\n[dimensions]\nheads = {runs.HEADS}\nhead_dim = {runs.WIDTH // runs.HEADS}\n"
+    record.write_text(spectra("inspect", run, "--arch", "gpt_neox", "--record").out + sizes)
+    assert spectra("scan", run, "-o", tmp_path / "a.parquet", "-q", "--arch", record).code == 0
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "a.parquet"), pd.read_parquet(tmp_path / "whole.parquet"))
 
 
 def test_an_unknown_family_says_what_was_assumed(run, spectra) -> None:
