@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spectra_cli.architectures import cut, layout
+from spectra_cli.architectures import ARCHITECTURES, cut, layout
+from spectra_cli.architectures.page import UNCOVERED
 from spectra_cli.records import Layout
 from spectra_cli.weights import open_weights
 from tests.architectures.forward import (
@@ -159,3 +160,12 @@ def check_feed_forward(tiny: Tiny, number: int, layer: nn.Module, matrices: dict
         if tiny.shared:
             truth = layer.get_submodule(tiny.shared)(x)
             assert close(applied(f"layers.{number}.shared_expert", matrices, tiny, layer, x), truth)
+
+
+def test_every_causal_language_model_of_transformers_is_covered_or_listed_with_the_reason() -> None:
+    named = transformers.models.auto.modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    covered = {model_type for record in ARCHITECTURES for model_type in record.model_types}
+    listed = {model_type for row in UNCOVERED for model_type in row[0].split(", ")}
+    left = {name for name in named if name not in covered | listed}
+    within = {name for name in left if transformers.AutoConfig.for_model(name).get_text_config().model_type in covered}
+    assert left == within
