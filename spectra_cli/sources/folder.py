@@ -13,7 +13,12 @@ from spectra_cli.records import Checkpoint
 from spectra_cli.sources.names import Name, natural, read_name, stage_key
 
 Recognise = Callable[[Path], str | None]
-KNOWN_COMPANIONS = {"trainer_state.json", "loss.jsonl", "config.json"}
+KNOWN_COMPANIONS = {
+    "trainer_state.json", "loss.jsonl", "config.json", "generation_config.json", "training_args.bin", "README.md",
+    "all_results.json", "train_results.json", "eval_results.json", "tokenizer.json", "tokenizer_config.json",
+    "special_tokens_map.json", "vocab.json", "merges.txt", "latest", "latest_checkpointed_iteration.txt",
+    "zero_to_fp32.py",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ def list_folder(path: Path, recognise: Recognise, *, mapping: Path | None = None
         unread.append(Unread(".", "weights beside the checkpoints, without a step in a name"))
     for child in found:
         name = _mapped(child, named) or read_name(child.name)
+        if name.step is None and own and child.is_file():
+            continue  # one of the files of the weights beside the checkpoints
         if name.step is None and len(found) > 1:
             unread.append(Unread(child.name, "no step in its name: give one with --map"))
         else:

@@ -26,6 +26,7 @@ from spectra_cli.weights.text import shown
 # Where in a step's folder training programs put it: FSDP by transformers, OLMo-core.
 PLACES = ("pytorch_model_fsdp_0", "model_and_optim", "model")
 METADATA = ".metadata"
+FLAT = ("optimizer.", "optim.")  # Megatron keeps its dictionary flat: the optimizer's states have it in their names
 PIECES = 1024
 
 
@@ -97,6 +98,8 @@ def _nested(described: Iterable[str], paths: Mapping[str, Any]) -> dict[Any, Any
     for key in described:
         way = paths.get(key)
         steps = way if isinstance(way, tuple) and way and all(isinstance(s, str | int) for s in way) else (key,)
+        if steps == (key,) and key.startswith(FLAT):
+            steps = tuple(key.split(".", 1))
         inner = top
         for step in steps[:-1][:12]:
             below = inner.setdefault(step, {})

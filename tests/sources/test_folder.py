@@ -1,6 +1,7 @@
 """Which checkpoints a folder holds, and which of them are chosen."""
 
 import os
+import shutil
 
 import pytest
 import torch
@@ -47,6 +48,14 @@ def test_final_weights_beside_checkpoints_are_named_not_mixed_in(run):
     assert "." in unread
     assert "other" in unread
     assert len(listed(run).checkpoints) == 6
+
+
+def test_what_a_trainer_leaves_beside_its_checkpoints_is_named_once(run):
+    for name in ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"):
+        shutil.copy(run / "step4" / "model.safetensors", run / name)
+    for name in ("config.json", "generation_config.json", "latest", "odd.txt"):
+        (run / name).write_text("{}")
+    assert [one.revision for one in listed(run).unread] == ["odd.txt", "."]
 
 
 def test_a_name_without_a_step_is_listed_never_dropped(run):
