@@ -28,7 +28,7 @@ def lines(table: Path) -> list[dict[str, float]]:
 def test_the_last_checkpoint_s_history_is_left_beside_the_table_and_told(trained, tmp_path, spectra):
     said = spectra("scan", trained, "-o", tmp_path / "a.parquet")
     assert said.code == 0
-    assert "a.parquet.loss.jsonl" in said.err
+    assert f"next: spectra stability {tmp_path}/a.parquet --loss {tmp_path}/a.parquet.loss.jsonl" in said.err
     assert lines(tmp_path / "a.parquet") == [
         {"step": 10, "train_loss": 1.0, "lr": 1e-4},
         {"step": 20, "train_loss": 0.5, "lr": 5e-5},

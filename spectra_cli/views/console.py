@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -125,6 +126,9 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
         console.print(roles_table(roles))
         if scan.metadata["reference"]:
             console.print(f"\n{what_it_says(roles, scan.metadata['reference'])}", soft_wrap=True)
+    if scan.losses:
+        table, losses = (visible(shlex.quote(text), 4096) for text in (name, str(scan.losses)))
+        console.print(f"\nnext: spectra stability {table} --loss {losses}", soft_wrap=True)
 
 
 def roles_table(roles: Sequence[RoleSummary]) -> Table:
