@@ -91,6 +91,7 @@ LossColumns = Annotated[
 ]
 Labels = Annotated[str | None, typer.Option("--label", metavar="NAME,…", help="What to call each table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+STANDARD_OUTPUT = "standard output"
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
@@ -162,7 +163,7 @@ def _scan_to_stdout(source: str, *, restart: bool, quiet: bool, as_json: bool, o
         raise SpectraError(f"the table cannot go to standard output: {reason}", hint="give -o FILE", code=2)
     with tempfile.TemporaryDirectory(prefix="spectra-") as folder:
         target = Path(folder) / "scan.parquet"
-        code = _scan(source, target, "standard output", restart=restart, quiet=quiet, as_json=False, options=options)
+        code = _scan(source, target, STANDARD_OUTPUT, restart=restart, quiet=quiet, as_json=False, options=options)
         with open(target, "rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
@@ -191,10 +192,15 @@ def _scan(
                 )
             progress.begin(plan, layout)
 
-        done = scan_checkpoints(source, target, restart=restart, progress=progress, started=started, **options)
+        beside = shown != STANDARD_OUTPUT
+        done = scan_checkpoints(
+            source, target, restart=restart, losses=beside, progress=progress, started=started, **options
+        )
     roles = summarise(target)
     if as_json:
-        facts = {"output": str(target), "rows": done.rows, "problems": [asdict(one) for one in done.problems]}
+        losses = str(done.losses) if done.losses else None
+        problems = [asdict(one) for one in done.problems]
+        facts = {"output": str(target), "losses": losses, "rows": done.rows, "problems": problems}
         typer.echo(json.dumps({**facts, "metadata": done.metadata, "roles": [asdict(role) for role in roles]}))
     elif not quiet:
         view.show_scan(screen, done, roles, shown)
@@ -281,6 +287,9 @@ def inspect(
         arch=arch, map=map, tokens_per_step=tokens_per_step, ema=ema, follow_links=follow_links, device=device,
     )  # fmt: skip
     Request(source, **options)
+    if record and arch:  # whether it fits the source or not: it may be there to be edited
+        typer.echo(_record(arch))
+        return 0
     from spectra_cli.inspection import inspect_source
     from spectra_cli.views.console import make_console
     from spectra_cli.views.inspection import inspection_json, show_inspection
@@ -288,7 +297,7 @@ def inspect(
 
     found = inspect_source(source, **options)
     if record:
-        typer.echo(_record(arch or found.layout.architecture))
+        typer.echo(_record(found.layout.architecture))
     elif as_json:
         typer.echo(json.dumps(inspection_json(found)))
     else:

@@ -8,7 +8,7 @@ from importlib import metadata as distributions
 from pathlib import Path
 from typing import Any
 
-from spectra_cli import sources, svd
+from spectra_cli import history, sources, svd
 from spectra_cli.errors import SpectraError
 from spectra_cli.parts import Parts
 from spectra_cli.plan import Plan, Request, make_plan
@@ -23,12 +23,16 @@ Started = Callable[[Plan, Layout, str], None]
 
 @dataclass(frozen=True)
 class Scan:
-    """What a scan gave: where the table is, how many rows it holds, its metadata, and what could not be read."""
+    """What a scan gave: where the table is, how many rows it holds, its metadata, and what could not be read.
+
+    losses: the file beside the table with the run's loss and learning rate, where the training program kept them.
+    """
 
     output: Path
     rows: int
     metadata: Mapping[str, Any]
     problems: tuple[Problem, ...]
+    losses: Path | None = None
 
 
 def scan_checkpoints(
@@ -36,6 +40,7 @@ def scan_checkpoints(
     output: str | Path,
     *,
     restart: bool = False,
+    losses: bool = True,
     progress: Progress | None = None,
     started: Started | None = None,
     **options: Any,
@@ -43,8 +48,9 @@ def scan_checkpoints(
     """Measure every matrix of every checkpoint in a source and write the table: what `spectra scan` does.
 
     source: a folder of checkpoints, or one checkpoint. output: the Parquet file. restart: discard what an
-    interrupted scan of the same output left; otherwise that is continued. progress: called after each matrix,
-    and with None after each checkpoint.
+    interrupted scan of the same output left; otherwise that is continued. losses: leave the loss and learning rate
+    beside the table, as `FILE.loss.jsonl`, where the run has them. progress: called after each matrix, and with None
+    after each checkpoint.
     started: called once, with the plan, the layout of one checkpoint and the device. options: the fields of
     `spectra_cli.plan.Request`, such as `metrics=("sd", "alpha")`. Raises SpectraError where nothing can be read or
     written; what could not be read among the rest is in the result's `problems`.
@@ -57,7 +63,17 @@ def scan_checkpoints(
         notes, problems = _measure_all(plan, walk, parts)
         facts = describe_scan(plan, walk, device, notes, problems)
         rows = parts.assemble(list(notes), facts)
-    return Scan(Path(output), rows, facts, tuple(problems))
+    kept = _losses(Path(output), plan, problems) if losses else None
+    return Scan(Path(output), rows, facts, tuple(problems), kept)
+
+
+def _losses(output: Path, plan: Plan, problems: list[Problem]) -> Path | None:
+    """Leave the history beside the table; the table stands without it, so that what is wrong with it is but told."""
+    try:
+        return history.leave_beside(output, plan)
+    except SpectraError as error:
+        problems.append(Problem(error.message, error.hint))
+        return None
 
 
 def _measure_all(plan: Plan, walk: Walk, parts: Parts) -> tuple[dict[str, Any], list[Problem]]:

@@ -95,7 +95,7 @@ def matrices(
         raise SpectraError(
             f"{stored.name} {list(stored.shape)} does not fit the rule '{split.title}: {split.view}': {problem}",
             hint="check the config beside the weights, keep fused tensors whole with --fused, "
-            "or describe this model with --arch FILE.toml",
+            "or describe this model with --arch FILE.toml, whose [dimensions] may give sizes",
         ) from problem
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -111,6 +112,8 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
     left = f"{count(len(skipped), 'tensor')} skipped ({ellipsis(reasons, 4)})" if skipped else "nothing skipped"
     where = f"{visible(name)} · {count(scan.rows, 'row')} · {size(scan.output.stat().st_size)} · {left}"
     console.print(where, soft_wrap=True)
+    if scan.losses:
+        console.print(f"{visible(str(scan.losses))} · the run's loss and learning rate, for --loss", soft_wrap=True)
     duplicates = scan.metadata["duplicates"]
     if duplicates:
         pairs = [f"{one} repeats {other}" for one, other in duplicates.items()]
@@ -123,6 +126,9 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
         console.print(roles_table(roles))
         if scan.metadata["reference"]:
             console.print(f"\n{what_it_says(roles, scan.metadata['reference'])}", soft_wrap=True)
+    if scan.losses:
+        table, losses = (visible(shlex.quote(text), 4096) for text in (name, str(scan.losses)))
+        console.print(f"\nnext: spectra stability {table} --loss {losses}", soft_wrap=True)
 
 
 def roles_table(roles: Sequence[RoleSummary]) -> Table:

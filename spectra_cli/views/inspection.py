@@ -31,6 +31,8 @@ def show_inspection(console: Console, found: Inspection, *, everything: bool) ->
     console.print(_tensors(found.layout, found.tensors))
     for line in skipped_lines(found.layout):
         console.print(line, soft_wrap=True)
+    if found.layout.architecture != "unknown":
+        console.print("rules: --record prints them as TOML, which --arch reads back once you have edited it")
     for note in found.layout.notes:
         console.print(f"note: {visible(note, 300)}", soft_wrap=True)
 
@@ -89,8 +91,10 @@ def family(name: str) -> str:
 
     >>> family("model.layers.12.mlp.experts.3.up_proj.weight")
     'model.layers.*.mlp.experts.*.up_proj.weight'
+    >>> family("layer_02.mlp.dense_h_to_4h.weight")
+    'layer_*.mlp.dense_h_to_4h.weight'
     """
-    return re.sub(r"(?<=\.)\d+(?=\.|$)", "*", name)
+    return re.sub(r"(?<=\.)\d+(?=\.|$)|(?<=^layer_)\d+(?=\.)", "*", name)
 
 
 def _tensors(layout: Layout, tensors: dict[str, StoredTensor]) -> Table:

@@ -21,6 +21,8 @@ from spectra_cli.weights.parts import Part, Product
 from spectra_cli.weights.text import shown
 
 CONFIG = "adapter_config.json"
+NOTE = "an adapter: its matrices are the changes it makes, not the model's weights"
+FUSED = "where it changes fused tensors, put the model's own config.json beside it"
 FILES = ("adapter_model.safetensors", "adapter_model.bin")
 FACTOR = re.compile(
     r"(?:base_model\.model\.)?(?P<target>.+)\.lora_(?P<embedding>embedding_)?(?P<side>[AB])(\.default)?(\.weight)?"
@@ -66,7 +68,7 @@ def open_adapter(path: Path, boundary: Boundary, ema: bool) -> Contents:
     whole = {n: part for n, part in contents.tensors.items() if n not in sides and not MAGNITUDE.fullmatch(n)}
     found = replace(
         contents, tensors={**tensors, **whole}, files=(*contents.files, source), config=config, skipped=tuple(skipped),
-        notes=(*contents.notes, "an adapter: its matrices are the changes it makes, not the model's weights"),
+        notes=(*contents.notes, NOTE if os.path.lexists(path / "config.json") else f"{NOTE}; {FUSED}"),
     )  # fmt: skip
     return with_config(found, path, boundary)
 

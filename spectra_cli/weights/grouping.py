@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from spectra_cli.errors import SpectraError
@@ -81,12 +82,12 @@ def pick(listing: Listing, naming: Naming, *, ema: bool = False) -> Group | None
     averages = [name for name in weights if EMA_FILE.search(name)]
     if ema and len(averages) == 1:
         return Group((averages[0],))
-    single = next((name for name in naming.singles if name in listing.files), None)
-    if single:
-        return Group((single,))
-    index = next((name for name in naming.indexes if name in listing.files), None)
-    if index:
-        return Group((), index)
+    # By pairs: a folder from Mistral has model's shards beside consolidated.safetensors, whose names are its own.
+    for single, index in zip_longest(naming.singles, naming.indexes):
+        if single in listing.files:
+            return Group((single,))
+        if index in listing.files:
+            return Group((), index)
     weights = [name for name in weights if name not in averages]
     shards = [name for name in weights if SHARD.fullmatch(name)]
     if shards:

@@ -43,6 +43,7 @@ PROGRAMS = (
     Program(writers.neox, partial(models.plain, ("embed", "unembed"))),
     Program(writers.deepspeed, models.gated),
     Program(writers.megatron, models.gated),
+    Program(writers.megatron_distributed, models.gated),
     Program(writers.wrapped, models.gated),
     Program(writers.averaged, models.gated, ("--ema",)),
     Program(writers.averaged_in_a_file_of_its_own, models.gated, ("--ema",)),

@@ -195,11 +195,14 @@ def deepspeed(run: Path, step: int, truth: Truth) -> None:
     (run / "latest").write_text(f"global_step{step}")
 
 
-def megatron(run: Path, step: int, truth: Truth) -> None:
-    args = argparse.Namespace(
+def _megatrons_arguments() -> argparse.Namespace:
+    return argparse.Namespace(
         num_layers=LAYERS, hidden_size=HIDDEN, num_attention_heads=HEADS, num_query_groups=KV_HEADS, swiglu=True,
         kv_channels=models.HEAD, tensor_model_parallel_size=RANKS,
     )  # fmt: skip
+
+
+def megatron(run: Path, step: int, truth: Truth) -> None:
     for rank in range(RANKS):
         state = {
             "embedding.word_embeddings.weight": torch.from_numpy(truth["embed"]).chunk(RANKS)[rank].clone(),
@@ -216,9 +219,36 @@ def megatron(run: Path, step: int, truth: Truth) -> None:
             state[f"{place}.mlp.linear_fc2.weight"] = _share(
                 "linear_fc2", models.tensor(truth, layer, "mlp.down"), rank
             )
-        content = {"args": args, "checkpoint_version": 3.0, "iteration": step, "model": state, "optimizer": OPTIMIZER}
+        content = {"args": _megatrons_arguments(), "checkpoint_version": 3.0, "iteration": step, "model": state}
+        content["optimizer"] = OPTIMIZER
         _torch(content, run / f"iter_{step:07}" / f"mp_rank_{rank:02}" / "model_optim_rng.pt")
     (run / "latest_checkpointed_iteration.txt").write_text(str(step))
+
+
+def megatron_distributed(run: Path, step: int, truth: Truth) -> None:
+    """Its newer format: all layers of one kind in one tensor, the optimizer's states under flat names."""
+
+    def stack(make: Callable[[int], torch.Tensor]) -> torch.Tensor:
+        return torch.stack([make(layer) for layer in range(LAYERS)])
+
+    def both(layer: int) -> torch.Tensor:
+        return torch.cat([models.tensor(truth, layer, f"mlp.{part}") for part in ("gate", "up")])
+
+    place, folder = "decoder.layers", run / f"iter_{step:07}"
+    state = {
+        "embedding.word_embeddings.weight": torch.from_numpy(truth["embed"]),
+        "output_layer.weight": torch.from_numpy(truth["unembed"]),
+        "decoder.final_layernorm.weight": torch.ones(HIDDEN),
+        f"{place}.self_attention.linear_qkv.weight": stack(lambda layer: models.by_group(truth, layer)),
+        f"{place}.self_attention.linear_qkv.layer_norm_weight": torch.ones(LAYERS, HIDDEN),
+        f"{place}.self_attention.linear_proj.weight": stack(lambda layer: models.tensor(truth, layer, "attn.o")),
+        f"{place}.mlp.linear_fc1.weight": stack(both),
+        f"{place}.mlp.linear_fc2.weight": stack(lambda layer: models.tensor(truth, layer, "mlp.down")),
+    }
+    states = {f"optimizer.state.exp_avg.{name}": torch.ones_like(tensor) for name, tensor in state.items()}
+    _distributed(state | states, folder)
+    _torch({"args": _megatrons_arguments(), "iteration": step, "checkpoint_version": 3.0}, folder / "common.pt")
+    _json(folder / "metadata.json", {"sharded_backend": "torch_dist"})
 
 
 def wrapped(run: Path, step: int, truth: Truth) -> None:
