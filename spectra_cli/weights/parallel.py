@@ -132,7 +132,8 @@ def open_megatron(path: Path, boundary: Boundary, ema: bool) -> Contents:
         contents = _join(parts, gated=_gated(parts[0].config))
         opened.append(_renamed(contents, partial(_shifted, before)))
         before += len({match[0] for match in map(LAYER.search, contents.tensors) if match})
-    return with_config(merged(_without_copies(opened)), path, boundary)
+    whole = merged(_without_copies(opened))
+    return with_config(replace(whole, config={"model_type": "megatron", **whole.config}), path, boundary)
 
 
 def _in_order(path: Path, numbered: Mapping[int, T]) -> list[T]:

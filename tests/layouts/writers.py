@@ -254,7 +254,9 @@ def megatron_distributed(run: Path, step: int, truth: Truth) -> None:
 def wrapped(run: Path, step: int, truth: Truth) -> None:
     """A loop of one's own, with DistributedDataParallel around a compiled model."""
     state = models.named(truth, models.LLAMA, "module._orig_mod.")
-    _torch({"model_state_dict": state, "optimizer_state_dict": OPTIMIZER, "step": step}, run / f"step_{step}.pt")
+    args = argparse.Namespace(lr=0.1, num_layers=LAYERS)
+    content = {"model_state_dict": state, "optimizer_state_dict": OPTIMIZER, "step": step, "args": args}
+    _torch(content, run / f"step_{step}.pt")
 
 
 def averaged(run: Path, step: int, truth: Truth) -> None:
