@@ -148,7 +148,8 @@ def scan(
     if output == "-":
         return _scan_to_stdout(source, restart=restart, quiet=quiet, as_json=as_json, options=options)
     target = Path(output) if output else Path(f"{_model_name(source, options)}.parquet")
-    return _scan(source, target, output or target.name, restart=restart, quiet=quiet, as_json=as_json, options=options)
+    shown = output or target.name
+    return _scan(source, target, shown, restart=restart, quiet=quiet, as_json=as_json, options=options, advise=True)
 
 
 def _model_name(source: str, options: dict[str, Any]) -> str:
@@ -171,7 +172,15 @@ def _scan_to_stdout(source: str, *, restart: bool, quiet: bool, as_json: bool, o
 
 
 def _scan(
-    source: str, target: Path, shown: str, *, restart: bool, quiet: bool, as_json: bool, options: dict[str, Any]
+    source: str,
+    target: Path,
+    shown: str,
+    *,
+    restart: bool,
+    quiet: bool,
+    as_json: bool,
+    options: dict[str, Any],
+    advise: bool = False,
 ) -> int:
     from spectra_cli.plan import Request, threads
 
@@ -204,6 +213,8 @@ def _scan(
         typer.echo(json.dumps({**facts, "metadata": done.metadata, "roles": [asdict(role) for role in roles]}))
     elif not quiet:
         view.show_scan(screen, done, roles, shown)
+        if advise:
+            view.show_next(screen, done)
     view.show_problems(done.problems)
     return 3 if done.problems else 0
 

@@ -114,6 +114,7 @@ def what_next(folder: Path) -> str:
     return (
         f"\nnext: spectra inspect {run}\n      spectra diff {run / 'step0'} {run / f'step{STEPS}'}\n"
         f"      spectra stability {table} --loss {run / 'loss.jsonl'}\n"
+        f"      open {folder / 'demo.html'} in a browser\n"
         f"      python -c \"import pandas as pd; t = pd.read_parquet('{table}'); "
         "print(t[t.metric == 'stable_rank'].pivot_table('value', 'step', 'role', observed=True))\""
     )

@@ -25,6 +25,7 @@ Started = Callable[[Plan, Layout, str], None]
 class Scan:
     """What a scan gave: where the table is, how many rows it holds, its metadata, and what could not be read.
 
+    steps: how many different steps the run was found to have.
     losses: the file beside the table with the run's loss and learning rate, where the training program kept them.
     """
 
@@ -32,6 +33,7 @@ class Scan:
     rows: int
     metadata: Mapping[str, Any]
     problems: tuple[Problem, ...]
+    steps: int
     losses: Path | None = None
 
 
@@ -64,7 +66,8 @@ def scan_checkpoints(
         facts = describe_scan(plan, walk, device, notes, problems)
         rows = parts.assemble(list(notes), facts)
     kept = _losses(Path(output), plan, problems) if losses else None
-    return Scan(Path(output), rows, facts, tuple(problems), kept)
+    steps = len({one.step for one in plan.checkpoints if one.step is not None})
+    return Scan(Path(output), rows, facts, tuple(problems), steps, kept)
 
 
 def _losses(output: Path, plan: Plan, problems: list[Problem]) -> Path | None:

@@ -21,6 +21,14 @@ def test_it_saves_at_least_fourteen_checkpoints_on_a_rough_geometric_grid():
     assert all(after <= 2 * before for before, after in zip(demo.SAVED[2:], demo.SAVED[3:], strict=False))
 
 
+def test_the_command_leaves_a_table_and_a_page_and_names_them(tmp_path, spectra):
+    said = spectra("demo", tmp_path / "demo")
+    assert said.code == 0
+    assert "Phase I" in (tmp_path / "demo" / "demo.html").read_text()
+    assert f"{tmp_path}/demo/demo.html" in said.err
+    assert set(pd.read_parquet(tmp_path / "demo" / "demo.parquet")["step"]) == set(demo.SAVED)
+
+
 def test_losses_lie_beside_the_checkpoints(trained):
     lines = [json.loads(line) for line in (trained / "loss.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [0, 1, 2, 4]

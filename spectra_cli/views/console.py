@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 160
 MOST_PROBLEMS = 12
+ENOUGH_STEPS = 8  # with fewer, a study of the course finds nothing
 
 
 def make_console(*, error: bool) -> Console:
@@ -126,9 +127,14 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
         console.print(roles_table(roles))
         if scan.metadata["reference"]:
             console.print(f"\n{what_it_says(roles, scan.metadata['reference'])}", soft_wrap=True)
-    if scan.losses:
-        table, losses = (visible(shlex.quote(text), 4096) for text in (name, str(scan.losses)))
-        console.print(f"\nnext: spectra stability {table} --loss {losses}", soft_wrap=True)
+
+
+def show_next(console: Console, scan: Scan) -> None:
+    """Name the commands that go on from the table, where it holds a course of steps."""
+    if scan.losses or scan.steps >= ENOUGH_STEPS:
+        table = visible(shlex.join([str(scan.output), *(["--loss", str(scan.losses)] if scan.losses else [])]), 8192)
+        page = visible(shlex.quote(str(scan.output.with_suffix(".html"))), 4096)
+        console.print(f"\nnext: spectra stability {table}\n      spectra report {table} -o {page}", soft_wrap=True)
 
 
 def roles_table(roles: Sequence[RoleSummary]) -> Table:

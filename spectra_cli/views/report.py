@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spectra_cli.errors import SpectraError
+from spectra_cli.studies.stability_records import Comparison, RunStability
 from spectra_cli.views.figures import labels_of, losses_of
 from spectra_cli.views.figures_course import alignment
 from spectra_cli.views.figures_records import Options
@@ -64,15 +65,26 @@ def report(
         ["spectra", "report", *map(str, tables), *(w for one in losses for w in ("--loss", one)), "-o", output]
     )
     found = [_phases(detail, loss) for detail, loss in zip(details, logged, strict=True)]
-    page = render(Material(details, [provenance(path) for path in tables], found, command), logged).encode()
+    compared = _compared(details, found)
+    page = render(Material(details, [provenance(path) for path in tables], found, command, compared), logged).encode()
     if len(page) > LARGEST:
         raise SpectraError(f"{output} would have {len(page):,} bytes", hint="report on fewer tables at a time")
     write_whole(Path(output), page)
     return len(page)
 
 
-def _phases(detail: Detail, losses: Losses | None) -> Any:
+def _phases(detail: Detail, losses: Losses | None) -> RunStability | None:
     return phases_of(detail.run, losses) if RATE in detail.run.numbers and detail.facts["known"] else None
+
+
+def _compared(details: Sequence[Detail], found: Sequence[RunStability | None]) -> Comparison | None:
+    from spectra_cli.studies.stability_compare import ratios
+
+    pairs = [(detail.run, one) for detail, one in zip(details, found, strict=True) if one is not None]
+    if len(pairs) < 2:
+        return None
+    runs, studied = zip(*pairs, strict=True)
+    return Comparison(studied, tuple(ratios(runs, studied)))
 
 
 def render(material: Material, losses: Sequence[Losses | None]) -> str:
@@ -126,7 +138,8 @@ def _head(material: Material, title: str) -> str:
 def _main(material: Material) -> str:
     parts = [
         f'<section id="{one.name}" aria-labelledby="title-{one.name}"><h2 id="title-{one.name}">{one.title}</h2>'
-        f"{one.body(material)}</section>"
+        f"{body}</section>"
         for one in SECTIONS
+        if (body := one.body(material))
     ]
     return f'<main id="main" tabindex="-1">{"".join(parts)}</main>'

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from spectra_cli.studies.courses import MOST_RANKS, has_steps, places, ranks_shown
 from spectra_cli.studies.runs import Run, read_run
+from spectra_cli.studies.stability import METRICS as STUDIED
 from spectra_cli.table import read_metadata, read_table, row_groups
 from spectra_cli.views.text import visible
 
@@ -28,7 +29,8 @@ FIRST_SHOWN = "stable_rank"
 class Detail:
     """The numbers of one run. facts: plain data for the page. packed: text by name, for `packed_array` on the page.
 
-    run: with every metric. notes: what was left out for size.
+    run: with every metric, and those of the study of phases as NaN where the table has none. notes: what was left out
+    for size.
     """
 
     run: Run
@@ -43,7 +45,7 @@ def read_detail(path: str | Path, label: str | None, place: int) -> Detail:
     Raises SpectraError where it is no table.
     """
     metrics = metrics_in(path)
-    run = read_run(path, metrics, label)
+    run = read_run(path, list(dict.fromkeys([*metrics, *STUDIED])), label)
     first = run.numbers.drop_duplicates("matrix")
     names = first["matrix"].astype(str).tolist()
     orders = run.checkpoints.index.to_list()

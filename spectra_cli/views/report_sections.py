@@ -9,25 +9,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spectra_cli.studies.stability_records import RunStability
+from spectra_cli.studies.stability_records import Comparison, Ratio, RunStability
 from spectra_cli.views.report_data import Detail
-from spectra_cli.views.stability_words import sentences
+from spectra_cli.views.stability_words import NOUNS, ratio, ratio_sentences, sentences
 from spectra_cli.views.text import visible
 
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """All that the page is made of. details, metadata, stability: one for each run. command: that made the page."""
+    """All that the page is made of. details, metadata, stability: one for each run. command: that made the page.
+
+    comparison: the runs that have phases, against the first of them; None where there are fewer than two.
+    """
 
     details: Sequence[Detail]
     metadata: Sequence[dict[str, Any]]
     stability: Sequence[RunStability | None]
     command: str
+    comparison: Comparison | None = None
 
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the page. name: its id. body: gives its HTML."""
+    """One part of the page. name: its id. body: gives its HTML, nothing where the page has no such part."""
 
     name: str
     title: str
@@ -75,6 +79,31 @@ def findings(material: Material) -> str:
             parts.append(f"<h3>{text(detail.run.label)}</h3>")
         parts.append('<ul class="findings">' + "".join(f"<li>{text(one)}</li>" for one in said) + "</ul>")
     return "".join(parts)
+
+
+def side_by_side(material: Material) -> str:
+    """Give peaks, floors and onsets of the runs as ratios to the first, a line a group."""
+    found = material.comparison
+    if found is None:
+        return ""
+    quantities = [name for name in NOUNS if any(one.quantity == name for one in found.ratios)]
+    lines: dict[tuple[str, str], dict[str, Ratio]] = {}
+    for one in found.ratios:
+        lines.setdefault((one.label, one.group), {})[one.quantity] = one
+    heads = "".join(
+        f'<th scope="col">{text(name)}</th>' for name in ("run", "group", *map(NOUNS.__getitem__, quantities))
+    )
+    rows = "".join(
+        f'<tr><th scope="row">{text(label)}</th><td>{text(group)}</td>'
+        f"{''.join(f'<td>{text(ratio(cells.get(name)))}</td>' for name in quantities)}</tr>"
+        for (label, group), cells in lines.items()
+    )
+    said = "".join(f"<li>{text(one)}</li>" for one in ratio_sentences(found))
+    return (
+        f'<ul class="findings">{said}</ul><p class="soft">Against {text(found.runs[0].label)}, with 90% intervals.</p>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="ratios"><table id="ratios"><thead><tr>{heads}</tr>'
+        f"</thead><tbody>{rows}</tbody></table></div>"
+    )
 
 
 def matrices(material: Material) -> str:
@@ -150,7 +179,7 @@ def scan_command(facts: dict[str, Any], detail: Detail) -> str:
     options = facts.get("options", {})
     for name in ("revisions", "steps", "roles", "layers", "match", "reference", "vectors", "alpha_range", "arch"):
         value = options.get(name)
-        for one in value if name == "revisions" else [value]:
+        for one in (value or ()) if name == "revisions" else (value,):
             if one:
                 shown = ",".join(map(str, one)) if isinstance(one, list) else str(one)
                 words += [f"--{name.replace('_', '-')}", shown]
@@ -169,6 +198,7 @@ SAYS = {
 
 SECTIONS: tuple[Section, ...] = (
     Section("findings", "Findings", findings),
+    Section("comparison", "Side by side", side_by_side),
     Section("trajectory", "Variation over training", figure("trajectory", SAYS["trajectory"])),
     Section("alignment", "Spectra and weights", figure("alignment", SAYS["alignment"])),
     Section("spectrum", "The spectrum", chosen("spectrum", "matrix", SAYS["spectrum"], "chosen")),

@@ -18,7 +18,7 @@ from spectra_cli.studies.stability_records import (
     RunStability,
 )
 from spectra_cli.views.console import plain_table
-from spectra_cli.views.stability_words import NOUNS, ratio_sentences, sentences, step
+from spectra_cli.views.stability_words import NOUNS, ratio, ratio_sentences, sentences, step
 from spectra_cli.views.text import count, number, visible
 
 MOST_LAYERS = 8
@@ -92,15 +92,8 @@ def _ratios(found: Comparison) -> Table:
     for one in found.ratios:
         lines.setdefault((one.label, one.group), {})[one.quantity] = one
     for (label, group), cells in lines.items():
-        table.add_row(visible(label), visible(group), *(_ratio(cells.get(name)) for name in quantities))
+        table.add_row(visible(label), visible(group), *(ratio(cells.get(name)) for name in quantities))
     return table
-
-
-def _ratio(one: Ratio | None) -> str:
-    if one is None:
-        return "–"
-    span = f" ({number(one.interval[0], 2)} … {number(one.interval[1], 2)})" if one.interval else ""
-    return f"× {number(one.value, 2)}{span}"
 
 
 def stability_json(found: Comparison) -> dict[str, Any]:

@@ -57,6 +57,14 @@ def _factor(one: Ratio) -> str:
     return f"× {number(one.value)} (90%: {number(one.interval[0])} … {number(one.interval[1])}{unclear})"
 
 
+def ratio(one: Ratio | None) -> str:
+    """Write a ratio with its interval, a dash where there is none."""
+    if one is None:
+        return "–"
+    span = f" ({number(one.interval[0], 2)} … {number(one.interval[1], 2)})" if one.interval else ""
+    return f"× {number(one.value, 2)}{span}"
+
+
 def step(value: float) -> str:
     """Show a step that a fit gave.
 

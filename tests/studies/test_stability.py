@@ -13,16 +13,21 @@ from benchmarks.stability_calibration import (
     HEIGHT,
     PEAK,
     STRAIGHT,
+    Planted,
     covers,
     plant,
+    plant_checkpoints,
     within_one,
 )
 from spectra_cli.errors import SpectraError
+from spectra_cli.scan import scan_checkpoints
 from spectra_cli.studies.losses import read_losses
 from spectra_cli.studies.runs import Run, read_run
 from spectra_cli.studies.stability import METRICS, stability
-from spectra_cli.studies.stability_compare import ratios
+from spectra_cli.studies.stability_compare import compare_tables, ratios
 from spectra_cli.views.stability_words import sentences
+
+DROP = 8000.0
 
 
 def planted(course, **options):
@@ -171,6 +176,25 @@ def test_a_table_with_no_course_is_refused(change, says):
     run = planted(FLOOR)
     with pytest.raises(SpectraError, match=says):
         stability(Run("odd", change(run.numbers), {}))
+
+
+class Dropping(Planted):
+    """A course whose rates fall with a drop of the learning rate."""
+
+    def rates(self, steps):
+        return super().rates(steps) * np.where(steps > DROP, 0.1, 1.0) ** 0.8
+
+
+def test_real_checkpoints_scanned_show_the_planted_response_to_the_learning_rate(tmp_path):
+    course = Dropping("dropping", 1.0, -1.2, 0.0)
+    plant_checkpoints(tmp_path / "run", course, checkpoints=40, noise=0.02, seed=1)
+    table = scan_checkpoints(tmp_path / "run", tmp_path / "a.parquet", metrics=METRICS).output
+    fine = np.arange(0, 60_001, 50)
+    log(tmp_path / "log.jsonl", fine, np.full(len(fine), 1.0), np.where(fine > DROP, 1e-4, 1e-3))
+    (run,) = compare_tables([table], [tmp_path / "log.jsonl"]).runs
+    (response,) = run.lr_response
+    assert response.step == pytest.approx(DROP, rel=0.3)
+    assert response.elasticity == pytest.approx(0.8, abs=0.05)
 
 
 def test_real_checkpoints_scanned_give_the_planted_course(scanned_course):

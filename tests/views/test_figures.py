@@ -11,10 +11,12 @@ from PIL import Image
 
 from spectra_cli.cli import app
 from spectra_cli.studies.runs import read_run
+from spectra_cli.studies.stability_compare import compare_tables
 from spectra_cli.views.figures import KINDS, Choice, plot, read_runs
 from spectra_cli.views.figures_records import Options
 from spectra_cli.views.figures_save import specification
 from spectra_cli.views.figures_style import step_scale
+from tests.test_stability_command import write_planted
 
 NAMES = [kind.name for kind in KINDS]
 
@@ -78,6 +80,17 @@ def test_the_chart_holds_the_means_that_pandas_finds(table_path):
     want = numbers[(numbers["role"] == "q") & (numbers["step"] == 4)]["cos_weights_final"].mean()
     (point,) = [one for one in drawn if (one["role"], one["step"], one["quantity"]) == ("q", 4, "weights")]
     assert point["cosine"] == pytest.approx(want, rel=1e-12)
+
+
+def test_phase_one_is_shaded_up_to_the_onset_that_the_study_finds(tmp_path):
+    table = write_planted(tmp_path / "a.parquet")
+    onset = compare_tables([table]).runs[0].groups[0].onset
+    kind = KINDS[NAMES.index("trajectory")]
+    spec = specification(kind.draw(read_runs([table], kind, Choice()), Options()))
+    spans = [one for data in spec["datasets"].values() for one in data if "end" in one]
+    assert sorted(span["end"] for span in spans) == [onset.step, onset.interval[1]]
+    assert min(span["step"] for span in spans) <= 2
+    assert f"the onset at step {onset.step:,.0f}" in json.dumps(spec)
 
 
 def test_step_0_has_a_place_on_an_axis_that_says_how_it_is_spaced():

@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,9 +14,11 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from spectra_cli.scan import scan_checkpoints
+from spectra_cli.studies.stability_compare import compare_tables
 from spectra_cli.table import read_metadata, row_groups, write_table
 from spectra_cli.views.report import report
 from tests import runs
+from tests.test_stability_command import write_planted
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 FLAGS = [
@@ -22,6 +26,8 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 FIGURES = ("trajectory", "alignment", "spectrum", "heatmap", "profile", "course")
+PARTS = ("attn.q", "attn.k", "attn.v", "attn.o", "mlp.up", "mlp.down")
+PATIENCE = 4  # the machine may be busy: a page that loads what it should load later takes far longer than that
 HOSTILE = "</script><script>window.hurt=1</script><img src=x onerror=window.hurt=1>"
 
 pytestmark = [
@@ -71,10 +77,31 @@ def opened(browser, page_path):
     assert failures == []
 
 
+def write_large(path, small, *, checkpoints, matrices, ranks):
+    """Repeat one matrix's rows of a small table as many matrices at many steps, with spectra of real length."""
+    group = next(row_groups(small)).to_pandas()
+    one = group[(group.matrix == "layers.0.attn.q")].drop(columns="vector")
+    names = [f"layers.{place // 6}.{PARTS[place % 6]}" for place in range(matrices)]
+    frame = pd.concat([one.assign(matrix=name, role=name[-1], layer=at // 6) for at, name in enumerate(names)])
+    random = np.random.default_rng(0)
+    schema = next(row_groups(small)).schema
+    spectrum = random.random(ranks)
+
+    def parts():
+        for index in range(checkpoints):
+            vectors = [spectrum if metric == "sd" else None for metric in frame.metric]
+            new = frame.assign(
+                revision=f"step{index * 1000}", step=index * 1000, vector=vectors,
+                value=frame.value * random.uniform(0.9, 1.1, len(frame)),
+            )  # fmt: skip
+            yield pa.Table.from_pandas(new[schema.names], schema, preserve_index=False)
+
+    write_table(path, parts(), read_metadata(small))
+    return path
+
+
 def names_in(page):
     return page.locator("#matrices tbody th").all_inner_texts()
-
-
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -187,6 +214,31 @@ def test_two_runs_share_a_page_and_a_choice_between_them(table_path, tmp_path, o
     page.select_option("#run", "1")
     page.evaluate("spectra.drawn()")
     assert "muon" in page.locator("#figure-trajectory svg").inner_html()
+
+
+def test_runs_are_set_side_by_side_with_the_ratios_of_the_study(tmp_path, opened):
+    lower = write_planted(tmp_path / "lower.parquet", lower=0.1, seed=2)
+    tables = [write_planted(tmp_path / "upper.parquet"), lower]
+    report(tables, str(tmp_path / "two.html"), labels="adam,muon")
+    page = opened(tmp_path / "two.html")
+    shown = page.locator("#ratios tbody tr", has_text="all").locator("td:nth-child(4)").inner_text()
+    (found,) = [one for one in compare_tables(tables).ratios if (one.group, one.quantity) == ("all", "floor")]
+    assert float(shown.split()[1]) == pytest.approx(found.value, rel=0.05)
+    assert "muon against adam: peak" in page.locator("#comparison").inner_text()
+
+
+def test_one_run_is_compared_with_none(opened):
+    assert opened().locator("#comparison").count() == 0
+
+
+def test_a_table_of_154_checkpoints_and_98_matrices_opens_within_two_seconds(table_path, tmp_path, opened):
+    table = write_large(tmp_path / "large.parquet", table_path, checkpoints=154, matrices=98, ranks=2048)
+    report([table], str(tmp_path / "large.html"))
+    assert (tmp_path / "large.html").stat().st_size < 20_000_000
+    page = opened(tmp_path / "large.html")
+    ready = page.evaluate("performance.now() - performance.getEntriesByType('navigation')[0].startTime")
+    assert ready < 2000 * PATIENCE
+    assert page.locator("#matrices tbody tr").count() == 98
 
 
 def test_the_page_may_ask_no_network_and_run_no_other_script(page_path):
