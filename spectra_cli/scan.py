@@ -121,6 +121,9 @@ def notes_of(measured: Measured) -> dict[str, Any]:
             "notes": list(layout.notes),
         },
         "duplicate_of": measured.duplicate_of,
+        "random": list(measured.random),
+        "unmoved": list(measured.unmoved),
+        "open": [list(one) for one in measured.open],
         "problems": [[one.message, one.hint] for one in measured.problems],
     }
 
@@ -143,6 +146,28 @@ def _options(plan: Plan, device: str) -> dict[str, Any]:
     }
 
 
+def _warnings(notes: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a reader should know before trusting a number: by checkpoint, or by metric.
+
+    random_baseline: how many matrices have the spectrum of independent entries. equal_to_first: how many have the very
+    entries of the first checkpoint. uncertain: checkpoints and matrices where the error of σ reaches the third digit.
+    """
+    equal: dict[str, int] = {}
+    random: dict[str, int] = {}
+    uncertain: dict[str, list[list[str]]] = {}
+    still: set[str] = set()
+    for place, (key, one) in enumerate(notes.items()):
+        revision = key.partition("/")[2]
+        still = set(one["unmoved"]) if place == 1 else still & set(one["unmoved"])
+        if still:
+            equal[revision] = len(still)
+        if one["random"]:
+            random[revision] = len(one["random"])
+        for metric, matrix in one["open"]:
+            uncertain.setdefault(metric, []).append([revision, matrix])
+    return {"random_baseline": random, "equal_to_first": equal, "uncertain": uncertain}
+
+
 def describe_scan(
     plan: Plan, walk: Walk, device: str, notes: Mapping[str, Any], problems: Sequence[Problem]
 ) -> dict[str, Any]:
@@ -161,5 +186,6 @@ def describe_scan(
         "skipped": layouts[-1]["skipped"],
         "duplicates": {key.partition("/")[2]: one["duplicate_of"] for key, one in notes.items() if one["duplicate_of"]},
         "unread": [[one.revision, one.reason] for one in plan.unread],
+        **_warnings(notes),
         "problems": [one.message for one in problems],
     }

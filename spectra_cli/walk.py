@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from spectra_cli import architectures, metrics, svd
 from spectra_cli.engines import local
 from spectra_cli.errors import SpectraError
+from spectra_cli.metrics.uncertainty import uncertain
 from spectra_cli.plan import Plan, open_checkpoint, threads
 from spectra_cli.records import Checkpoint, Layout, Matrix, Pair, Problem, Row, Skipped, Spectrum, StoredTensor
 from spectra_cli.weights import Weights
@@ -79,21 +80,31 @@ class Side:
 
 @dataclass(frozen=True)
 class Measured:
-    """One checkpoint's rows, the layout they rest on, which checkpoint it repeats, and what went wrong."""
+    """One checkpoint's rows, the layout they rest on, which checkpoint it repeats, and what went wrong.
+
+    random: the matrices on their random baseline. unmoved: those with the very entries of the checkpoint before.
+    open: metric and matrix of every number whose third digit the error of σ could change.
+    """
 
     rows: tuple[Row, ...]
     layout: Layout
     duplicate_of: str | None
     problems: tuple[Problem, ...]
+    random: tuple[str, ...] = ()
+    unmoved: tuple[str, ...] = ()
+    open: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class _One:
-    """What one matrix gave; same: the checkpoints in which it has the very same entries."""
+    """What one matrix gave; same: the checkpoints in which it has the very same entries; the rest as in Measured."""
 
     rows: tuple[Row, ...] = ()
     same: frozenset[str] = frozenset()
     problem: Problem | None = None
+    random: bool = False
+    unmoved: bool = False
+    open: tuple[str, ...] = ()
 
 
 @dataclass
@@ -182,7 +193,17 @@ class Walk:
         ]
         same = frozenset.intersection(*(one.same for one in ones)) if ones else frozenset()
         rows = tuple(row for one in ones for row in one.rows)
-        measured = Measured(rows, here.layout, _twin(same, self.previous, self.reference), tuple(problems))
+        twin = _twin(same, self.previous, self.reference)
+        named = list(zip((matrix.name for matrix in here.layout.matrices), ones, strict=True))
+        measured = Measured(
+            rows,
+            here.layout,
+            twin,
+            tuple(problems),
+            random=tuple(name for name, one in named if one.random),
+            unmoved=tuple(name for name, one in named if one.unmoved),
+            open=tuple((metric, name) for name, one in named for metric in one.open),
+        )
         self._step_to(here)
         if self.progress:
             self.progress(checkpoint, None)
@@ -225,7 +246,14 @@ def _measure(here: Side, matrix: Matrix, final: Side | None, prev: Side | None, 
     same = frozenset(
         side.checkpoint.revision for side, pair in pairs.items() if side is not here and pair.distance == 0
     )
-    return _One(rows, same, _trouble(here, matrix, spectrum, pairs))
+    return _One(
+        rows,
+        same,
+        _trouble(here, matrix, spectrum, pairs),
+        random=metrics.on_random_baseline(spectrum),
+        unmoved=to_prev is not None and to_prev.distance == 0,
+        open=uncertain(spectrum, names, final=to_final, prev=to_prev, alpha_range=_alpha_range(here.plan)),
+    )
 
 
 def _alpha_range(plan: Plan) -> metrics.RankRange:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 160
 MOST_PROBLEMS = 12
+STILL = {
+    "random_baseline": "no different from random entries",
+    "equal_to_first": "unchanged since the first checkpoint",
+}
 ENOUGH_STEPS = 8  # with fewer, a study of the course finds nothing
 
 
@@ -119,6 +124,8 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
     if duplicates:
         pairs = [f"{one} repeats {other}" for one, other in duplicates.items()]
         console.print(f"identical weights: {ellipsis(pairs)}", soft_wrap=True)
+    for line in warnings_of(scan.metadata):
+        console.print(line, soft_wrap=True)
     if scan.metadata["unread"]:
         names = [f"{name} ({reason})" for name, reason in scan.metadata["unread"]]
         console.print(f"not read: {ellipsis(names)}", soft_wrap=True)
@@ -127,6 +134,28 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
         console.print(roles_table(roles))
         if scan.metadata["reference"]:
             console.print(f"\n{what_it_says(roles, scan.metadata['reference'])}", soft_wrap=True)
+
+
+def warnings_of(metadata: Mapping[str, Any]) -> list[str]:
+    """Say which matrices are still as at initialisation, and which numbers the error of σ leaves open.
+
+    >>> warnings_of({"random_baseline": {"step0": 38, "step1": 38, "step9": 2}, "equal_to_first": {}, "uncertain": {}})
+    ['no different from random entries: 38 matrices at step0 … step1, 2 at step9']
+    """
+    said = []
+    for key, words in STILL.items():
+        parts: list[str] = []
+        for many, run in groupby(metadata[key].items(), lambda item: item[1]):
+            names = [visible(name) for name, _ in run]
+            span = f"{names[0]} … {names[-1]}" if names[1:] else names[0]
+            parts.append(f"{many if parts else count(many, 'matrix', 'matrices')} at {span}")
+        if parts:
+            said.append(f"{words}: {ellipsis(parts, 4)}")
+    uncertain = metadata["uncertain"]
+    if uncertain:
+        where = sorted({f"{matrix} at {revision}" for places in uncertain.values() for revision, matrix in places})
+        said.append(f"uncertain in the third digit: {ellipsis(list(uncertain), 4)}, of {ellipsis(where)}")
+    return said
 
 
 def show_next(console: Console, scan: Scan) -> None:
