@@ -8,6 +8,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+SHAPES = {
+    "70m": {"layers": 6, "width": 512, "tokens": 50304},
+    "160m": {"layers": 12, "width": 768, "tokens": 50304},
+    "410m": {"layers": 24, "width": 1024, "tokens": 50304},
+    "1b": {"layers": 16, "width": 2048, "tokens": 50304},
+}
+"""Pythia's, heads of 64 everywhere."""
+
 
 def matrix(rows: int, cols: int, random: torch.Generator) -> torch.Tensor:
     """Make a random matrix with a low-rank part, in fp16."""

@@ -25,8 +25,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Source = Annotated[
-    str, typer.Argument(help="A folder of checkpoints, or one checkpoint's folder or file.", show_default=False)
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        help="A folder of checkpoints, one checkpoint, or hf:owner/name[@revision][/subfolder], also several of these.",
+        show_default=False,
+    ),
+]
+Disk = Annotated[
+    str | None,
+    typer.Option("--disk", metavar="SIZE", help="Most scratch space for fetched files; 10GB or two files by default."),
+]
+Patience = Annotated[
+    str | None,
+    typer.Option("--patience", metavar="TIME", help="How long a Hub that does not answer is tried; 10m by default."),
 ]
 Revisions = Annotated[
     list[str] | None, typer.Option("--revisions", help="Only checkpoints that match, as in 'step1*'; may be repeated.")
@@ -73,12 +85,25 @@ MapFile = Annotated[
 TokensPerStep = Annotated[
     int | None, typer.Option("--tokens-per-step", metavar="N", help="Fills in tokens where names do not say them.")
 ]
+Ema = Annotated[bool, typer.Option("--ema", help="Take the average of the weights that was saved beside them.")]
+FollowLinks = Annotated[
+    bool, typer.Option("--follow-links", help="Also read what links lead to outside a checkpoint's folder.")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Threads = Annotated[
     int | None,
     typer.Option("--threads", metavar="N", help="Matrices computed side by side; all processors by default."),
 ]
+Losses = Annotated[
+    list[str] | None,
+    typer.Option("--loss", metavar="FILE", help="What the run logged, one for each table: step, loss, learning rate."),
+]
+LossColumns = Annotated[
+    str | None, typer.Option("--loss-columns", metavar="step=…,loss=…", help="Which columns of --loss are meant.")
+]
+Labels = Annotated[str | None, typer.Option("--label", metavar="NAME,…", help="What to call each table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+STANDARD_OUTPUT = "standard output"
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
@@ -93,7 +118,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 @app.command()
 def scan(
-    source: Source,
+    source: Sources,
     output: Annotated[
         str | None,
         typer.Option(
@@ -116,11 +141,15 @@ def scan(
     arch: Arch = None,
     map: MapFile = None,  # noqa: A002
     tokens_per_step: TokensPerStep = None,
+    ema: Ema = False,
+    follow_links: FollowLinks = False,
     device: Device = "auto",
     threads: Threads = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard what an interrupted scan of this output left.")
     ] = False,
+    disk: Disk = None,
+    patience: Patience = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> int:
@@ -128,12 +157,21 @@ def scan(
     options = dict(
         revisions=tuple(revisions or ()), steps=steps, roles=roles or (), layers=layers, match=match, metrics=metrics,
         reference=reference, vectors=vectors, alpha_range=alpha_range, fused=fused, arch=arch, map=map,
-        tokens_per_step=tokens_per_step, device=device, threads=threads,
+        tokens_per_step=tokens_per_step, ema=ema, follow_links=follow_links, device=device, threads=threads,
+        disk=disk, patience=patience,
     )  # fmt: skip
+    place = _one_source(source, revisions)
     if output == "-":
-        return _scan_to_stdout(source, restart=restart, quiet=quiet, as_json=as_json, options=options)
-    target = Path(output) if output else Path(f"{_model_name(source, options)}.parquet")
-    return _scan(source, target, output or target.name, restart=restart, quiet=quiet, as_json=as_json, options=options)
+        return _scan_to_stdout(place, restart=restart, quiet=quiet, as_json=as_json, options=options)
+    target = Path(output) if output else Path(f"{_model_name(place, options)}.parquet")
+    shown = output or target.name
+    return _scan(place, target, shown, restart=restart, quiet=quiet, as_json=as_json, options=options, advise=True)
+
+
+def _one_source(words: list[str], revisions: list[str] | None) -> str:
+    from spectra_cli.sources.address import join
+
+    return join(words, revisions or [])
 
 
 def _model_name(source: str, options: dict[str, Any]) -> str:
@@ -148,7 +186,7 @@ def _scan_to_stdout(source: str, *, restart: bool, quiet: bool, as_json: bool, o
         raise SpectraError(f"the table cannot go to standard output: {reason}", hint="give -o FILE", code=2)
     with tempfile.TemporaryDirectory(prefix="spectra-") as folder:
         target = Path(folder) / "scan.parquet"
-        code = _scan(source, target, "standard output", restart=restart, quiet=quiet, as_json=False, options=options)
+        code = _scan(source, target, STANDARD_OUTPUT, restart=restart, quiet=quiet, as_json=False, options=options)
         with open(target, "rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
@@ -156,7 +194,15 @@ def _scan_to_stdout(source: str, *, restart: bool, quiet: bool, as_json: bool, o
 
 
 def _scan(
-    source: str, target: Path, shown: str, *, restart: bool, quiet: bool, as_json: bool, options: dict[str, Any]
+    source: str,
+    target: Path,
+    shown: str,
+    *,
+    restart: bool,
+    quiet: bool,
+    as_json: bool,
+    options: dict[str, Any],
+    advise: bool = False,
 ) -> int:
     from spectra_cli.plan import Request, threads
 
@@ -177,13 +223,27 @@ def _scan(
                 )
             progress.begin(plan, layout)
 
-        done = scan_checkpoints(source, target, restart=restart, progress=progress, started=started, **options)
+        beside = shown != STANDARD_OUTPUT
+        done = scan_checkpoints(
+            source,
+            target,
+            restart=restart,
+            losses=beside,
+            progress=progress,
+            started=started,
+            say=progress.say,
+            **options,
+        )
     roles = summarise(target)
     if as_json:
-        facts = {"output": str(target), "rows": done.rows, "problems": [asdict(one) for one in done.problems]}
+        losses = str(done.losses) if done.losses else None
+        problems = [asdict(one) for one in done.problems]
+        facts = {"output": str(target), "losses": losses, "rows": done.rows, "problems": problems}
         typer.echo(json.dumps({**facts, "metadata": done.metadata, "roles": [asdict(role) for role in roles]}))
     elif not quiet:
         view.show_scan(screen, done, roles, shown)
+        if advise:
+            view.show_next(screen, done)
     view.show_problems(done.problems)
     return 3 if done.problems else 0
 
@@ -201,30 +261,28 @@ def diff(
     metrics: Metrics = None,
     fused: Fused = False,
     arch: Arch = None,
+    ema: Ema = False,
+    follow_links: FollowLinks = False,
     device: Device = "auto",
     threads: Threads = None,
+    disk: Disk = None,
+    patience: Patience = None,
     everything: Annotated[bool, typer.Option("--all", help="Show every matrix.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Compare two checkpoints, matrix by matrix, biggest movers first."""
     from spectra_cli.plan import Request
 
-    options = dict(
-        roles=roles or (),
-        layers=layers,
-        match=match,
-        metrics=metrics,
-        fused=fused,
-        arch=arch,
-        device=device,
-        threads=threads,
-    )
-    Request(a, **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = dict(
+        roles=roles or (), layers=layers, match=match, metrics=metrics, fused=fused, arch=arch, ema=ema,
+        follow_links=follow_links, device=device, threads=threads, disk=disk, patience=patience,
+    )  # fmt: skip
+    Request(a, **options)
     from spectra_cli.diff import diff_checkpoints
     from spectra_cli.views import console as view
     from spectra_cli.views.diff import movers, show_diff
 
-    found = diff_checkpoints(a, b, output, **options)
+    found = diff_checkpoints(a, b, output, say=view.waiting, **options)
     if as_json:
         facts = [{"matrix": name, "a": one, "b": other} for name, one, other in movers(found)]
         typer.echo(json.dumps({"matrices": facts, "problems": [asdict(problem) for problem in found.problems]}))
@@ -236,7 +294,7 @@ def diff(
 
 @app.command()
 def inspect(
-    source: Source,
+    source: Sources,
     revisions: Revisions = None,
     steps: Steps = None,
     roles: Roles = None,
@@ -246,7 +304,11 @@ def inspect(
     arch: Arch = None,
     map: MapFile = None,  # noqa: A002
     tokens_per_step: TokensPerStep = None,
+    ema: Ema = False,
+    follow_links: FollowLinks = False,
     device: Device = "auto",
+    disk: Disk = None,
+    patience: Patience = None,
     everything: Annotated[bool, typer.Option("--all", help="Show every checkpoint.")] = False,
     record: Annotated[
         bool, typer.Option("--record", help="Print only the architecture's record, as TOML for --arch.")
@@ -258,17 +320,22 @@ def inspect(
 
     options: dict[str, Any] = dict(
         revisions=tuple(revisions or ()), steps=steps, roles=roles or (), layers=layers, match=match, fused=fused,
-        arch=arch, map=map, tokens_per_step=tokens_per_step, device=device,
+        arch=arch, map=map, tokens_per_step=tokens_per_step, ema=ema, follow_links=follow_links, device=device,
+        disk=disk, patience=patience,
     )  # fmt: skip
-    Request(source, **options)
+    place = _one_source(source, revisions)
+    Request(place, **options)
+    if record and arch:  # whether it fits the source or not: it may be there to be edited
+        typer.echo(_record(arch))
+        return 0
     from spectra_cli.inspection import inspect_source
-    from spectra_cli.views.console import make_console
+    from spectra_cli.views.console import make_console, waiting
     from spectra_cli.views.inspection import inspection_json, show_inspection
     from spectra_cli.views.text import show_error
 
-    found = inspect_source(source, **options)
+    found = inspect_source(place, say=waiting, **options)
     if record:
-        typer.echo(_record(arch or found.layout.architecture))
+        typer.echo(_record(found.layout.architecture))
     elif as_json:
         typer.echo(json.dumps(inspection_json(found)))
     else:
@@ -291,11 +358,108 @@ def _record(name: str) -> str:
 
 
 @app.command()
+def stability(
+    tables: Annotated[
+        list[str], typer.Argument(metavar="TABLE", help="Tables that scan wrote, one a run.", show_default=False)
+    ],
+    loss: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--loss",
+            metavar="FILE",
+            help="What the run logged: JSONL, CSV, Parquet or trainer_state.json; one for each table, - for none.",
+        ),
+    ] = None,
+    loss_columns: Annotated[
+        str | None,
+        typer.Option(
+            "--loss-columns", metavar="step=…,loss=…,lr=…", help="The log's names, where they are not recognised."
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option("--label", metavar="NAME,…", help="What to call the runs; by default the files' names."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show every layer.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Find the two phases of a run: where its spectra settle, and whether the loss settles with them."""
+    from spectra_cli.studies.losses import parse_columns
+    from spectra_cli.studies.stability_compare import compare_tables
+    from spectra_cli.views.console import make_console
+    from spectra_cli.views.stability import show_stability, stability_json
+
+    labels = [part.strip() for part in label.split(",")] if label is not None else None
+    found = compare_tables(tables, loss or (), parse_columns(loss_columns), labels)
+    if as_json:
+        typer.echo(json.dumps(stability_json(found), allow_nan=False))
+    else:
+        show_stability(make_console(error=False), found, everything=everything)
+    return 0
+
+
+@app.command()
 def metrics(name: Annotated[str | None, typer.Argument(help="One number's name.", show_default=False)] = None) -> None:
     """Show the catalogue of numbers, or one of them with its formula, range and source."""
     from spectra_cli.views.catalogue import one_metric, overview
 
     typer.echo(one_metric(name) if name else overview())
+
+
+@app.command()
+def plot(
+    tables: Annotated[list[str], typer.Argument(help="Tables that `scan` wrote.", show_default=False)],
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--kind",
+            metavar="NAME",
+            help="trajectory, alignment, spectrum, heatmap, profile or roles: docs/figures.md.",
+        ),
+    ],
+    output: Annotated[
+        str,
+        typer.Option("-o", "--output", metavar="FILE", help="A .png, .svg, .html or .pdf; - draws on the terminal."),
+    ],
+    metric: Annotated[
+        str | None,
+        typer.Option("--metric", metavar="NAME", help="The number drawn, for heatmap, profile and roles; sd or sigma."),
+    ] = None,
+    roles: Roles = None,
+    match: Match = None,
+    steps: Annotated[
+        str | None, typer.Option("--steps", metavar="N,…", help="The checkpoints shown, for spectrum and profile.")
+    ] = None,
+    loss: Losses = None,
+    loss_columns: LossColumns = None,
+    label: Labels = None,
+) -> int:
+    """Draw one figure of one or more tables."""
+    from spectra_cli.views.figures import Choice, plot, whole_numbers
+
+    kept = tuple(roles.split(",")) if roles else ()
+    choice = Choice(metric, kept, match, whole_numbers(steps), tuple(loss or ()), loss_columns, label)
+    drawn = plot(tables, kind, output, choice)
+    if drawn is not None:
+        typer.echo(drawn)
+    return 0
+
+
+@app.command()
+def report(
+    tables: Annotated[list[str], typer.Argument(help="Tables that `scan` wrote.", show_default=False)],
+    output: Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="The page.")] = "report.html",
+    loss: Losses = None,
+    loss_columns: LossColumns = None,
+    label: Labels = None,
+) -> int:
+    """Write one page that stands alone: findings, figures to explore, the table of matrices, how it was made."""
+    from spectra_cli.views.report import report as write_report
+    from spectra_cli.views.text import size, visible
+
+    written = write_report(tables, output, losses=tuple(loss or ()), loss_columns=loss_columns, labels=label)
+    typer.echo(f"{visible(output)} · {size(written)} · opens in any browser, without a network", err=True)
+    return 0
 
 
 @app.command()
@@ -312,6 +476,8 @@ def demo(
     table = folder / "demo.parquet"
     run = training.train(folder, say=lambda line: screen.print(line, soft_wrap=True))
     code = _scan(str(run), table, str(table), restart=False, quiet=False, as_json=False, options={})
+    page = folder / "demo.html"
+    report([str(table)], str(page), loss=[str(run / "loss.jsonl")])
     screen.print(training.what_next(folder), soft_wrap=True)
     return code
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +22,36 @@ PEAK_RATE = 2e-3
 BATCH, CONTEXT = 8, 128
 SEED = 0
 TEXT_BYTES = 6_000_000
+STEADY_SHARE, STEP_SHARES = 0.8, (0.5, 0.8)
 
 
-def train(folder: Path, *, say: Callable[[str], None], steps: int = STEPS) -> Path:
+@dataclass(frozen=True)
+class Recipe:
+    """How a run is trained. optimizer: `adamw`, or `muon` for the layers' matrices with AdamW for all else.
+
+    schedule: after the warm-up `cosine` down to a tenth, `wsd` (steady, then straight down to a tenth over the last
+    fifth) or `step` (a third at half of the run, a tenth at four fifths). peak_rate: what the schedule starts from.
+    """
+
+    optimizer: str = "adamw"
+    schedule: str = "cosine"
+    weight_decay: float = 0.1
+    peak_rate: float = PEAK_RATE
+
+
+def train(
+    folder: Path,
+    *,
+    say: Callable[[str], None],
+    steps: int = STEPS,
+    saved: Sequence[int] = SAVED,
+    recipe: Recipe = Recipe(),  # noqa: B008 - frozen
+) -> Path:
     """Train for so many steps, save Pythia-like checkpoints and `loss.jsonl`, and give the folder of the run.
 
-    folder: must not exist, or be empty. say: told what happens. Deterministic for one machine and one seed: AdamW,
-    learning rate warmed up and then lowered by a cosine to a tenth, fp16 checkpoints. Raises SpectraError where the
-    folder is taken or there is no text to train on.
+    folder: must not exist, or be empty. say: told what happens. saved: the steps that are saved; the last always is.
+    Deterministic for one machine and one seed; fp16 checkpoints. Raises SpectraError where the folder is taken or there
+    is no text to train on.
     """
     import torch
 
@@ -41,14 +64,14 @@ def train(folder: Path, *, say: Callable[[str], None], steps: int = STEPS) -> Pa
     parameters = sum(weight.numel() for weight in model.parameters())
     size = f"{parameters / 1e6:.2f} M parameters"
     say(f"training a GPT-NeoX of {size} for {steps} steps on {len(text) / 1e6:.1f} MB of Python sources")
-    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, weight_decay=0.1, betas=(0.9, 0.95))
+    optimizers = _optimizers(model, recipe)
     batches = torch.Generator().manual_seed(SEED)
     fixed = _batch(held_out, torch.Generator().manual_seed(SEED + 1), 4 * BATCH)
     loss = math.nan
     with open(run / "loss.jsonl", "w", encoding="utf-8") as log:
         for step in range(steps + 1):
-            rate = learning_rate(step, steps)
-            if step in SAVED or step == steps:
+            rate = learning_rate(step, steps, recipe)
+            if step in saved or step == steps:
                 _save(model, run / f"step{step}")
                 line = {
                     "step": step,
@@ -59,20 +82,29 @@ def train(folder: Path, *, say: Callable[[str], None], steps: int = STEPS) -> Pa
                 log.write(json.dumps(line) + "\n")
                 say(f"step {step:>4} · held-out loss {line['val_loss']:.3f}")
             if step < steps:
-                loss = _train_step(model, optimizer, _batch(training, batches, BATCH), learning_rate(step + 1, steps))
+                loss = _train_step(
+                    model, optimizers, _batch(training, batches, BATCH), learning_rate(step + 1, steps, recipe)
+                )
     return run
 
 
-def learning_rate(step: int, steps: int = STEPS) -> float:
-    """Give the rate used for a step: linear warm-up, then a cosine down to a tenth.
+def learning_rate(step: int, steps: int = STEPS, recipe: Recipe = Recipe()) -> float:  # noqa: B008 - frozen
+    """Give the rate used for a step: linear warm-up, then what the recipe's schedule says.
 
     >>> learning_rate(WARMUP), round(learning_rate(STEPS), 6)
     (0.002, 0.0002)
+    >>> [round(learning_rate(step, 360, Recipe(schedule="step")), 6) for step in (179, 180, 288)]
+    [0.002, 0.000667, 0.0002]
     """
     if step <= WARMUP:
-        return PEAK_RATE * step / WARMUP
+        return recipe.peak_rate * step / WARMUP
+    if recipe.schedule == "wsd":
+        progress = max(0.0, step / steps - STEADY_SHARE) / (1 - STEADY_SHARE)
+        return recipe.peak_rate * (1 - 0.9 * progress)
+    if recipe.schedule == "step":
+        return recipe.peak_rate * (1, 1 / 3, 1 / 10)[sum(step >= share * steps for share in STEP_SHARES)]
     progress = (step - WARMUP) / max(1, steps - WARMUP)
-    return PEAK_RATE * (0.55 + 0.45 * math.cos(math.pi * progress))
+    return recipe.peak_rate * (0.55 + 0.45 * math.cos(math.pi * progress))
 
 
 def what_next(folder: Path) -> str:
@@ -81,6 +113,8 @@ def what_next(folder: Path) -> str:
     run = folder / "run"
     return (
         f"\nnext: spectra inspect {run}\n      spectra diff {run / 'step0'} {run / f'step{STEPS}'}\n"
+        f"      spectra stability {table} --loss {run / 'loss.jsonl'}\n"
+        f"      open {folder / 'demo.html'} in a browser\n"
         f"      python -c \"import pandas as pd; t = pd.read_parquet('{table}'); "
         "print(t[t.metric == 'stable_rank'].pivot_table('value', 'step', 'role', observed=True))\""
     )
@@ -146,16 +180,41 @@ def _batch(text: torch.Tensor, generator: torch.Generator, count: int) -> torch.
     return torch.stack([text[start : start + CONTEXT] for start in starts.tolist()])
 
 
-def _train_step(model: Any, optimizer: torch.optim.Optimizer, batch: torch.Tensor, rate: float) -> float:
+def _optimizers(model: Any, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Make AdamW for all weights, or Muon for the layers' matrices and AdamW for the rest.
+
+    Muon's update is scaled to the size of an update of AdamW, so that both take the same learning rate.
+    """
     import torch
 
-    for group in optimizer.param_groups:
+    named = dict(model.named_parameters())
+    muon = {
+        name for name, weight in named.items() if recipe.optimizer == "muon" and ".layers." in name and weight.ndim == 2
+    }
+    rest = [weight for name, weight in named.items() if name not in muon]
+    adamw = torch.optim.AdamW(rest, lr=recipe.peak_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.95))
+    if not muon:
+        return [adamw]
+    matrices = [named[name] for name in sorted(muon)]
+    return [
+        adamw,
+        torch.optim.Muon(
+            matrices, lr=recipe.peak_rate, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"
+        ),
+    ]
+
+
+def _train_step(model: Any, optimizers: Sequence[torch.optim.Optimizer], batch: torch.Tensor, rate: float) -> float:
+    import torch
+
+    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
         group["lr"] = rate
     loss = model(batch, labels=batch).loss
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
-    optimizer.zero_grad()
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad()
     return float(loss.detach())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,14 @@ def diff_checkpoints(
 ) -> Diff:
     """Measure two checkpoints and compare them: what `spectra diff` does.
 
-    a, b: a checkpoint's folder or file each, or its place on the Hub. say: told what is waited for. output: also write the table to this Parquet file. options: the fields
-    of `spectra_cli.plan.Request` that choose matrices and metrics. Raises SpectraError where either cannot be read
-    or the two have no matrix in common.
+    a, b: a checkpoint's folder or file each, or its place on the Hub. output: also write the table to this Parquet
+    file. say: told what is waited for. options: the fields of `spectra_cli.plan.Request` that choose matrices and
+    metrics. Raises SpectraError where either cannot be read or the two have no matrix in common.
     """
     request = Request(str(a), **options)
     client = make_client(request, say)
-    (first, second), _ = sources.settle([_only_checkpoint(str(one), client) for one in (a, b)], client, weights.wanted)
+    both = [_only_checkpoint(str(one), client, request.ema) for one in (a, b)]
+    (first, second), _ = sources.settle(both, client, weights.wanted)
     plan = Plan(request, first.model, (first, second), second, client=client)
     device = svd.choose_device(request.device)
     with Walk(plan, device) as walk:
@@ -64,11 +66,11 @@ def diff_checkpoints(
     return Diff(first, second, joined, tables[0].num_rows, facts, problems)
 
 
-def _only_checkpoint(source: str, client: sources.Client) -> Checkpoint:
+def _only_checkpoint(source: str, client: sources.Client, ema: bool) -> Checkpoint:
     if sources.is_hub(source):
         listing = sources.list_hub(source, (), client, weights.wanted)
     else:
-        listing = sources.list_folder(Path(source), weights.recognise)
+        listing = sources.list_folder(Path(source), partial(weights.recognise, ema=ema))
     if len(listing.checkpoints) > 1:
         names = ", ".join(one.revision for one in listing.checkpoints[:3])
         raise SpectraError(

@@ -148,6 +148,14 @@ def write_whole(output: Path, tables: Iterable[pa.Table], metadata: dict[str, An
     return rows
 
 
+def write_text_whole(path: Path, text: str) -> None:
+    """Write a file of text whole or not at all. Raises SpectraError where it cannot be written."""
+    try:
+        _replace(path, lambda place: place.write_text(text, encoding="utf-8"))
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
 def cannot_write(path: Path, error: OSError) -> SpectraError:
     """Say why a file could not be written, in two lines."""
     reason = os.strerror(error.errno) if error.errno else "the file system refused"

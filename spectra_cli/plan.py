@@ -7,13 +7,14 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from spectra_cli import architectures, metrics, sources, weights
 from spectra_cli.errors import SpectraError
-from spectra_cli.records import Checkpoint, Layout, Matrix, Remote
+from spectra_cli.records import Checkpoint, Layout, Matrix, Remote, Skipped
 
-
+NO_MATRIX = "scan a checkpoint with the model's own weights, in floating numbers"
 Say = Callable[[str], None]
 
 
@@ -28,8 +29,10 @@ class Request:
     compare so many of the first singular vectors. alpha_range: `a:b`, ranks or shares of all, that the α fits use.
     fused: keep fused tensors whole. arch: a TOML file that says what the tensors mean, or the name of a known
     architecture. map: a CSV file of steps. tokens_per_step: for names that say no tokens. device: auto, cpu,
-    cuda[:n] or mps. threads: matrices side by side, as many as there are processors when None. disk: the most scratch
-    space for what is fetched, such as `10GB`. patience: how long a Hub that does not answer is tried, such as `10m`.
+    cuda[:n] or mps. threads: matrices side by side, as many as there are processors when None. ema: the average of the
+    weights that some training programs keep, in place of the weights. follow_links: also read files that links lead to,
+    outside a checkpoint's folder. disk: the most scratch space for what is fetched, such as `10GB`. patience: how long
+    a Hub that does not answer is tried, such as `10m`.
     """
 
     source: str
@@ -48,6 +51,8 @@ class Request:
     tokens_per_step: int | None = None
     device: str = "auto"
     threads: int | None = None
+    ema: bool = False
+    follow_links: bool = False
     disk: str | None = None
     patience: str | None = None
 
@@ -115,13 +120,20 @@ class Plan:
     not_chosen: int = 0
     client: sources.Client = field(default_factory=sources.Client, compare=False)
 
-    def supply(self) -> sources.Supply:
-        """Make what reads these checkpoints, wherever they lie; it is used in a `with` block."""
+    def supply(self, *, looking: bool = False) -> sources.Supply:
+        """Make what reads these checkpoints, wherever they lie; it is used in a `with` block.
+
+        looking: only what tells the contents of files is read.
+        """
         every = dict.fromkeys((*self.checkpoints, *((self.reference,) if self.reference else ())))
         return sources.Supply(
-            self.client, tuple(every), weights.described_by, disk=self.request.disk_bytes(),
+            self.client,
+            tuple(every),
+            weights.described_by,
+            disk=self.request.disk_bytes(),
             selective=self.request.selective,
-        )  # fmt: skip
+            looking=looking,
+        )
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -141,7 +153,8 @@ def make_plan(request: Request, say: Say = lambda _: None) -> Plan:
     if sources.is_hub(request.source):
         listing = sources.list_hub(request.source, request.revisions, client, weights.wanted, mapping=mapping)
     else:
-        listing = sources.list_folder(Path(request.source), weights.recognise, mapping=mapping)
+        recognise = partial(weights.recognise, ema=request.ema)
+        listing = sources.list_folder(Path(request.source), recognise, mapping=mapping)
     listing = sources.with_tokens(listing, request.tokens_per_step)
     chosen = sources.choose(listing.checkpoints, request.revisions, request.steps)
     left = len(listing.checkpoints) - len(chosen)
@@ -159,7 +172,7 @@ def make_client(request: Request, say: Say = lambda _: None) -> sources.Client:
 
 
 def twin_of(checkpoint: Checkpoint, plan: Plan) -> str | None:
-    """Name the first checkpoint before this one whose files are the same blobs; None where there is none or it is local."""
+    """Name the first checkpoint before this one whose files are the same blobs on the Hub; None where there is none."""
     for one in plan.checkpoints:
         if one == checkpoint or not isinstance(one.path, Remote) or not isinstance(checkpoint.path, Remote):
             return None
@@ -188,12 +201,20 @@ def open_checkpoint(
     """
     with (
         supply.at_hand(checkpoint, ahead=ahead) as there,
-        weights.open_weights(there.path, provider=there.view, called=there.called) as opened,
+        weights.open_weights(
+            there.path,
+            follow_links=request.follow_links or there.view is not None,
+            ema=request.ema,
+            provider=there.view,
+            called=there.called,
+        ) as opened,
     ):
         record = _architecture(request.arch)
         layout = architectures.layout(opened.config, opened.tensors, fused=request.fused, architecture=record)
         skipped = (*opened.skipped, *layout.skipped)
         chosen = tuple(_chosen(layout.matrices, request))
+        if not layout.matrices:
+            raise _no_matrix(checkpoint, (*opened.unreadable, *skipped))
         if not chosen:
             raise SpectraError(
                 f"{checkpoint.revision} has no matrix that was asked for",
@@ -203,6 +224,12 @@ def open_checkpoint(
             tensors = dict.fromkeys(matrix.tensor for matrix in chosen)
             there.view.expect([stretch for name in tensors for stretch in opened.stretches(name)])
         yield opened, replace(layout, matrices=chosen, skipped=skipped, notes=(*opened.notes, *layout.notes))
+
+
+def _no_matrix(checkpoint: Checkpoint, skipped: Sequence[Skipped]) -> SpectraError:
+    first = f": {skipped[0].tensor} is left out: {skipped[0].reason}" if skipped else ""
+    more = f", and so are {len(skipped) - 1} more" if len(skipped) > 1 else ""
+    return SpectraError(f"{checkpoint.revision} holds no matrix that can be read{first}{more}", hint=NO_MATRIX)
 
 
 def _chosen(matrices: Sequence[Matrix], request: Request) -> Iterator[Matrix]:

@@ -8,7 +8,7 @@ from importlib import metadata as distributions
 from pathlib import Path
 from typing import Any
 
-from spectra_cli import sources, svd
+from spectra_cli import history, sources, svd
 from spectra_cli.errors import SpectraError
 from spectra_cli.parts import Parts
 from spectra_cli.plan import Plan, Request, Say, make_plan
@@ -17,18 +17,24 @@ from spectra_cli.table import to_arrow
 from spectra_cli.walk import Measured, Progress, Walk
 
 PACKAGES = ("spectra-scan", "torch", "numpy", "scipy", "safetensors", "pyarrow")
-NOT_IN_NUMBERS = ("threads", "device", "source", "map", "disk", "patience")
+NOT_IN_NUMBERS = ("threads", "device", "source", "map", "follow_links", "disk", "patience")
 Started = Callable[[Plan, Layout, str], None]
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What a scan gave: where the table is, how many rows it holds, its metadata, and what could not be read."""
+    """What a scan gave: where the table is, how many rows it holds, its metadata, and what could not be read.
+
+    steps: how many different steps the run was found to have.
+    losses: the file beside the table with the run's loss and learning rate, where the training program kept them.
+    """
 
     output: Path
     rows: int
     metadata: Mapping[str, Any]
     problems: tuple[Problem, ...]
+    steps: int
+    losses: Path | None = None
 
 
 def scan_checkpoints(
@@ -36,6 +42,7 @@ def scan_checkpoints(
     output: str | Path,
     *,
     restart: bool = False,
+    losses: bool = True,
     progress: Progress | None = None,
     started: Started | None = None,
     say: Say = lambda _: None,
@@ -43,11 +50,11 @@ def scan_checkpoints(
 ) -> Scan:
     """Measure every matrix of every checkpoint in a source and write the table: what `spectra scan` does.
 
-    source: a folder of checkpoints, one checkpoint, or a place on the Hub. output: the Parquet file. restart: discard what an
-    interrupted scan of the same output left; otherwise that is continued. progress: called after each matrix,
-    and with None after each checkpoint.
-    started: called once, with the plan, the layout of one checkpoint and the device. say: told what is waited for, when
-    the Hub does not answer. options: the fields of
+    source: a folder of checkpoints, one checkpoint, or a place on the Hub. output: the Parquet file. restart: discard
+    what an interrupted scan of the same output left; otherwise that is continued. losses: leave the loss and learning
+    rate beside the table, as `FILE.loss.jsonl`, where the run has them. progress: called after each matrix, and with
+    None after each checkpoint. started: called once, with the plan, the layout of one checkpoint and the device. say:
+    told what is waited for, when the Hub does not answer. options: the fields of
     `spectra_cli.plan.Request`, such as `metrics=("sd", "alpha")`. Raises SpectraError where nothing can be read or
     written; what could not be read among the rest is in the result's `problems`.
     """
@@ -59,7 +66,18 @@ def scan_checkpoints(
         notes, problems = _measure_all(plan, walk, parts)
         facts = describe_scan(plan, walk, device, notes, problems)
         rows = parts.assemble(list(notes), facts)
-    return Scan(Path(output), rows, facts, tuple(problems))
+    kept = _losses(Path(output), plan, problems) if losses else None
+    steps = len({one.step for one in plan.checkpoints if one.step is not None})
+    return Scan(Path(output), rows, facts, tuple(problems), steps, kept)
+
+
+def _losses(output: Path, plan: Plan, problems: list[Problem]) -> Path | None:
+    """Leave the history beside the table; the table stands without it, so that what is wrong with it is but told."""
+    try:
+        return history.leave_beside(output, plan)
+    except SpectraError as error:
+        problems.append(Problem(error.message, error.hint))
+        return None
 
 
 def _measure_all(plan: Plan, walk: Walk, parts: Parts) -> tuple[dict[str, Any], list[Problem]]:
@@ -105,6 +123,9 @@ def notes_of(measured: Measured) -> dict[str, Any]:
             "notes": list(layout.notes),
         },
         "duplicate_of": measured.duplicate_of,
+        "random": list(measured.random),
+        "unmoved": list(measured.unmoved),
+        "open": [list(one) for one in measured.open],
         "problems": [[one.message, one.hint] for one in measured.problems],
     }
 
@@ -134,6 +155,28 @@ def _options(plan: Plan, device: str) -> dict[str, Any]:
     }
 
 
+def _warnings(notes: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a reader should know before trusting a number: by checkpoint, or by metric.
+
+    random_baseline: how many matrices have the spectrum of independent entries. equal_to_first: how many have the very
+    entries of the first checkpoint. uncertain: checkpoints and matrices where the error of σ reaches the third digit.
+    """
+    equal: dict[str, int] = {}
+    random: dict[str, int] = {}
+    uncertain: dict[str, list[list[str]]] = {}
+    still: set[str] = set()
+    for place, (key, one) in enumerate(notes.items()):
+        revision = key.partition("/")[2]
+        still = set(one["unmoved"]) if place == 1 else still & set(one["unmoved"])
+        if still:
+            equal[revision] = len(still)
+        if one["random"]:
+            random[revision] = len(one["random"])
+        for metric, matrix in one["open"]:
+            uncertain.setdefault(metric, []).append([revision, matrix])
+    return {"random_baseline": random, "equal_to_first": equal, "uncertain": uncertain}
+
+
 def describe_scan(
     plan: Plan, walk: Walk, device: str, notes: Mapping[str, Any], problems: Sequence[Problem]
 ) -> dict[str, Any]:
@@ -153,5 +196,6 @@ def describe_scan(
         "skipped": layouts[-1]["skipped"],
         "duplicates": {key.partition("/")[2]: one["duplicate_of"] for key, one in notes.items() if one["duplicate_of"]},
         "unread": [[one.revision, one.reason] for one in plan.unread],
+        **_warnings(notes),
         "problems": [one.message for one in problems],
     }

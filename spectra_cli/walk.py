@@ -15,8 +15,20 @@ from numpy.typing import NDArray
 from spectra_cli import architectures, metrics, svd
 from spectra_cli.engines import local
 from spectra_cli.errors import SpectraError
+from spectra_cli.metrics.uncertainty import uncertain
 from spectra_cli.plan import Plan, open_checkpoint, threads, twin_of
-from spectra_cli.records import Checkpoint, Layout, Matrix, Pair, Problem, Remote, Row, Skipped, Spectrum
+from spectra_cli.records import (
+    Checkpoint,
+    Layout,
+    Matrix,
+    Pair,
+    Problem,
+    Remote,
+    Row,
+    Skipped,
+    Spectrum,
+    StoredTensor,
+)
 from spectra_cli.sources import Supply, recurring
 from spectra_cli.weights import Weights
 
@@ -25,6 +37,7 @@ if TYPE_CHECKING:
 
 SHUFFLE_SEED = 0
 ALONE_BYTES = 1 << 30  # a matrix that takes more than this to decompose is measured without company
+MOST_OPEN = 3  # the checkpoint, the one before and the reference
 Products = NDArray[np.float64] | None
 Progress = Callable[[Checkpoint, Matrix | None], None]
 
@@ -75,10 +88,18 @@ class Side:
         matrices = {matrix.name: matrix for matrix in layout.matrices}
         return cls(checkpoint, layout, opened, matrices, {}, {}, plan, device, closing, known)
 
-    def array(self, name: str) -> torch.Tensor:
-        """Give a matrix as it is stored, (rows, cols)."""
+    def array(self, name: str) -> torch.Tensor | svd.Factors:
+        """Give a matrix as it is stored, (rows, cols): whole, or as an adapter's two factors."""
         matrix = self.matrices[name]
-        return architectures.cut(self.weights.read(matrix.tensor), matrix)
+        factors = self.weights.factors(matrix.tensor)
+        if factors is None:
+            return architectures.cut(self.weights.read(matrix.tensor), matrix)
+        return svd.Factors(*architectures.cut_factors(factors.b, factors.a, matrix), factors.scale)
+
+    def memory(self, matrix: Matrix) -> int:
+        """Estimate the bytes that a matrix takes while it is measured, with those that it is compared with."""
+        stored = StoredTensor(matrix.name, (matrix.rows, matrix.cols), self.weights.tensors[matrix.tensor].dtype)
+        return MOST_OPEN * stored.nbytes + svd.working_bytes(matrix.rows, matrix.cols)
 
     def spectrum(self, name: str) -> Spectrum:
         """Give a matrix's spectrum, computed when it is first asked for."""
@@ -99,21 +120,31 @@ class Side:
 
 @dataclass(frozen=True)
 class Measured:
-    """One checkpoint's rows, the layout they rest on, which checkpoint it repeats, and what went wrong."""
+    """One checkpoint's rows, the layout they rest on, which checkpoint it repeats, and what went wrong.
+
+    random: the matrices on their random baseline. unmoved: those with the very entries of the checkpoint before.
+    open: metric and matrix of every number whose third digit the error of σ could change.
+    """
 
     rows: tuple[Row, ...]
     layout: Layout
     duplicate_of: str | None
     problems: tuple[Problem, ...]
+    random: tuple[str, ...] = ()
+    unmoved: tuple[str, ...] = ()
+    open: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class _One:
-    """What one matrix gave; same: the checkpoints in which it has the very same entries."""
+    """What one matrix gave; same: the checkpoints in which it has the very same entries; the rest as in Measured."""
 
     rows: tuple[Row, ...] = ()
     same: frozenset[str] = frozenset()
     problem: Problem | None = None
+    random: bool = False
+    unmoved: bool = False
+    open: tuple[str, ...] = ()
 
 
 @dataclass
@@ -184,7 +215,7 @@ class Walk:
             return layout
 
     def skip(self, checkpoint: Checkpoint) -> None:
-        """Pass over a checkpoint that was measured before: the next one, if it is measured, is still compared with it."""
+        """Pass over a checkpoint that was measured before: one measured next is still compared with it."""
         self.passed = checkpoint
         if self.progress:
             self.progress(checkpoint, None)
@@ -207,7 +238,14 @@ class Walk:
             return one
 
         ones = list(
-            local.run(work, here.layout.matrices, threads=threads(self.plan.request), alone=_too_large_for_company)
+            local.run(
+                work,
+                here.layout.matrices,
+                threads=threads(self.plan.request),
+                alone=_too_large_for_company,
+                cost=lambda matrix: svd.gigaflops(matrix.rows, matrix.cols),
+                memory=here.memory,
+            )
         )
         problems = [
             *(_unreadable(checkpoint, one) for one in here.weights.unreadable),
@@ -217,7 +255,16 @@ class Walk:
         same = frozenset.intersection(*(one.same for one in ones)) if ones else frozenset()
         rows = tuple(row for one in ones for row in one.rows)
         twin = _twin(same, self.previous, self.reference) or twin_of(checkpoint, self.plan)
-        measured = Measured(rows, here.layout, twin, tuple(problems))
+        named = list(zip((matrix.name for matrix in here.layout.matrices), ones, strict=True))
+        measured = Measured(
+            rows,
+            here.layout,
+            twin,
+            tuple(problems),
+            random=tuple(name for name, one in named if one.random),
+            unmoved=tuple(name for name, one in named if one.unmoved),
+            open=tuple((metric, name) for name, one in named for metric in one.open),
+        )
         self._step_to(here)
         if self.progress:
             self.progress(checkpoint, None)
@@ -273,7 +320,14 @@ def _measure(here: Side, matrix: Matrix, final: Side | None, prev: Side | None, 
     same = frozenset(
         side.checkpoint.revision for side, pair in pairs.items() if side is not here and pair.distance == 0
     )
-    return _One(rows, same, _trouble(here, matrix, spectrum, pairs))
+    return _One(
+        rows,
+        same,
+        _trouble(here, matrix, spectrum, pairs),
+        random=metrics.on_random_baseline(spectrum),
+        unmoved=to_prev is not None and to_prev.distance == 0,
+        open=uncertain(spectrum, names, final=to_final, prev=to_prev, alpha_range=_alpha_range(here.plan)),
+    )
 
 
 def _alpha_range(plan: Plan) -> metrics.RankRange:

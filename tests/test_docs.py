@@ -75,3 +75,13 @@ def test_the_readme_s_pipe_works(kept_run, tmp_path):
     )  # fmt: skip
     assert said.returncode == 0, said.stderr
     assert "stable_rank" in said.stdout
+
+
+def test_the_family_that_the_contributing_page_shows_is_the_one_in_the_code():
+    (diff,) = blocks("diff", (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8"))
+    pieces = re.split(r"^--- a/.*\n\+\+\+ b/(.*)\n", diff, flags=re.MULTILINE)[1:]
+    for name, piece in zip(pieces[::2], pieces[1::2], strict=True):
+        added = "".join(line[1:] + "\n" for line in piece.splitlines() if line.startswith("+"))
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for part in added.split("\n\n"):
+            assert part.strip("\n") in text, f"{name} has not {part}"

@@ -10,7 +10,7 @@ RANKS = (
     ("errors", "records"),
     ("sources", "weights", "architectures", "svd", "metrics", "table"),
     ("parts", "engines", "plan"),
-    ("walk", "inspection"),
+    ("walk", "inspection", "history"),
     ("scan", "studies", "demo"),
     ("diff",),
     ("views",),

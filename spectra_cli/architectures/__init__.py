@@ -5,7 +5,7 @@ No model is built, no code of a repository is run, and neither torch nor transfo
 
 from __future__ import annotations
 
-from spectra_cli.architectures.cutting import cut
+from spectra_cli.architectures.cutting import cut, cut_factors
 from spectra_cli.architectures.families import ARCHITECTURES
 from spectra_cli.architectures.page import catalogue
 from spectra_cli.architectures.reading import architecture_of, layout
@@ -13,6 +13,6 @@ from spectra_cli.architectures.record import ROLES, Architecture, Rule, Split, r
 from spectra_cli.architectures.toml import from_toml, load, to_toml
 
 __all__ = [
-    "ARCHITECTURES", "ROLES", "Architecture", "Rule", "Split", "architecture_of", "catalogue", "cut", "from_toml",
-    "layout", "load", "role_of", "to_toml",
+    "ARCHITECTURES", "ROLES", "Architecture", "Rule", "Split", "architecture_of", "catalogue", "cut", "cut_factors",
+    "from_toml", "layout", "load", "role_of", "to_toml",
 ]  # fmt: skip

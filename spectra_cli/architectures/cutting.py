@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
+import numpy as np
+
 from spectra_cli.architectures.expressions import Contradiction, Names, index, size
 from spectra_cli.architectures.record import Rule, Split, role_of
 from spectra_cli.errors import SpectraError
@@ -38,6 +40,36 @@ def cut(stored: Array, matrix: Matrix) -> Array:
     return cast(Array, part.T if matrix.transposed else part)
 
 
+def cut_factors(b: Array, a: Array, matrix: Matrix) -> tuple[Array, Array]:
+    """Take one matrix out of a stored tensor B·A that is kept as its factors: rows of B, and columns of A.
+
+    b: (stored rows, rank), a: (rank, stored cols); NumPy or torch alike. Returns the factors of [out features, in
+    features]. Raises SpectraError for a cut that does not take whole rows and columns.
+
+    >>> import numpy as np
+    >>> key = Matrix("layers.0.attn.k", "k", "qkv.weight", 2, 2, view=(2, 3, 2), index=(slice(None), 1))
+    >>> cut_factors(np.arange(6).reshape(6, 1), np.ones((1, 2)), key)[0].T
+    array([[1, 4]])
+    """
+    left, right = cast(Any, b), cast(Any, a)
+    stored = (left.shape[0], right.shape[1])
+    view = matrix.view or stored
+    between = next((place for place in range(len(view) + 1) if math.prod(view[:place]) == stored[0]), None)
+    if between is None or math.prod(view[between:]) != stored[1]:
+        raise SpectraError(
+            f"{matrix.tensor} is kept as factors, which the rule '{matrix.rule}' does not take apart",
+            hint="merge the adapter into its model, and scan that",
+        )
+    rows, cols = (
+        np.arange(length).reshape(factors)[index].reshape(-1).tolist()
+        for length, factors, index in zip(
+            stored, (view[:between], view[between:]), (matrix.index[:between], matrix.index[between:]), strict=True
+        )
+    )
+    part, other = left[rows], right[:, cols]
+    return (other.T, part.T) if matrix.transposed else (part, other)
+
+
 def matrices(
     rule: Rule, stored: StoredTensor, canonical: Callable[[str, int | None], str], names: Names, *, fused: bool
 ) -> Iterator[Matrix]:
@@ -63,7 +95,7 @@ def matrices(
         raise SpectraError(
             f"{stored.name} {list(stored.shape)} does not fit the rule '{split.title}: {split.view}': {problem}",
             hint="check the config beside the weights, keep fused tensors whole with --fused, "
-            "or describe this model with --arch FILE.toml",
+            "or describe this model with --arch FILE.toml, whose [dimensions] may give sizes",
         ) from problem
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from spectra_cli.architectures.matching import matcher
 from spectra_cli.architectures.record import Architecture, Rule
 
 # The last word of a stored name, without `.weight`, and the role that it plainly says.
@@ -23,6 +24,7 @@ PLAIN_ROLES = (
 ROLE_OF_WORD = {word: role for role, words in PLAIN_ROLES for word in words}
 
 LOOKS_FUSED = re.compile(r"qkv|query_key_value|c_attn$|kv_proj$|gate_up|in_proj$|in_proj_weight$", re.IGNORECASE)
+SIZE = re.compile(r"[a-z_]+")
 NUMBER = re.compile(r"[0-9]{1,6}")
 
 
@@ -76,12 +78,31 @@ def fused_note(names: Iterable[str], why: str, architectures: Iterable[Architect
     fused = [name for name in names if looks_fused(name)]
     if not fused:
         return None
-    words = {stored_word(name) for name in fused}
-    known = [each.name for each in architectures if words & {stored_word(rule.stored) for rule in _splitting(each)}]
+    known = _candidates(fused[0], tuple(architectures))
     choice = f"--arch {' or '.join(known)}, or --arch FILE.toml," if known else "--arch FILE.toml"
     more = f" and {len(fused) - 1} more look" if len(fused) > 1 else " looks"
     kept, them = ("are kept", "them") if len(fused) > 1 else ("is kept", "it")
     return f"{fused[0]}{more} fused and {kept} whole, as {why}: {choice} would split {them}"
+
+
+def _candidates(name: str, architectures: tuple[Architecture, ...]) -> list[str]:
+    """Give the records that split a tensor of that name, and the sizes that no config gives them: `a (with heads)`.
+
+    Those whose rules know the whole name are named where there are such, else those that know its last word.
+    """
+    splits = {each.name: matcher(each)(name).rules for each in architectures}
+    exact = {own: [rule for rule in rules if rule.split] for own, rules in splits.items()}
+    word = stored_word(name)
+    close = {each.name: [r for r in _splitting(each) if stored_word(r.stored) == word] for each in architectures}
+    chosen = exact if any(exact.values()) else close
+    return [own + _needs(rules) for own, rules in chosen.items() if rules]
+
+
+def _needs(rules: list[Rule]) -> str:
+    """Say which sizes the plainest of the rules for one name takes from a config."""
+    views = [rule.split.view for rule in rules if rule.split]
+    needed = min((list(dict.fromkeys(SIZE.findall(view))) for view in views), key=len, default=[])
+    return f" (with {' and '.join(needed)} from a config.json, or from the file's [dimensions])" if needed else ""
 
 
 def _splitting(architecture: Architecture) -> list[Rule]:

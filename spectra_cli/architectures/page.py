@@ -8,7 +8,8 @@ from spectra_cli.architectures.record import Architecture, Rule
 # Text families of transformers 5.23 that no record covers, grouped by what their modules and stored names show.
 UNCOVERED = (
     (
-        "bart, bigbird_pegasus, blenderbot, marian, mbart, mvp, pegasus, plbart, prophetnet, t5, trocr, whisper",
+        "bart, bigbird_pegasus, blenderbot, blenderbot-small, marian, mbart, mvp, pegasus, plbart, prophetnet, t5, "
+        "trocr, whisper",
         "an encoder and a decoder, or two attentions in a layer, which canonical names do not tell apart",
     ),
     ("mamba, mamba2, falcon_mamba, rwkv, xlstm", "no attention"),
@@ -17,20 +18,26 @@ UNCOVERED = (
         "state spaces, recurrences or convolutions between the layers that attend",
     ),
     (
-        "bailing_hybrid, beam, kimi_linear, minimax, olmo_hybrid, qwen3_5, qwen3_5_moe, qwen3_next, qwen4_exp",
+        "bailing_hybrid, beam, kimi_linear, minimax, olmo_hybrid, qwen3_5, qwen3_5_text, qwen3_5_moe, "
+        "qwen3_5_moe_text, qwen3_next, qwen4_exp, qwen4_exp_text",
         "linear attention in most layers, with fused tensors and gates of its own",
     ),
     (
-        "axk1, axk2, deepseek_v32, deepseek_v4, dots3_note, glm_moe_dsa, hy_v4, longcat_flash",
+        "axk1, axk2, deepseek_v32, deepseek_v4, dots3_note, dots3_note_text, glm_moe_dsa, hy_v4, longcat_flash",
         "latent attention with an index of its own, or several attentions in a layer",
     ),
     (
-        "diffllama, doge, gemma3n, hrm_text, inkling, jetmoe, moshi, phi4_multimodal",
+        "diffllama, doge, gemma3n, gemma3n_text, hrm_text, inkling, inkling_text, inkling2_text, jetmoe, moshi, "
+        "phi4_multimodal",
         "parts in attention or feed-forward that no canonical name speaks of",
     ),
     (
         "aria_text, blt, cohere_compass_text, emu3, mllama, minimax_m3_vl_text",
         "close to a known family; nobody has yet held them to their forward pass",
+    ),
+    (
+        "gemma4_assistant, git, musicgen, musicgen_melody",
+        "a part that drafts, or speaks of images or sounds, for another",
     ),
     ("cpmant, ctrl, reformer, xlm, xlnet, xmod", "names of their own that no later family took up"),
 )

@@ -54,14 +54,16 @@ def layout(
     found, left = _by_rules(candidates, record, plain, fused=fused)
     skipped += _by_stored_names([stored for stored, _ in left], found, record, guess=known is None)
     skipped += _drop_tied(found, plain, record)
-    notes = tuple(_notes(config, known, left))
+    unnamed = architecture is None and not (plain.get("model_type") or config.get("model_type"))
+    notes = tuple(_notes(config, known, left, unnamed=unnamed))
     return Layout(record.name, tuple(sorted(found.values(), key=_natural_order)), tuple(skipped), notes)
 
 
 def architecture_of(config: Mapping[str, Any], names: Iterable[str] = ()) -> Architecture | None:
     """Find the record for a config's `model_type`, the nested text model's first; None when it is not known.
 
-    names: of the stored tensors, by which some families are plain where the config names none.
+    names: of the stored tensors, by which some families are plain where no config names one: those that the record's
+    signs and rules both know.
 
     >>> architecture_of({"model_type": "mistral"}).name
     'llama'
@@ -75,8 +77,14 @@ def architecture_of(config: Mapping[str, Any], names: Iterable[str] = ()) -> Arc
                 return record
     if any(model_types):
         return None
-    signed = (record for record in ARCHITECTURES if any(name.endswith(record.signs) for name in names))
-    return next(signed, None)
+    stored = tuple(names)
+    return next((record for record in ARCHITECTURES if _shows(record, stored)), None)
+
+
+def _shows(record: Architecture, names: Iterable[str]) -> bool:
+    signed = [name for name in names if record.signs and name.endswith(record.signs)]
+    match = matcher(record) if signed else None
+    return match is not None and any(match(name).rules for name in signed)
 
 
 Left = list[tuple[StoredTensor, Rule | None]]
@@ -179,18 +187,22 @@ def _drop_tied(found: dict[str, Matrix], config: Mapping[str, Any], record: Arch
     return [Skipped(unembed.tensor, "tied: the same weights as the embedding")]
 
 
-def _notes(config: Mapping[str, Any], known: Architecture | None, left: Left) -> Iterator[str]:
+def _notes(config: Mapping[str, Any], known: Architecture | None, left: Left, *, unnamed: bool) -> Iterator[str]:
     unknown = [stored.name for stored, rule in left if rule is None]
     twice = [stored.name for stored, rule in left if rule and rule.becomes]
     if known:
         why = f"{known.name} has no rule for the name"
+    elif config and unnamed:
+        why = "the config names no model_type"
     elif config:
         why = f"no architecture is known for model_type {str(config.get('model_type'))[:60]!r}"
     else:
         why = "there is no config"
     if known is None:
         yield f"{why}: every matrix keeps its stored name, and roles are guessed where the name is plain"
-    elif unknown:
+    elif unnamed:
+        yield f"no config names a family: the tensors' names show {known.name}, and it is read so; --arch names another"
+    if known and unknown:
         yield f"{_and_more(unknown)} kept under the stored name, as {known.name} has no rule for it"
     if twice:
         yield f"{_and_more(twice)} kept under the stored name, as another tensor has the canonical one"

@@ -56,7 +56,7 @@ class Architecture:
     counts two entries before the first layer. in_layer: rules below that prefix, whose canonical names follow
     `layers.N.`; outside: all others. dimensions: (name, config key or number) where the general table of
     `dimensions.py` does not know. tied: whether the unembedding is the embedding where the config does not say.
-    signs: endings of stored names that no other family has, to know it by where there is no config.
+    signs: endings of stored names to know it by where no config names a family.
 
     >>> Architecture("mine", ("mine",), ("blocks.{layer}.",), (Rule("q.weight", "attn.q"),)).model_types
     ('mine',)

@@ -16,6 +16,7 @@ from spectra_cli.sources.hub import list_hub as list_hub
 from spectra_cli.sources.hub import settle as settle
 from spectra_cli.sources.names import gaps as gaps
 from spectra_cli.sources.patience import Patience as Patience
+from spectra_cli.sources.store import in_cache as in_cache
 from spectra_cli.sources.supply import AtHand as AtHand
 from spectra_cli.sources.supply import Supply as Supply
 from spectra_cli.sources.supply import recurring as recurring

@@ -46,7 +46,9 @@ def addresses(source: str) -> tuple[Address, ...]:
 def _address(text: str) -> Address:
     found = REPOSITORY.fullmatch(text.removeprefix(PREFIX))
     if not is_hub(text) or not found:
-        raise SpectraError(f"'{text}' is no place on the Hub", hint="write hf:owner/name[@revision][/subfolder]", code=2)
+        raise SpectraError(
+            f"'{text}' is no place on the Hub", hint="write hf:owner/name[@revision][/subfolder]", code=2
+        )
     rest = found["rest"]
     if rest.startswith("@") and len(rest) > 1:
         return Address(found["repository"], rest[1:].strip("/"))

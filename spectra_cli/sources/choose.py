@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Checkpoint
+from spectra_cli.sources.names import read_name
 
 
 def choose(
@@ -32,9 +33,16 @@ def choose(
         if twin is not one:
             raise SpectraError(
                 f"{twin.revision} and {one.revision} of {one.model} are both step {one.step}",
-                hint="choose one of them with --revisions, or give other steps with --map",
+                hint=_which(twin, one),
             )
     return tuple(kept)
+
+
+def _which(*twins: Checkpoint) -> str:
+    seeds = [read_name(one.revision).seed for one in twins]
+    if None not in seeds and len(set(seeds)) == len(seeds):
+        return f"they are of two runs, by their seeds: scan one at a time, with --revisions '*seed{seeds[0]}*', say"
+    return "choose one of them with --revisions, or give other steps with --map"
 
 
 def _nothing(patterns: str, checkpoints: Sequence[Checkpoint]) -> SpectraError:

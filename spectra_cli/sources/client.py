@@ -73,7 +73,9 @@ class Client:
             return []
         return difflib.get_close_matches(repository, names, 3, 0.5)
 
-    def fetch(self, remote: Remote, file: RemoteFile, span: tuple[int, int], write: Callable[[memoryview], None]) -> None:
+    def fetch(
+        self, remote: Remote, file: RemoteFile, span: tuple[int, int], write: Callable[[memoryview], None]
+    ) -> None:
         """Give bytes span[0] to span[1] of a file to `write`, in order, each once; what breaks off is continued.
 
         Raises RangeIgnoredError where the server sends the whole for a part, SpectraError for all else.
@@ -103,11 +105,13 @@ class Client:
                 if place == before or self.patience.stopped.is_set():
                     raise  # without a byte in all that time; otherwise its patience begins anew
 
-    def _stream(self, remote: Remote, file: RemoteFile, start: int, stop: int, *, may_skip: bool) -> Iterator[memoryview]:
+    def _stream(
+        self, remote: Remote, file: RemoteFile, start: int, stop: int, *, may_skip: bool
+    ) -> Iterator[memoryview]:
         """Yield what one answer holds of the bytes from start to stop, its status and its lengths checked."""
         import httpx2
         from huggingface_hub import get_session, hf_hub_url
-        from huggingface_hub.utils import build_hf_headers
+        from huggingface_hub.utils._headers import build_hf_headers
 
         name = f"{remote.folder}/{file.name}" if remote.folder else file.name
         headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
@@ -130,7 +134,7 @@ class Client:
 
 def _check(response: httpx2.Response, file: RemoteFile, start: int, stop: int, *, asked: bool, may_skip: bool) -> int:
     """See that the answer holds what was asked for; give how many of its first bytes are to be passed over."""
-    from huggingface_hub.utils import hf_raise_for_status
+    from huggingface_hub.utils._http import hf_raise_for_status
 
     hf_raise_for_status(response)
     if response.status_code == 206:
@@ -164,7 +168,9 @@ def translated(repository: str, revision: str | None = None, file: str | None = 
     except errors.RepositoryNotFoundError:
         raise UnknownRepositoryError(repository) from None
     except errors.RevisionNotFoundError:
-        raise SpectraError(f"{where} is not there", hint="the revision is gone: list again with `spectra inspect`") from None
+        raise SpectraError(
+            f"{where} is not there", hint="the revision is gone: list again with `spectra inspect`"
+        ) from None
     except errors.EntryNotFoundError:
         raise SpectraError(f"{where} is not there", hint="it was listed before: look at the repository") from None
     except errors.OfflineModeIsEnabled:

@@ -13,7 +13,12 @@ from spectra_cli.records import Checkpoint, Remote
 from spectra_cli.sources.names import Name, natural, read_name, stage_key
 
 Recognise = Callable[[Path], str | None]
-KNOWN_COMPANIONS = {"trainer_state.json", "loss.jsonl", "config.json"}
+KNOWN_COMPANIONS = {
+    "trainer_state.json", "loss.jsonl", "config.json", "generation_config.json", "training_args.bin", "README.md",
+    "all_results.json", "train_results.json", "eval_results.json", "tokenizer.json", "tokenizer_config.json",
+    "special_tokens_map.json", "vocab.json", "merges.txt", "latest", "latest_checkpointed_iteration.txt",
+    "zero_to_fp32.py",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ def list_folder(path: Path, recognise: Recognise, *, mapping: Path | None = None
     """List the checkpoints of a folder of folders, a folder of files, or a single checkpoint.
 
     recognise: says whether a path holds weights we can read. mapping: a CSV file of `revision,step[,tokens,stage]`
-    for names that no pattern reads. Raises SpectraError where there is nothing to list.
+    for names that no pattern reads; a path counts by its last part. Raises SpectraError where there is nothing to list.
     """
     if not path.exists():
         raise SpectraError(f"{path} is not there", hint="check the path; a Hub repository is written hf:owner/name")
@@ -55,10 +60,14 @@ def list_folder(path: Path, recognise: Recognise, *, mapping: Path | None = None
     if own and not any(child.is_dir() for child in found):
         return _single(path, named)
     checkpoints, unread = [], [Unread(child.name, reason) for child in children if (reason := _why_not(child, found))]
+    known = {name for child in found for name in (child.name, child.stem)}
+    unread += [Unread(name, "named by --map, and no checkpoint here") for name in named if name not in known]
     if own:
         unread.append(Unread(".", "weights beside the checkpoints, without a step in a name"))
     for child in found:
-        name = named.get(child.name) or read_name(child.name)
+        name = _mapped(child, named) or read_name(child.name)
+        if name.step is None and own and child.is_file():
+            continue  # one of the files of the weights beside the checkpoints
         if name.step is None and len(found) > 1:
             unread.append(Unread(child.name, "no step in its name: give one with --map"))
         else:
@@ -69,9 +78,14 @@ def list_folder(path: Path, recognise: Recognise, *, mapping: Path | None = None
 
 
 def _single(path: Path, named: Mapping[str, Name]) -> Listing:
-    name = named.get(path.name) or read_name(path.name)
+    name = _mapped(path, named) or read_name(path.name)
     model = path.parent.name if name.step is not None else path.stem if path.is_file() else path.name
     return Listing(model, (_checkpoint(model, path, name),))
+
+
+def _mapped(path: Path, named: Mapping[str, Name]) -> Name | None:
+    """Look a checkpoint up by its file's name, or by the name that the table gives it, which has no suffix."""
+    return named.get(path.name) or (named.get(path.stem) if path.is_file() else None)
 
 
 def _checkpoint(model: str, path: Path, name: Name) -> Checkpoint:
@@ -109,7 +123,7 @@ def read_mapping(path: Path) -> dict[str, Name]:
     """Read `revision,step[,tokens,stage]` lines; a header line is allowed."""
     names: dict[str, Name] = {}
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         raise SpectraError(
             f"{path} cannot be read", hint="--map takes a CSV file: revision,step[,tokens,stage]"
@@ -142,7 +156,10 @@ def with_tokens(listing: Listing, tokens_per_step: int | None) -> Listing:
 def fingerprint(path: Path | Remote) -> list[list[object]]:
     """Give what tells that a checkpoint was replaced: its commit and blobs, or names, sizes and times of change."""
     if isinstance(path, Remote):
-        return [[path.repository, path.commit, path.folder], *([file.name, file.size, file.blob] for file in path.files)]
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    facts = [(file.name, file.stat()) for file in files if file.is_file()]
+        return [
+            [path.repository, path.commit, path.folder],
+            *([file.name, file.size, file.blob] for file in path.files),
+        ]
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]  # ranks may have folders of their own
+    facts = [(str(file.relative_to(path.parent)), file.stat()) for file in files if file.is_file()]
     return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in facts]

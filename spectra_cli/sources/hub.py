@@ -149,7 +149,9 @@ def _by_folder(
         called, files = PurePosixPath(path).name, _chosen(folders[path], wanted)
         name = named.get(called) or read_name(called)
         if not files or name.step is None:
-            unread.append(Unread(called, "no step in its name" if files else "a folder without weights that can be read"))
+            unread.append(
+                Unread(called, "no step in its name" if files else "a folder without weights that can be read")
+            )
             continue
         place = Remote(repository, commit, path, files)
         checkpoints.append(Checkpoint(model, called, place, name.step, name.tokens, name.stage))
@@ -190,21 +192,23 @@ def settle(
         if isinstance(one.path, Remote) and not one.path.files
     )
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        found = dict(zip(needed, pool.map(lambda key: _files(client, key[0], key[1], deep=key[2]), needed), strict=True))
+        listed = pool.map(lambda key: _files(client, key[0], key[1], deep=key[2]), needed)
+        found = dict(zip(needed, listed, strict=True))
     ready, unread = [], []
     for one in checkpoints:
         if isinstance(one.path, Remote) and not one.path.files:
             place = one.path
             there = _in_folders(found[place.repository, place.commit, bool(place.folder)]).get(place.folder, ())
-            one = replace(one, path=replace(place, files=_chosen(there, wanted)))  # noqa: PLW2901
-            if not one.path.files:  # type: ignore[union-attr]
+            files = _chosen(there, wanted)
+            one = replace(one, path=replace(place, files=files))  # noqa: PLW2901
+            if not files:
                 unread.append(Unread(one.revision, f"no weights that can be read, only {_formats(there)}"))
                 continue
         ready.append(one)
     if not ready:
-        place = checkpoints[0].path
+        first = checkpoints[0].path
         every = [file for files in found.values() for file in files]
-        raise _no_weights(place.repository if isinstance(place, Remote) else str(place), every)
+        raise _no_weights(first.repository if isinstance(first, Remote) else str(first), every)
     return tuple(ready), tuple(unread)
 
 

@@ -28,6 +28,8 @@ def _pattern(words: str, example: str, value: int) -> Pattern:
 STEP_PATTERNS = (
     _pattern(r"(?:global_?)?step[-_=]?", "stage1-step928646-tokens3896B", 928646),  # Pythia, OLMo, BLOOM, Lightning
     _pattern(r"iter(?:ation)?[-_=]?", "iter_0002384", 2384),  # Megatron
+    _pattern(r"ba", "ep0-ba1000-rank0.pt", 1000),  # Composer: epoch, batch
+    _pattern(r"checkpoint_\d+_", "checkpoint_2_5000.pt", 5000),  # fairseq: epoch, update
     _pattern(r"(?:checkpoint|ckpt|chkpt)[-_=]?", "checkpoint-500", 500),  # HF Trainer, LLM360
     _pattern(r"model_", "model_000500.pt", 500),  # nanochat
     Pattern(re.compile(rf"^{NUMBER}(?:\.[a-z]+)?$"), "1000", 1000),  # the number alone

@@ -1,6 +1,6 @@
 """Sends requests to the Hub again while there is hope: what is tried again, how long, and what is said meanwhile.
 
-It is given to huggingface_hub as its client, so that every request, the library's own too, has this patience and a timeout.
+It is given to huggingface_hub as its client, so that every request, the library's own too, has patience and a timeout.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SECONDS_OF_SILENCE = 30.0  # without a byte, a connection counts as broken
 
 
 class TryAgainError(Exception):
-    """A request failed in a way that may pass. after: seconds that the server asked to wait, None where it said nothing."""
+    """A request failed in a way that may pass. after: seconds that the server asked to wait, if it did."""
 
     def __init__(self, why: str, after: float | None = None) -> None:
         """Keep the reason, fit to be shown."""
@@ -81,7 +81,9 @@ class Patience:
     def check(self) -> None:
         """Raise SpectraError where the program is to end."""
         if self.stopped.is_set():
-            raise SpectraError("stopped", hint="what was finished is kept: the same command goes on from there", stops=True)
+            raise SpectraError(
+                "stopped", hint="what was finished is kept: the same command goes on from there", stops=True
+            )
 
 
 def client_factory(patience: Patience) -> Callable[[], httpx2.Client]:
@@ -126,7 +128,7 @@ def trouble(error: Exception) -> str:
 
 def retry_after(headers: httpx2.Headers) -> float | None:
     """Read how long a server asks to wait: Retry-After in seconds or as a date, or the Hub's own rate limit."""
-    from huggingface_hub.utils import parse_ratelimit_headers
+    from huggingface_hub.utils._http import parse_ratelimit_headers
 
     text = headers.get("retry-after", "").strip()
     if text.isdigit():

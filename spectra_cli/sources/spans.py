@@ -51,7 +51,9 @@ def grouped(wanted: Iterable[Span], most: int, waste: float = 0.05) -> list[Span
     """
     pieces = merged(wanted)
     allowed = waste * sum(stop - start for start, stop in pieces)
-    gaps = sorted((after[0] - before[1], place) for place, (before, after) in enumerate(zip(pieces, pieces[1:], strict=False)))
+    gaps = sorted(
+        (after[0] - before[1], place) for place, (before, after) in enumerate(zip(pieces, pieces[1:], strict=False))
+    )
     bridged = set()
     for gap, place in gaps:
         allowed -= gap

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.records import Checkpoint, Remote, RemoteFile
+from spectra_cli.records import Remote, RemoteFile
 from spectra_cli.sources.client import Client, RangeIgnoredError
 from spectra_cli.sources.spans import Span, grouped, merged, missing
 
@@ -120,22 +120,28 @@ class View:
                 spans.setdefault(path.name, []).append((offset, offset + count))
         for name, wanted in spans.items():
             self.groups[name] = self.store.requests(self, self.held[name].file, wanted)
+        if self.store.looking:
+            self.store.planned = dict(self.groups)
+            return
         self.store.fetch_ahead(self, [(self.held[name], group) for name in spans for group in self.groups[name]])
 
 
 class Store:
-    """Scratch space of at most `bound` bytes, filled by whoever reads and, ahead of them, by one thread in the background.
+    """Scratch space of at most `bound` bytes, filled by readers and, ahead of them, by a thread of its own.
 
     selective: only some matrices are wanted. together: how many checkpoints are open at once. describe: says how many
     of a file's first bytes tell what it holds, from its name and first bytes; None where only the whole does.
-    recurring: blobs that more than one checkpoint has.
+    recurring: blobs that more than one checkpoint has. looking: only what tells the contents of files is fetched;
+    planned: the requests that a scan would then make of each file of the checkpoint opened last, by name.
     """
 
     def __init__(
         self, client: Client, folder: Path, bound: int, describe: Describe, *, selective: bool, together: int,
-        recurring: frozenset[str] = frozenset(),
+        recurring: frozenset[str] = frozenset(), looking: bool = False,
     ) -> None:  # fmt: skip
         """Take over an empty folder."""
+        self.looking = looking
+        self.planned: dict[str, list[Span]] = {}
         self.client, self.folder, self.bound, self._describe = client, folder, bound, describe
         self.selective, self.together, self.recurring = selective, together, recurring
         self._held: dict[str, Held] = {}
@@ -154,7 +160,7 @@ class Store:
             self._change.notify_all()
         self._ahead.shutdown(wait=True, cancel_futures=True)
 
-    def open(self, checkpoint: Checkpoint, remote: Remote, *, ahead: bool = False) -> View:
+    def open(self, remote: Remote, *, ahead: bool = False) -> View:
         """Lay out a checkpoint's files under their names; files in the user's own cache are used where they lie."""
         with self._change:
             self._views += 1
@@ -205,7 +211,7 @@ class Store:
     def describe(self, view: View, held: Held) -> None:
         """Fetch what tells the contents of a file."""
         name, size = held.file.name, held.file.size
-        if view.whole or size <= SMALL or self._describe(name, b"") is None:
+        if (view.whole and not self.looking) or size <= SMALL or self._describe(name, b"") is None:
             self.ensure(view, held, [(0, size)])
             return
         head = min(size, FIRST_BYTES)
@@ -294,7 +300,7 @@ class Store:
                 self.client.patience.say(f"{file.name} came with other bytes than its hash says: fetched again")
         held.broken = SpectraError(
             f"hf:{held.remote.repository}@{held.remote.commit[:12]}/{file.name} does not match its hash, fetched twice",
-            hint="the copy that the Hub serves is damaged: tell the repository's owner; the other checkpoints are measured",
+            hint="the copy on the Hub is damaged: tell the repository's owner; the other checkpoints are measured",
         )
         raise held.broken
 
@@ -357,7 +363,7 @@ class Store:
             self._change.notify_all()
 
     def _victim(self, *, ahead: bool) -> Held | None:
-        """Choose what to drop: what no open checkpoint needs; for one who waits, then the older ones, the largest first."""
+        """Choose what to drop: what no open checkpoint needs; for one who waits, then the largest old one."""
         idle = [h for h in self._held.values() if h.kept and h.pins <= h.waiting and not h.fetching.locked()]
         if ahead:
             idle = [held for held in idle if not held.users]

@@ -9,12 +9,12 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.records import Checkpoint, Remote
+from spectra_cli.records import Checkpoint, Remote, RemoteFile
 from spectra_cli.sources.client import Client
 from spectra_cli.sources.scratch import scratch_folder
+from spectra_cli.sources.spans import Span
 from spectra_cli.sources.store import Describe, Store, View
 
 LEAST_DISK = 10**10
@@ -42,9 +42,10 @@ class Supply:
 
     def __init__(
         self, client: Client, checkpoints: Sequence[Checkpoint], describe: Describe, *, disk: int | None = None,
-        selective: bool = False,
+        selective: bool = False, looking: bool = False,
     ) -> None:  # fmt: skip
         """Note what may be asked for."""
+        self.looking = looking
         self.client, self.describe, self.selective = client, describe, selective
         self.checkpoints = tuple(checkpoints)
         self.disk = disk or max(LEAST_DISK, 2 * max((file.size for file in self._files()), default=0))
@@ -72,7 +73,15 @@ class Supply:
         self._closing.close()
         self._store = None
 
-    def _files(self) -> list[Any]:
+    def planned(self) -> dict[str, list[Span]]:
+        """Give the requests that a scan would make of each file of the checkpoint that was looked into last."""
+        return self._store.planned if self._store else {}
+
+    def size_of(self, name: str) -> int:
+        """Give the size of the largest file of that name."""
+        return max(file.size for file in self._files() if file.name == name)
+
+    def _files(self) -> list[RemoteFile]:
         return [file for one in self.checkpoints if isinstance(one.path, Remote) for file in one.path.files]
 
     def _open_store(self) -> Store:
@@ -80,7 +89,7 @@ class Supply:
             folder = self._closing.enter_context(scratch_folder())
             self._store = Store(
                 self.client, folder, self.disk, self.describe, selective=self.selective,
-                together=min(3, len(self.checkpoints)), recurring=recurring(self.checkpoints),
+                together=min(3, len(self.checkpoints)), recurring=recurring(self.checkpoints), looking=self.looking,
             )  # fmt: skip
         return self._store
 
@@ -92,7 +101,7 @@ class Supply:
             yield AtHand(place, str(place))
             return
         store = self._open_store()
-        view = store.open(checkpoint, place, ahead=ahead)
+        view = store.open(place, ahead=ahead)
         if not ahead:
             self._let_go(checkpoint)
         try:

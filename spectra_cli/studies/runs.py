@@ -73,3 +73,9 @@ def groups(numbers: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
             yield name, numbers[role.isin(roles)]
     for name in dict.fromkeys(role):
         yield name, numbers[role == name]
+
+
+def layers(numbers: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Give the lines of each layer, as `layer 3`, in the order of depth."""
+    for depth in sorted(numbers["layer"].dropna().unique()):
+        yield f"layer {int(depth)}", numbers[numbers["layer"] == depth]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,14 +28,16 @@ from spectra_cli.svd.devices import (
     gigaflops,
     working_bytes,
 )
+from spectra_cli.svd.factors import Factors, compare_factors, spectrum_of_factors, vectors_of_factors
 from spectra_cli.svd.rules import singular_values
-from spectra_cli.svd.vectors import Vectors, shuffled, singular_vectors
+from spectra_cli.svd.vectors import Vectors, shuffled
+from spectra_cli.svd.vectors import singular_vectors as vectors_of_tensor
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "Vectors", "calibrate", "choose_device", "compare", "describe", "gigaflops", "measure", "shuffled",
+    "Factors", "Vectors", "calibrate", "choose_device", "compare", "describe", "gigaflops", "measure", "shuffled",
     "singular_vectors", "spectrum", "working_bytes",
 ]  # fmt: skip
 
@@ -42,18 +45,21 @@ CACHED = 1 << 16
 """Entries of a block of `compare`, so that what is read from memory once stays in the second-level cache."""
 
 
-def spectrum(matrix: torch.Tensor, *, device: str = "cpu", shuffle_seed: int | None = None) -> Spectrum:
+def spectrum(matrix: torch.Tensor | Factors, *, device: str = "cpu", shuffle_seed: int | None = None) -> Spectrum:
     """Singular values of a matrix, descending, in float64.
 
-    matrix: (m, n), any real dtype and strides. σ: (min(m, n),), in the unit of the entries, all NaN where the
-    matrix holds NaN or Inf, Inf where σ itself is beyond float64. For every i, |σ̂ᵢ − σᵢ| ≤ 1e-9·σ₁ and
-    |σ̂ᵢ − σᵢ|/σᵢ ≤ max(1e-12, 1e-14·(σ₁/σᵢ)²); `error` is the bound for this matrix.
+    matrix: (m, n), any real dtype and strides, or two factors whose product is then not formed. σ: (min(m, n),), in
+    the unit of the entries, all NaN where the matrix holds NaN or Inf, Inf where σ itself is beyond float64. For every
+    i, |σ̂ᵢ − σᵢ| ≤ 1e-9·σ₁ and |σ̂ᵢ − σᵢ|/σᵢ ≤ max(1e-12, 1e-14·(σ₁/σᵢ)²); `error` is the bound for this matrix.
     shuffle_seed: where given, `shuffled` is the spectrum of the same entries in the random order of that seed.
 
     >>> import torch
     >>> spectrum(torch.tensor([[3.0, 0.0], [0.0, 4.0]])).sigma
     array([4., 3.])
     """
+    if isinstance(matrix, Factors):
+        other = None if shuffle_seed is None else spectrum(shuffled(matrix.whole(), shuffle_seed), device=device).sigma
+        return replace(spectrum_of_factors(matrix), shuffled=other)
     _check(matrix)
     power = power_of_two(matrix)
     values, rule, error = singular_values(matrix, power, computes_on(device))
@@ -64,16 +70,19 @@ def spectrum(matrix: torch.Tensor, *, device: str = "cpu", shuffle_seed: int | N
         return Spectrum(np.ldexp(values, power), rows, cols, dtype, rule, float(np.ldexp(error, power)), other)
 
 
-def compare(a: torch.Tensor, b: torch.Tensor, *, device: str = "cpu") -> tuple[float, float]:
+def compare(a: torch.Tensor | Factors, b: torch.Tensor | Factors, *, device: str = "cpu") -> tuple[float, float]:
     """⟨A,B⟩_F and ‖A − B‖_F of two matrices of one shape, in float64, the latter from the difference itself.
 
-    The dtypes may differ. Raises SpectraError where the shapes do. Both NaN where a matrix holds NaN or Inf; Inf or 0
-    where ⟨A,B⟩ itself is beyond float64.
+    Two that are kept as factors are compared by these. The dtypes may differ. Raises SpectraError where the shapes do.
+    Both NaN where a matrix holds NaN or Inf; Inf or 0 where ⟨A,B⟩ itself is beyond float64.
 
     >>> import torch
     >>> compare(torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 4.0]]))
     (0.0, 5.0)
     """
+    if isinstance(a, Factors) and isinstance(b, Factors):
+        return compare_factors(a, b)
+    a, b = (one.whole() if isinstance(one, Factors) else one for one in (a, b))
     _check(a, b)
     power, other = power_of_two(a), power_of_two(b)
     common, target = max(power, other), computes_on(device)
@@ -90,6 +99,19 @@ def compare(a: torch.Tensor, b: torch.Tensor, *, device: str = "cpu") -> tuple[f
         return math.nan, math.nan
     with np.errstate(over="ignore", under="ignore"):
         return float(np.ldexp(inner, power + other)), float(np.ldexp(math.sqrt(squares), common))
+
+
+def singular_vectors(matrix: torch.Tensor | Factors, count: int, *, device: str = "cpu") -> Vectors:
+    """U and V of the `count` largest singular values, of a tensor (see `vectors`) or of two factors (see `factors`).
+
+    >>> import torch
+    >>> left, right = singular_vectors(torch.tensor([[3.0, 4.0]]), 1)
+    >>> left, right.round(12).T
+    (array([[1.]]), array([[0.6, 0.8]]))
+    """
+    if isinstance(matrix, Factors):
+        return vectors_of_factors(matrix, count)
+    return vectors_of_tensor(matrix, count, device=device)
 
 
 def measure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spectra_cli.metrics import METRICS, Metric, select
+from spectra_cli.metrics.aliases import ALIASES, COVERAGE
 
 AGAINST = {None: "one matrix", "final": "against the reference checkpoint", "prev": "against the previous checkpoint"}
 
@@ -55,7 +56,17 @@ def metrics_page() -> str:
         parts.append("## " + ", ".join(f"`{metric.name}`" for metric in together))
         parts.append(_as_markdown(together[0].documentation))
         parts.extend(f"`{metric.name}`: {facts(metric)}" if len(together) > 1 else facts(metric) for metric in together)
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *_other_tools()]) + "\n"
+
+
+def _other_tools() -> list[str]:
+    lines = [f"| {one.tool} | {one.theirs} | {one.ours} | {one.differs or 'the same'} |" for one in ALIASES]
+    return [
+        "## Names in other tools",
+        "Found by running them on the same matrices (figures in [numbers.md](numbers.md)).",
+        "\n".join(["| tool | column | here | difference |", "|---|---|---|---|", *lines]),
+        *COVERAGE,
+    ]
 
 
 def _as_markdown(docstring: str) -> str:

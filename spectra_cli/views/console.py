@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 160
 MOST_PROBLEMS = 12
+STILL = {
+    "random_baseline": "no different from random entries",
+    "equal_to_first": "unchanged since the first checkpoint",
+}
+ENOUGH_STEPS = 8  # with fewer, a study of the course finds nothing
 
 
 def make_console(*, error: bool) -> Console:
@@ -36,6 +43,11 @@ def plain_table(*headers: str) -> Table:
     for header in headers:
         table.add_column(header, overflow="fold")
     return table
+
+
+def waiting(words: str) -> None:
+    """Say on standard error what is waited for."""
+    print(f"spectra: {visible(words, 400)}", file=sys.stderr, flush=True)
 
 
 def show_problems(problems: Sequence[Problem]) -> None:
@@ -88,6 +100,13 @@ class ScanProgress:
         with Progress(*columns, console=self.console, transient=True) as self.bar:
             yield self
 
+    def say(self, words: str) -> None:
+        """Say what the Hub is waited for: on the bar, or as a line of its own; errors tell it where all is quiet."""
+        if self.bar and self.bar.tasks:
+            self.bar.update(self.task, description=visible(words, 200))
+        elif not self.quiet:
+            self.console.print(visible(words, 200), soft_wrap=True)
+
     def __call__(self, checkpoint: Checkpoint, matrix: Matrix | None) -> None:
         """Note that a matrix is done, or with None that a whole checkpoint is."""
         if matrix is None:
@@ -111,10 +130,14 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
     left = f"{count(len(skipped), 'tensor')} skipped ({ellipsis(reasons, 4)})" if skipped else "nothing skipped"
     where = f"{visible(name)} · {count(scan.rows, 'row')} · {size(scan.output.stat().st_size)} · {left}"
     console.print(where, soft_wrap=True)
+    if scan.losses:
+        console.print(f"{visible(str(scan.losses))} · the run's loss and learning rate, for --loss", soft_wrap=True)
     duplicates = scan.metadata["duplicates"]
     if duplicates:
         pairs = [f"{one} repeats {other}" for one, other in duplicates.items()]
         console.print(f"identical weights: {ellipsis(pairs)}", soft_wrap=True)
+    for line in warnings_of(scan.metadata):
+        console.print(line, soft_wrap=True)
     if scan.metadata["unread"]:
         names = [f"{name} ({reason})" for name, reason in scan.metadata["unread"]]
         console.print(f"not read: {ellipsis(names)}", soft_wrap=True)
@@ -123,6 +146,36 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
         console.print(roles_table(roles))
         if scan.metadata["reference"]:
             console.print(f"\n{what_it_says(roles, scan.metadata['reference'])}", soft_wrap=True)
+
+
+def warnings_of(metadata: Mapping[str, Any]) -> list[str]:
+    """Say which matrices are still as at initialisation, and which numbers the error of σ leaves open.
+
+    >>> warnings_of({"random_baseline": {"step0": 38, "step1": 38, "step9": 2}, "equal_to_first": {}, "uncertain": {}})
+    ['no different from random entries: 38 matrices at step0 … step1, 2 at step9']
+    """
+    said = []
+    for key, words in STILL.items():
+        parts: list[str] = []
+        for many, run in groupby(metadata[key].items(), lambda item: item[1]):
+            names = [visible(name) for name, _ in run]
+            span = f"{names[0]} … {names[-1]}" if names[1:] else names[0]
+            parts.append(f"{many if parts else count(many, 'matrix', 'matrices')} at {span}")
+        if parts:
+            said.append(f"{words}: {ellipsis(parts, 4)}")
+    uncertain = metadata["uncertain"]
+    if uncertain:
+        where = sorted({f"{matrix} at {revision}" for places in uncertain.values() for revision, matrix in places})
+        said.append(f"uncertain in the third digit: {ellipsis(list(uncertain), 4)}, of {ellipsis(where)}")
+    return said
+
+
+def show_next(console: Console, scan: Scan) -> None:
+    """Name the commands that go on from the table, where it holds a course of steps."""
+    if scan.losses or scan.steps >= ENOUGH_STEPS:
+        table = visible(shlex.join([str(scan.output), *(["--loss", str(scan.losses)] if scan.losses else [])]), 8192)
+        page = visible(shlex.quote(str(scan.output.with_suffix(".html"))), 4096)
+        console.print(f"\nnext: spectra stability {table}\n      spectra report {table} -o {page}", soft_wrap=True)
 
 
 def roles_table(roles: Sequence[RoleSummary]) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from spectra_cli.views.console import plain_table
 from spectra_cli.views.text import count, duration, ellipsis, size, visible
 
 if TYPE_CHECKING:
-    from spectra_cli.inspection import Inspection
+    from spectra_cli.inspection import Fetching, Inspection
     from spectra_cli.records import Layout, Matrix, StoredTensor
 
 FEW = 8
@@ -25,12 +26,16 @@ def show_inspection(console: Console, found: Inspection, *, everything: bool) ->
     for line in _hygiene(found):
         console.print(line, soft_wrap=True)
     console.print(_cost_line(found), soft_wrap=True)
+    if found.fetching:
+        console.print(_fetching_line(found.fetching), soft_wrap=True)
     console.print()
     console.print(_checkpoints(found, everything=everything))
     console.print()
     console.print(_tensors(found.layout, found.tensors))
     for line in skipped_lines(found.layout):
         console.print(line, soft_wrap=True)
+    if found.layout.architecture != "unknown":
+        console.print("rules: --record prints them as TOML, which --arch reads back once you have edited it")
     for note in found.layout.notes:
         console.print(f"note: {visible(note, 300)}", soft_wrap=True)
 
@@ -68,6 +73,17 @@ def _cost_line(found: Inspection) -> str:
     )
 
 
+def _fetching_line(fetching: Fetching) -> str:
+    how = "byte ranges of the tensors asked for" if fetching.in_parts else "whole files"
+    cached = f", {size(fetching.cached)} are in the cache of this machine" if fetching.cached else ""
+    kept = "the reference stays there" if fetching.keeps_reference else "the reference is read again by byte ranges"
+    asked = f"{count(fetching.calls, 'listing')} and about {count(fetching.requests, 'request')}"
+    return (
+        f"to fetch: {size(fetching.nbytes)} of {size(fetching.total)}, {how}{cached} · {asked}"
+        f" · scratch space up to {size(fetching.disk)}; {kept}"
+    )
+
+
 def _checkpoints(found: Inspection, *, everything: bool) -> Table:
     table = plain_table("checkpoint", "step", "tokens", "stage", "format", "size", "stored as")
     facts = found.facts if everything or len(found.facts) <= 2 * FEW else (*found.facts[:FEW], *found.facts[-FEW:])
@@ -89,8 +105,10 @@ def family(name: str) -> str:
 
     >>> family("model.layers.12.mlp.experts.3.up_proj.weight")
     'model.layers.*.mlp.experts.*.up_proj.weight'
+    >>> family("layer_02.mlp.dense_h_to_4h.weight")
+    'layer_*.mlp.dense_h_to_4h.weight'
     """
-    return re.sub(r"(?<=\.)\d+(?=\.|$)", "*", name)
+    return re.sub(r"(?<=\.)\d+(?=\.|$)|(?<=^layer_)\d+(?=\.)", "*", name)
 
 
 def _tensors(layout: Layout, tensors: dict[str, StoredTensor]) -> Table:
@@ -172,4 +190,5 @@ def inspection_json(found: Inspection) -> dict[str, Any]:
             "seconds": found.cost.seconds,
         },
         "device": found.device,
+        "fetching": asdict(found.fetching) if found.fetching else None,
     }

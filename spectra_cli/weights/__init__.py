@@ -19,7 +19,7 @@ from spectra_cli.weights.adapters import is_adapter, open_adapter
 from spectra_cli.weights.contents import Contents, OpenWeights, Weights, renamed
 from spectra_cli.weights.dcp import is_dcp, open_dcp
 from spectra_cli.weights.files import LFS_POINTER, Boundary, Provider, admit
-from spectra_cli.weights.grouping import SAFETENSORS, STATES, TORCH, Listing, list_folder, pick
+from spectra_cli.weights.grouping import SAFETENSORS, STATES, TORCH, Listing, has_better_twin, list_folder, pick
 from spectra_cli.weights.model_files import open_safetensors, open_torch
 from spectra_cli.weights.parallel import (
     is_deepspeed,
@@ -101,13 +101,14 @@ FORMATS = (
 )  # fmt: skip
 
 
-def recognise(path: Path) -> str | None:
+def recognise(path: Path, *, ema: bool = False) -> str | None:
     """Name the format of a checkpoint's folder or file from names and first bytes; None when it is no checkpoint.
 
-    A folder of several checkpoints is none itself, nor is a folder or file of optimizer states alone.
+    A folder of several checkpoints is none itself, nor is a folder or file of optimizer states alone. Of two files of
+    which one is called the EMA of the other, that one is the checkpoint with `ema`, and else the other.
     """
     found = _format(path)
-    return found.name if found else None
+    return found.name if found and not has_better_twin(path, ema=ema) else None
 
 
 def _format(path: Path) -> Format | None:

@@ -7,7 +7,9 @@ as data, and each piece, an archive of torch.save within a larger file, by the s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +19,25 @@ from spectra_cli.records import ITEMSIZE, Skipped
 from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.files import COPY_AGAIN, Boundary, BoundedReader, SourceFile, Window, admit, opened
 from spectra_cli.weights.grouping import Listing, list_folder
-from spectra_cli.weights.parts import Part, Piece, Pieces
+from spectra_cli.weights.one_file import with_config
+from spectra_cli.weights.parts import Layer, Part, Piece, Pieces
 from spectra_cli.weights.pickled import Name, Shell, UnreadablePickleError
 from spectra_cli.weights.pickles import read_pickle
-from spectra_cli.weights.state_dicts import Placed, find_state
+from spectra_cli.weights.state_dicts import Placed, find_config, find_state
 from spectra_cli.weights.text import shown
+from spectra_cli.weights.torch_files import read_torch
 
 # Where in a step's folder training programs put it: FSDP by transformers, OLMo-core.
 PLACES = ("pytorch_model_fsdp_0", "model_and_optim", "model")
 METADATA = ".metadata"
+STACKED = re.compile(r"(?P<before>(.+\.)?(decoder|encoder)\.layers\.)(?P<after>[a-z].*)")  # Megatron's layers in one
+LAYERS = 4096
+COMMON = "common.pt"  # where Megatron keeps its arguments
+FLAT = (
+    "optimizer.",
+    "optim.",
+    "chained_",
+)  # Megatron keeps its dictionary flat: the optimizer's states have it in their names
 PIECES = 1024
 
 
@@ -61,9 +73,27 @@ def open_dcp(path: Path, boundary: Boundary, ema: bool) -> Contents:
         raise SpectraError(f"{folder.description} describes no {what}", hint="give the folder that holds the weights")
     keys = {name: leaf.key for name, leaf in found.tensors.items() if isinstance(leaf, Placed)}
     parts = {name: _tensor(folder, key, described[key], stored.get(key, [])) for name, key in keys.items()}
-    tensors: dict[str, Part] = {name: part for name, part in parts.items() if isinstance(part, Pieces)}
+    whole = {name: part for name, part in parts.items() if isinstance(part, Pieces)}
+    tensors: dict[str, Part] = {own: layer for name, part in whole.items() for own, layer in _apart(name, part)}
     skipped = tuple(Skipped(name, reason) for name, reason in parts.items() if isinstance(reason, str))
-    return Contents(tensors, (folder.description, *folder.files.values()), {}, found.notes, skipped)
+    config = {}
+    if os.path.lexists(place / COMMON):
+        common = admit(place / COMMON, boundary)
+        content = read_torch(common).content
+        config = find_config(content) if isinstance(content, dict) else {}
+    contents = Contents(tensors, (folder.description, *folder.files.values()), config, found.notes, skipped)
+    return with_config(contents, path, boundary)
+
+
+def _apart(name: str, whole: Pieces) -> Iterator[tuple[str, Part]]:
+    """Give each layer of a stack by itself, and anything else as it is."""
+    match = STACKED.fullmatch(name)
+    if match is None or not whole.shape or whole.shape[0] > LAYERS:
+        yield name, whole
+        return
+    for number in range(whole.shape[0]):
+        layer = Layer(whole.shape[1:], whole.dtype, whole, number)
+        yield f"{match['before']}{number}.{match['after']}", layer
 
 
 def _metadata(source: SourceFile) -> tuple[dict[str, Any], dict[str, list[Any]], Mapping[str, Any]]:
@@ -97,6 +127,8 @@ def _nested(described: Iterable[str], paths: Mapping[str, Any]) -> dict[Any, Any
     for key in described:
         way = paths.get(key)
         steps = way if isinstance(way, tuple) and way and all(isinstance(s, str | int) for s in way) else (key,)
+        if steps == (key,) and key.startswith(FLAT):
+            steps = ("optimizer", key)
         inner = top
         for step in steps[:-1][:12]:
             below = inner.setdefault(step, {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from spectra_cli.errors import SpectraError
@@ -17,6 +18,7 @@ STATES = re.compile(
     r"bf16_zero|zero_to|dataloader|sampler|^args|\.distcp$)",
     re.IGNORECASE,
 )
+EMA_WORD = re.compile(r"[_.-]ema(?=[_.-])|^ema[_.-]", re.IGNORECASE)
 EMA_FILE = re.compile(r"(^|[_.-])ema([_.-]|$)", re.IGNORECASE)
 
 
@@ -80,12 +82,12 @@ def pick(listing: Listing, naming: Naming, *, ema: bool = False) -> Group | None
     averages = [name for name in weights if EMA_FILE.search(name)]
     if ema and len(averages) == 1:
         return Group((averages[0],))
-    single = next((name for name in naming.singles if name in listing.files), None)
-    if single:
-        return Group((single,))
-    index = next((name for name in naming.indexes if name in listing.files), None)
-    if index:
-        return Group((), index)
+    # By pairs: a folder from Mistral has model's shards beside consolidated.safetensors, whose names are its own.
+    for single, index in zip_longest(naming.singles, naming.indexes):
+        if single in listing.files:
+            return Group((single,))
+        if index in listing.files:
+            return Group((), index)
     weights = [name for name in weights if name not in averages]
     shards = [name for name in weights if SHARD.fullmatch(name)]
     if shards:
@@ -93,6 +95,19 @@ def pick(listing: Listing, naming: Naming, *, ema: bool = False) -> Group | None
     if len(weights) == 1 and ("config.json" in listing.files or not re.search(r"\d", Path(weights[0]).stem)):
         return Group((weights[0],))
     return None
+
+
+def has_better_twin(path: Path, *, ema: bool) -> bool:
+    """Say whether a file lies beside the one to take in its place: `step5.pt` and `step5_ema.pt`, in the same folder.
+
+    >>> has_better_twin(Path("run/step5_ema.pt"), ema=True)
+    False
+    """
+    own = EMA_WORD.sub("", path.name)
+    if own != path.name:
+        return not ema and os.path.isfile(path.with_name(own))
+    twins = (f"{path.stem}{mark}ema{path.suffix}" for mark in "_-.")
+    return ema and any(os.path.isfile(path.with_name(twin)) for twin in (*twins, f"ema_{path.name}"))
 
 
 def check_complete(folder: Path, shards: tuple[str, ...]) -> None:

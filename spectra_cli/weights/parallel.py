@@ -48,6 +48,8 @@ AXES = (
 
 NEOX = re.compile(r"layer_(?P<layer>\d+)-model_(?P<rank>\d+)-model_states\.pt")
 DEEPSPEED = re.compile(r"mp_rank_(?P<rank>\d+)_model_states\.pt")
+GLOBAL_STEP = re.compile(r"global_step\d+")
+TRAINER = "trainer_state.json"
 MEGATRON = re.compile(r"mp_rank_(?P<rank>\d+)(_(?P<stage>\d+))?(_(?P<expert>\d+))?")
 MEGATRON_FILES = ("model_optim_rng.pt", "model_rng.pt")
 LAYER = re.compile(r"(?<=\blayers\.)\d+")
@@ -65,8 +67,18 @@ def is_neox(listing: Listing) -> bool:
 
 
 def is_deepspeed(listing: Listing) -> bool:
-    """Say whether a folder holds DeepSpeed's mp_rank_XX_model_states.pt."""
-    return _any(DEEPSPEED, listing.files)
+    """Say whether a folder holds DeepSpeed's mp_rank_XX_model_states.pt, or the Trainer's folder around them."""
+    return _deepspeed_place(listing) is not None
+
+
+def _deepspeed_place(listing: Listing) -> Path | None:
+    """Find the folder of the files: the Trainer puts the engine's own folder within that of its checkpoint."""
+    if _any(DEEPSPEED, listing.files):
+        return listing.path
+    inner = [name for name in listing.folders if GLOBAL_STEP.fullmatch(name)]
+    if TRAINER not in listing.files or len(inner) != 1:
+        return None
+    return listing.path / inner[0] if _any(DEEPSPEED, list_folder(listing.path / inner[0]).files) else None
 
 
 def is_megatron(listing: Listing) -> bool:
@@ -94,9 +106,10 @@ def open_neox(path: Path, boundary: Boundary, ema: bool) -> Contents:
 
 def open_deepspeed(path: Path, boundary: Boundary, ema: bool) -> Contents:
     """Open DeepSpeed's mp_rank_XX_model_states.pt: the state dict under `module`."""
-    matches = filter(None, map(DEEPSPEED.fullmatch, sorted(list_folder(path).files)))
-    files = _in_order(path, {int(match["rank"]): match[0] for match in matches})
-    parts = [open_file(admit(path / name, boundary), ema) for name in files]
+    place = _deepspeed_place(list_folder(path)) or path
+    matches = filter(None, map(DEEPSPEED.fullmatch, sorted(list_folder(place).files)))
+    files = _in_order(place, {int(match["rank"]): match[0] for match in matches})
+    parts = [open_file(admit(place / name, boundary), ema) for name in files]
     if all(0 in part.shape for one in parts for part in one.tensors.values()):
         raise SpectraError(
             f"{shown(path, 400)} holds empty tensors: ZeRO-3 keeps the weights in the optimizer's files",
@@ -119,7 +132,8 @@ def open_megatron(path: Path, boundary: Boundary, ema: bool) -> Contents:
         contents = _join(parts, gated=_gated(parts[0].config))
         opened.append(_renamed(contents, partial(_shifted, before)))
         before += len({match[0] for match in map(LAYER.search, contents.tensors) if match})
-    return with_config(merged(_without_copies(opened)), path, boundary)
+    whole = merged(_without_copies(opened))
+    return with_config(replace(whole, config={"model_type": "megatron", **whole.config}), path, boundary)
 
 
 def _in_order(path: Path, numbered: Mapping[int, T]) -> list[T]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from spectra_cli.weights.extents import Extent, Warn, empty, read_extent
@@ -52,6 +52,16 @@ class Pieces:
 
 
 @dataclass(frozen=True)
+class Layer:
+    """One of the layers that a tensor stacks along its first axis."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    stack: Pieces
+    number: int
+
+
+@dataclass(frozen=True)
 class Scaled:
     """Numbers of few bits times their scales: one scale for all, for a row, or for a block of rows and columns.
 
@@ -97,7 +107,7 @@ class LowRank:
     scale: float
 
 
-Part = Extent | Joined | Pieces | Scaled | Fours | Product
+Part = Extent | Joined | Pieces | Layer | Scaled | Fours | Product
 
 
 def stretches(part: Part | Piece) -> tuple[Stretch, ...]:
@@ -119,8 +129,8 @@ def read_part(name: str, part: Part, warn: Warn) -> torch.Tensor:
         return read_extent(name, part, warn)
     if isinstance(part, Joined):
         return _joined(name, part, warn)
-    if isinstance(part, Pieces):
-        return _assembled(name, part, warn)
+    if isinstance(part, Pieces | Layer):
+        return _layer(name, part, warn) if isinstance(part, Layer) else _assembled(name, part, warn)
     if isinstance(part, Scaled):
         return _scaled(name, part, warn)
     if isinstance(part, Fours):
@@ -160,6 +170,16 @@ def _assembled(name: str, whole: Pieces, warn: Warn) -> torch.Tensor:
             box = box.narrow(axis, begin, size)
         box.copy_(read_extent(name, extent, warn))
     return tensor
+
+
+def _layer(name: str, layer: Layer, warn: Warn) -> torch.Tensor:
+    """Put together only those pieces of the stack in which the layer lies."""
+    number, pieces = layer.number, layer.stack.pieces
+    own = [piece for piece in pieces if piece.begin[0] <= number < piece.begin[0] + piece.shape[0]]
+    first = min(piece.begin[0] for piece in own)
+    last = max(piece.begin[0] + piece.shape[0] for piece in own)
+    moved = tuple(replace(piece, begin=(piece.begin[0] - first, *piece.begin[1:])) for piece in own)
+    return _assembled(name, Pieces((last - first, *layer.shape), layer.dtype, moved), warn)[number - first]
 
 
 def _scaled(name: str, scaled: Scaled, warn: Warn) -> torch.Tensor:

@@ -21,6 +21,7 @@ LEFT_OUT = re.compile(
     r"dataloader|data_loader|criterion|loss_scaler|momentum|ds_config)",
     re.IGNORECASE,
 )
+COMPOSER = "state"  # Composer's name for all that it saves: the model, the optimizers, the callbacks
 EMA_PREFIX = re.compile(r"^(model_ema|ema_model|ema|ema_weights)\.")
 DEPTH = 12
 TENSORS = 200_000
@@ -53,6 +54,8 @@ def find_state(content: Any, *, ema: bool = False) -> Found | None:
     {'w': Unreadable(reason='an example')}
     """
     top = content.state if isinstance(content, Shell) else content
+    if isinstance(top, dict) and isinstance(inner := top.get(COMPOSER), dict) and "model" in inner:
+        top = inner
     if not isinstance(top, dict):
         return None
     state, left = _model_root(top, ema)
@@ -135,10 +138,12 @@ def find_config(top: Mapping[Any, Any]) -> dict[str, Any]:
     """
     if isinstance(args := top.get("model_args"), dict):
         return {"model_type": "nanogpt", **plain(args)}
-    for key, kind in (("hyper_parameters", None), ("args", "megatron")):
+    for key in ("hyper_parameters", "args"):
         value = top.get(key)
         if isinstance(value, Shell):
             value = value.state if isinstance(value.state, dict) else value.items
         if isinstance(value, dict) and value:
-            return {**({"model_type": kind} if kind else {}), **plain(value)}
+            # Many programs save arguments; those of Megatron speak of how the model was cut.
+            megatron = any("model_parallel_size" in name for name in value if isinstance(name, str))
+            return {**({"model_type": "megatron"} if megatron else {}), **plain(value)}
     return {}

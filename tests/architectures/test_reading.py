@@ -145,7 +145,8 @@ def test_without_a_config_a_fused_tensor_is_kept_whole_and_the_note_says_what_wo
     assert [(matrix.role, matrix.rows) for matrix in fused] == [("other", 24)] * 2
     note = found.notes[-1]
     assert note.startswith("gpt_neox.layers.0.attention.query_key_value.weight and 1 more look fused")
-    assert "--arch gpt_neox or" in note
+    assert "--arch gpt_neox (with heads and head_dim from a config.json" in note
+    assert "bloom" not in note  # its names are others
     assert "--arch FILE.toml" in note
 
 

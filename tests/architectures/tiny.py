@@ -217,6 +217,7 @@ FAMILIES = (
     sparse("gpt_oss", rope_parameters={"rope_type": "default", "rope_theta": 10000.0}),
     sparse("llama4_text", "feed_forward.shared_expert", "feed_forward.experts"),
     sparse("granitemoe", experts="block_sparse_moe.experts"),
+    replace(sparse("granitemoe_swa", experts="block_sparse_moe.experts"), gate=0.5),
     sparse("granitemoeshared", "shared_mlp", "block_sparse_moe.experts", shared_intermediate_size=24),
     Tiny("dbrx", {"d_model": 32, "n_heads": 4, "n_layers": 2, "vocab_size": 61, "max_seq_len": 16,
                   "attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0, "clip_qkv": 1e6},

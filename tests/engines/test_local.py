@@ -59,6 +59,27 @@ def test_no_more_run_at_once_than_there_are_threads():
     assert most == 3
 
 
+def test_two_large_jobs_wait_for_each_other_and_small_ones_fill_the_time():
+    running, together = set(), []
+
+    def work(job):
+        running.add(job)
+        time.sleep(0.02)
+        together.append(set(running))
+        running.discard(job)
+        return job
+
+    jobs = [100, 99, *range(1, 9)]
+    assert list(local.run(work, jobs, threads=2, cost=float, memory=int)) == jobs
+    assert not any({100, 99} <= one for one in together)
+    assert any(100 in one and len(one) == 2 for one in together)
+
+
+def test_jobs_of_one_size_run_side_by_side():
+    meeting = threading.Barrier(3, timeout=30)
+    assert len(list(local.run(lambda _: meeting.wait(), range(6), threads=3, memory=lambda _: 10**9))) == 6
+
+
 def test_a_job_that_wants_no_company_has_none_and_all_threads():
     running, seen = set(), {}
 

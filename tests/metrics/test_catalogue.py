@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.metrics import METRICS, Metric, measure, select
+from spectra_cli.metrics.aliases import ALIASES, Alias
 from spectra_cli.records import Spectrum
 from tests.metrics.planted import PAIRS, SPECTRA
 
@@ -107,3 +109,11 @@ def test_the_catalogue_needs_no_heavy_import() -> None:
     heavy = "('torch', 'scipy', 'pyarrow', 'transformers', 'pandas')"
     code = f"import sys, spectra_cli.metrics; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("alias", ALIASES, ids=lambda alias: alias.theirs)
+def test_names_of_other_tools_lead_to_metrics(alias: Alias) -> None:
+    named = re.findall(r"[a-z_]{5,}", alias.ours)
+    known = [re.sub("_(final|prev)$", "", metric.name) for metric in METRICS]
+    assert named
+    assert set(named) <= set(known)

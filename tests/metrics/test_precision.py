@@ -12,7 +12,7 @@ import torch
 from spectra_cli.metrics import select
 from spectra_cli.metrics.precision import numerical_rank, quantisation_floor
 from spectra_cli.metrics.uncertainty import uncertain
-from spectra_cli.records import Spectrum
+from spectra_cli.records import Pair, Spectrum
 from tests.metrics.planted import Array, spectrum_of
 
 DTYPES = ["float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz"]
@@ -96,3 +96,16 @@ def test_what_an_error_makes_infinite_is_open_and_what_stays_so_is_not() -> None
     names = {"condition_number"}
     assert uncertain(replace(Spectrum.of(1.0, 1e-12), error=1e-12), names) == ("condition_number",)
     assert uncertain(replace(Spectrum.of(1.0, 0.0), error=1e-20), names) == ()
+
+
+def pair_of(a: Spectrum, b: Spectrum) -> Pair:
+    return Pair(a, b, float(a.sigma @ b.sigma), float(np.linalg.norm(a.sigma - b.sigma)), 10)
+
+
+def test_a_variation_no_larger_than_the_errors_is_open_and_a_larger_one_is_not() -> None:
+    near, far = (replace(Spectrum.of(1.0 + move, 0.5, 0.25 - move), error=1e-12) for move in (1e-10, 1e-3))
+    spectrum = replace(Spectrum.of(1.0, 0.5, 0.25), error=1e-12)
+    names = {"sd_variation_prev", "stable_rank", "cos_spectrum_prev"}
+    assert uncertain(spectrum, names, prev=pair_of(spectrum, near)) == ("sd_variation_prev",)
+    assert uncertain(spectrum, names, prev=pair_of(spectrum, far)) == ()
+    assert uncertain(spectrum, names, final=pair_of(spectrum, spectrum)) == ()

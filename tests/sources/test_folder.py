@@ -1,6 +1,7 @@
 """Which checkpoints a folder holds, and which of them are chosen."""
 
 import os
+import shutil
 
 import pytest
 import torch
@@ -49,6 +50,14 @@ def test_final_weights_beside_checkpoints_are_named_not_mixed_in(run):
     assert len(listed(run).checkpoints) == 6
 
 
+def test_what_a_trainer_leaves_beside_its_checkpoints_is_named_once(run):
+    for name in ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"):
+        shutil.copy(run / "step4" / "model.safetensors", run / name)
+    for name in ("config.json", "generation_config.json", "latest", "odd.txt"):
+        (run / name).write_text("{}")
+    assert [one.revision for one in listed(run).unread] == ["odd.txt", "."]
+
+
 def test_a_name_without_a_step_is_listed_never_dropped(run):
     runs.write_checkpoint(run / "final", runs.neox_tensors(0))
     assert [one.revision for one in listed(run).unread] == ["final"]
@@ -60,6 +69,32 @@ def test_a_map_gives_steps_to_names_that_say_none(run, tmp_path):
     mapping.write_text("revision,step,tokens,stage\nfinal,32,4000,\n")
     last = listed(run, mapping=mapping).checkpoints[-1]
     assert (last.revision, last.step, last.tokens, last.stage) == ("final", 32, 4000, None)
+
+
+@pytest.mark.parametrize("name", ["odd", "odd.pt", "some/where/odd.pt"])
+def test_a_map_takes_paths_and_revisions_from_a_spreadsheet(tmp_path, name):
+    for file in ("odd.pt", "even.pt"):
+        torch.save({"w": torch.ones(2, 2)}, tmp_path / file)
+    mapping = tmp_path / "steps.csv"
+    mapping.write_text(f"\ufeffrevision,step\r\n{name},7\r\neven,8,,stage2\r\n", encoding="utf-8")
+    found = listed(tmp_path, mapping=mapping).checkpoints
+    assert [(one.revision, one.step, one.stage) for one in found] == [("odd", 7, None), ("even", 8, "stage2")]
+
+
+def test_a_line_of_a_map_that_speaks_of_nothing_is_listed(run, tmp_path):
+    mapping = tmp_path / "steps.csv"
+    mapping.write_text("finale,32\n")
+    assert ("finale", "named by --map, and no checkpoint here") in [
+        (one.revision, one.reason) for one in listed(run, mapping=mapping).unread
+    ]
+
+
+def test_two_seeds_of_one_step_are_two_runs(tmp_path):
+    for seed in (1, 2):
+        runs.write_checkpoint(tmp_path / "seeds" / f"seed{seed}-step4", runs.neox_tensors(seed))
+    with pytest.raises(SpectraError) as caught:
+        choose(listed(tmp_path / "seeds").checkpoints)
+    assert "*seed1*" in caught.value.hint
 
 
 def test_a_bad_map_names_its_line(run, tmp_path):

@@ -25,6 +25,8 @@ NAMES = {
     "stage2-ingredient3-step11931-tokens50B": Name(11931, 50 * 10**9, "stage2-ingredient3"),
     "TinyLlama-1.1B-intermediate-step-1431k-3T": Name(1431000, 3 * 10**12),
     "seed3-step10": Name(10, seed=3),
+    "ep0-ba1000-rank0.pt": Name(1000),
+    "checkpoint_2_5000.pt": Name(5000),
     "1000": Name(1000),
     "main": Name(),
     "refs/pr/1": Name(),

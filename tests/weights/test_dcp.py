@@ -44,6 +44,11 @@ def test_a_distributed_checkpoint_gives_the_model_and_leaves_the_optimizer_out(t
         assert weights.files == (folder / ".metadata", folder / "__0_0.distcp")
 
 
+def test_the_optimizer_is_known_by_its_name_where_the_dictionary_is_flat(tmp_path: Path) -> None:
+    states = {f"optimizer.state.exp_avg.{name}": tensor for name, tensor in example().items()}
+    same(save({**example(), **states}, tmp_path / "iter_0000005"), example())
+
+
 @pytest.mark.parametrize("place", ["pytorch_model_fsdp_0", "model_and_optim"])
 def test_it_is_found_where_trainers_put_it(tmp_path: Path, place: str) -> None:
     save({"model": example()}, tmp_path / place)
@@ -66,6 +71,7 @@ places = {"rows": Shard(0), "columns": Shard(1)}
 content = {name: distribute_tensor(tensor, mesh, [places[name]]) for name, tensor in whole.items()}
 content["copies"] = distribute_tensor(torch.ones(3, 3), mesh, [Replicate()])
 dcp.save({"model": content}, checkpoint_id=folder + "/sharded")
+dist.barrier()
 dist.destroy_process_group()
 """
 

@@ -60,6 +60,12 @@ def test_shards_without_an_index_are_one_checkpoint(tmp_path: Path) -> None:
     same(tmp_path, expected)
 
 
+def test_a_consolidated_copy_beside_the_models_own_shards_is_passed_by(tmp_path: Path) -> None:
+    expected = save_shards(tmp_path)
+    save_safetensors(tmp_path, {"layers.0.attention.wq.weight": torch.ones(2, 2)}, "consolidated.safetensors")
+    same(tmp_path, expected)
+
+
 def test_a_missing_shard_is_named_whether_there_is_an_index_or_not(tmp_path: Path) -> None:
     save_shards(tmp_path)
     (tmp_path / "model-00002-of-00002.safetensors").unlink()

@@ -33,7 +33,45 @@ LLAMA = Architecture(
     layers=("layers.{layer}.",),
     in_layer=ATTENTION + GATED_MLP,
     outside=OUTSIDE,
+    signs=tuple(rule.stored for rule in ATTENTION),  # adapters may change one of them alone
 )  # fmt: skip
+
+# The MLP as Meta numbers it: w1 is activated, w3 multiplied, w2 leads back.
+NUMBERED_MLP = (
+    Rule("feed_forward.w1.weight", "mlp.gate"),
+    Rule("feed_forward.w3.weight", "mlp.up"),
+    Rule("feed_forward.w2.weight", "mlp.down"),
+)
+
+META_LLAMA = Architecture(
+    name="meta_llama",
+    model_types=("meta_llama",),
+    layers=("layers.{layer}.",),
+    in_layer=(
+        Rule("attention.wq.weight", "attn.q"),
+        Rule("attention.wk.weight", "attn.k"),
+        Rule("attention.wv.weight", "attn.v"),
+        Rule("attention.wo.weight", "attn.o"),
+        *NUMBERED_MLP,
+    ),
+    outside=(Rule("tok_embeddings.weight", "embed"), Rule("output.weight", "unembed")),
+    signs=("attention.wq.weight",),
+)
+
+OLMO_CORE = Architecture(
+    name="olmo_core",
+    model_types=("olmo_core",),
+    layers=("blocks.{layer}.",),
+    in_layer=(
+        Rule("attention.w_q.weight", "attn.q"),
+        Rule("attention.w_k.weight", "attn.k"),
+        Rule("attention.w_v.weight", "attn.v"),
+        Rule("attention.w_out.weight", "attn.o"),
+        *NUMBERED_MLP,
+    ),
+    outside=(Rule("embeddings.weight", "embed"), Rule("lm_head.w_out.weight", "unembed")),
+    signs=("attention.w_q.weight",),
+)
 
 GEMMA = Architecture(
     name="gemma",
@@ -166,9 +204,7 @@ LFM2 = Architecture(
     in_layer=(
         *ATTENTION,
         Rule("self_attn.out_proj.weight", "attn.o"),
-        Rule("feed_forward.w1.weight", "mlp.gate"),
-        Rule("feed_forward.w3.weight", "mlp.up"),
-        Rule("feed_forward.w2.weight", "mlp.down"),
+        *NUMBERED_MLP,
         Rule("conv.in_proj.weight", None),
         Rule("conv.out_proj.weight", None),
     ),

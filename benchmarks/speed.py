@@ -1,0 +1,102 @@
+"""Times a scan of one checkpoint against bare kernels and other tools on the same matrices, in turn, in one run.
+
+`python benchmarks/speed.py --shape 160m` prints a table: medians with their range, and ratios round by round. Every
+contender of `contender.py` is a process of its own that has loaded its input before the first round. Another tool
+that wants an environment of its own is given one: `--tool weightwatcher=OTHER/bin/python`. `--trajectory` also times
+a scan of ten checkpoints against ten times one, and says how much memory scans of 1, 3 and 10 need.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from synthetic import SHAPES, write_checkpoint
+
+KERNELS = ("floor", "svdvals32", "svdvals64")
+
+
+class Contender:
+    """A running process that waits for its next round."""
+
+    def __init__(self, name: str, checkpoint: Path, python: str = sys.executable) -> None:
+        """Start it and wait until it has loaded its input."""
+        command = [python, str(Path(__file__).with_name("contender.py")), name, str(checkpoint)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.seconds: list[float] = []
+        if self.process.stdout.readline() != "ready\n":
+            sys.exit(f"{name} could not start: see above")
+
+    def round(self) -> None:
+        """Let it run once."""
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        self.seconds.append(float(self.process.stdout.readline()))
+
+    def peak(self) -> float:
+        """Peak memory in MB; ends the process."""
+        return float(self.process.communicate()[0])
+
+
+def spread(numbers: list[float], form: str) -> str:
+    low, middle, high = (format(f(numbers), form) for f in (min, statistics.median, max))
+    return f"{middle} ({low} … {high})"
+
+
+def compete(contenders: dict[str, Contender], rounds: int) -> None:
+    """Run all in turn, some rounds, after one that is not counted; print the table, the first against all others."""
+    for counted in range(rounds + 1):
+        for one in contenders.values():
+            one.round()
+            if not counted:
+                one.seconds.clear()
+    first = next(iter(contenders.values()))
+    for name, one in contenders.items():
+        ratios = [other / own for own, other in zip(first.seconds, one.seconds, strict=True)]
+        print(f"{name:<16} {spread(one.seconds, '.2f'):<26} {spread(ratios, '.2f'):<24} {one.peak():6.0f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shape", choices=SHAPES, default="160m")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--without", nargs="*", default=[], choices=KERNELS)
+    parser.add_argument("--tool", action="append", default=[], metavar="NAME=PYTHON")
+    parser.add_argument("--trajectory", action="store_true")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        run, shape = Path(place) / "run", SHAPES[asked.shape]
+        one = write_checkpoint(run / "step0", seed=0, **shape)
+        print(f"{asked.shape}: {shape['layers']} layers of width {shape['width']}, {shape['tokens']} tokens, fp16")
+        print(f"{'':<16} {'seconds':<26} {'times the scan’s':<24} {'MB':>6}")
+        contenders = {name: Contender(name, one) for name in ("scan", *KERNELS) if name not in asked.without}
+        for tool in asked.tool:
+            name, _, python = tool.partition("=")
+            contenders[name] = Contender(name, one, python)
+        compete(contenders, asked.rounds)
+        if asked.trajectory:
+            trajectory(run, shape, asked.rounds)
+
+
+def trajectory(run: Path, shape: dict[str, int], rounds: int) -> None:
+    """Scans of 1, 3 and 10 checkpoints that all differ, in turn."""
+    for step in range(1, 10):
+        write_checkpoint(run / f"step{step}", seed=step, **shape)
+    contenders = {}
+    for count in (1, 3, 10):
+        some = run.with_name(f"first{count}")
+        some.mkdir()
+        for step in range(count):
+            (some / f"step{step}").symlink_to(run / f"step{step}")
+        contenders[f"{count} checkpoints"] = Contender("scan", some)
+    compete(contenders, rounds)
+    shutil.rmtree(run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""What `spectra stability` finds, as frozen records: numbers, and where there is none the reason. Computes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The largest `sd_variation_rate` (per step) and the step it was seen at."""
+
+    step: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The median of `sd_variation_rate` over the last quarter of the checkpoints, with its quartiles."""
+
+    value: float
+    iqr: Interval
+    checkpoints: int
+
+
+@dataclass(frozen=True, eq=False)
+class Onset:
+    """Where a course bends for good: the last bend of its fit that flattens it.
+
+    step: of that bend; None where none is supported, and then reason says why in words. interval: 90% bootstrap
+    interval of step. phase: `floor` where the slope after the bend may be zero, `slow decline` where it is below,
+    `rise` where it is above. slope, slope_interval: of the course (ln rate, or the loss) on ln step after the bend,
+    with its 95% interval. until: the next bend, where the course steepens again. hint: where no bend is supported, the
+    one that the uncorrected criterion would take. bends, slopes: all of the chosen fit. line: its vertices as
+    (step, value), for drawing. draws: the steps that the bootstrap gave.
+    """
+
+    step: float | None
+    interval: Interval | None = None
+    reason: str | None = None
+    phase: str | None = None
+    slope: float | None = None
+    slope_interval: Interval | None = None
+    until: float | None = None
+    hint: float | None = None
+    bends: tuple[float, ...] = ()
+    slopes: tuple[float, ...] = ()
+    line: tuple[tuple[float, float], ...] = ()
+    draws: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class Decoupling:
+    """When the group's mean `cos_weights_final` and `cos_spectrum_final` reach a threshold for good.
+
+    None where one does so only at the checkpoint that all are compared with. ratio: weights_step over spectrum_step.
+    """
+
+    threshold: float
+    weights_step: int | None
+    spectrum_step: int | None
+    ratio: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """A group's `sd_variation_rate` (mean over its matrices, per step) at each checkpoint that has one.
+
+    per_lr: the same per unit of the learning rate, mean over the steps since the last checkpoint; None without one.
+    """
+
+    steps: NDArray[np.int64]
+    rates: NDArray[np.float64]
+    per_lr: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class GroupStability:
+    """One group of matrices: the whole model (`all`), `attention`, `mlp`, a role, or a layer (`layer 3`).
+
+    settled: the first step from which the rate stays below the geometric mean of peak and floor. onset_per_lr: the
+    onset of the rate per unit of learning rate. tightness: the median of `sd_variation_prev`/`stability_bound_prev`
+    over the group's pairs. pairs: how many there are, over_bound: how many violate the bound.
+    """
+
+    group: str
+    matrices: int
+    course: Course
+    peak: Peak
+    floor: Floor
+    settled: int | None
+    onset: Onset
+    onset_per_lr: Onset | None
+    decoupling: tuple[Decoupling, ...]
+    tightness: float | None
+    pairs: int
+    over_bound: int
+
+
+@dataclass(frozen=True, eq=False)
+class LossStability:
+    """The loss beside the variation of the whole model.
+
+    kind: `validation` or `training`. onset: the last bend of the loss against ln step. fastest: the steps between which
+    it falls fastest. synchrony: the onset of the variation's second phase over the loss's, and synchrony_of whose it
+    is: that of the `rate`, or of the `rate per lr` where the rate has none. spearman: rank correlation of
+    `sd_variation_rate` with the loss's decrease per step, checkpoint by checkpoint, and its p-value.
+    """
+
+    kind: str
+    onset: Onset
+    fastest: Interval | None
+    synchrony: float | None
+    synchrony_of: str | None
+    spearman: float | None
+    spearman_p: float | None
+
+
+@dataclass(frozen=True)
+class RateResponse:
+    """What one lowering of the learning rate did to the variation of the whole model.
+
+    kind: `drop` (at once) or `decay` (bit by bit, from step to end_step). floor_before, floor_after: median rates of
+    the nearest three checkpoints on either side (of a decay that fills the run, the rates at its ends); None where no
+    checkpoint shows them. elasticity: d ln rate / d ln lr, in a decay with its 95% interval.
+    """
+
+    kind: str
+    step: int
+    end_step: int
+    lr_before: float
+    lr_after: float
+    floor_before: float | None
+    floor_after: float | None
+    elasticity: float | None
+    interval: Interval | None
+
+
+@dataclass(frozen=True, eq=False)
+class RunStability:
+    """The findings on one run. steps: of all checkpoints. groups: `all` first, layers last. notes: what limits them."""
+
+    label: str
+    steps: tuple[int, ...]
+    groups: tuple[GroupStability, ...]
+    loss: LossStability | None
+    lr_response: tuple[RateResponse, ...]
+    notes: tuple[str, ...]
+
+    def group(self, name: str) -> GroupStability | None:
+        """Give one group by its name, None where the run has no such matrices."""
+        return next((one for one in self.groups if one.group == name), None)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A quantity of one run over that of the first one, with its 90% interval; None where it has none.
+
+    quantity: `peak`, `floor`, `onset` or `onset_per_lr`, of a group of matrices.
+    """
+
+    label: str
+    against: str
+    group: str
+    quantity: str
+    value: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Several runs, and each against the first."""
+
+    runs: tuple[RunStability, ...]
+    ratios: tuple[Ratio, ...]

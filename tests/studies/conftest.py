@@ -1,0 +1,27 @@
+"""Real checkpoints whose spectra follow a planted course, scanned."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from benchmarks.stability_calibration import FLOOR, SCALE, plant_checkpoints
+from spectra_cli.scan import scan_checkpoints
+
+
+class Course(NamedTuple):
+    """A table, and the truth of it: all steps, and the rates after the first."""
+
+    table: Path
+    steps: np.ndarray
+    rates: np.ndarray
+
+
+@pytest.fixture(scope="session")
+def scanned_course(tmp_path_factory: pytest.TempPathFactory) -> Course:
+    """Forty checkpoints that reach a floor, with 15% noise."""
+    folder = tmp_path_factory.mktemp("planted")
+    truth = plant_checkpoints(folder / "run", FLOOR, checkpoints=40, noise=0.15, seed=0).numbers
+    table = scan_checkpoints(folder / "run", folder / "planted.parquet").output
+    return Course(table, truth["step"].to_numpy(), truth["sd_variation_rate"].to_numpy()[1:] * SCALE)
