@@ -142,10 +142,12 @@ def _fetching(plan: Plan, supply: sources.Supply) -> Fetching | None:
             nbytes += sum(min(stop, file.size) - start for start, stop in asked)
             requests += len(asked) + (1 if asked[:1] != [(0, file.size)] else 0)  # and one for the header
     whole = sum(file.size for _, file in files.values())
-    one = max(remote_bytes(one) for one in plan.checkpoints)
+    keeps = not supply.tight() or max(remote_bytes(one) for one in plan.checkpoints) <= supply.disk // 2
+    times = 1 if not supply.tight() else 2 if keeps else 3  # itself, as the previous one, as the reference
     calls = len({place.repository for place in remote}) + len({(place.repository, place.commit) for place in remote})
     parts = any(asked and asked[0][1] - asked[0][0] < supply.size_of(name) for name, asked in planned.items())
-    return Fetching(calls, nbytes, whole, requests, parts, sum(there.values()), supply.disk, 3 * one <= supply.disk)
+    cached = sum(there.values())
+    return Fetching(calls, times * nbytes, whole, times * requests, parts, cached, supply.disk, keeps)
 
 
 def _facts(one: Checkpoint, opened: weights.Weights, layout: Layout) -> CheckpointFacts:

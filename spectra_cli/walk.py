@@ -59,7 +59,7 @@ class Known:
         places = [(blobs[path.name], offset, size) for path, offset, size in weights.stretches(matrix.tensor)]
         if not all(blob in self.recurring for blob, _, _ in places):
             return compute(matrix)
-        key = (*places, matrix.view, matrix.index, matrix.rows, matrix.cols, matrix.transposed)
+        key = (*places, matrix.view, repr(matrix.index), matrix.rows, matrix.cols, matrix.transposed)
         if key not in self.spectra:
             self.spectra[key] = compute(matrix)
         return self.spectra[key]
@@ -254,7 +254,9 @@ class Walk:
         ]
         same = frozenset.intersection(*(one.same for one in ones)) if ones else frozenset()
         rows = tuple(row for one in ones for row in one.rows)
-        twin = _twin(same, self.previous, self.reference) or twin_of(checkpoint, self.plan)
+        later = self.plan.checkpoints[self.plan.checkpoints.index(checkpoint) + 1 :]
+        reference = self.reference if self.reference and self.reference.checkpoint not in later else None
+        twin = _twin(same, self.previous, reference) or twin_of(checkpoint, self.plan)
         named = list(zip((matrix.name for matrix in here.layout.matrices), ones, strict=True))
         measured = Measured(
             rows,

@@ -21,15 +21,13 @@ def scratch_folder() -> Iterator[Path]:
     Each folder holds a file `lock` that its process keeps locked: the system lets go of it when the process dies,
     however it dies. Raises SpectraError where no folder can be made.
     """
-    root = Path(tempfile.gettempdir()) / f"spectra-{os.getuid()}"
+    root = Path(tempfile.gettempdir())
     try:
-        root.mkdir(mode=0o700, exist_ok=True)
-        _refuse_strange(root)
-        with _locked(root / "lock"):
-            _sweep(root)
-            folder = Path(tempfile.mkdtemp(prefix="scratch-", dir=root))
-            own = open(folder / "lock", "w")  # noqa: SIM115 - held as long as the folder
-            fcntl.flock(own, fcntl.LOCK_EX)
+        _sweep(root)
+        folder = Path(tempfile.mkdtemp(prefix=_prefix(), dir=root))
+        own = open(folder / "new", "w")  # noqa: SIM115 - held as long as the folder
+        fcntl.flock(own, fcntl.LOCK_EX)
+        (folder / "new").rename(folder / "lock")  # nobody ever sees it unlocked
     except OSError as error:
         raise SpectraError(
             f"no scratch folder can be made in {root}: {os.strerror(error.errno or 0)}",
@@ -42,27 +40,19 @@ def scratch_folder() -> Iterator[Path]:
         own.close()
 
 
-def _refuse_strange(root: Path) -> None:
-    """Others may write to TMPDIR: take no folder there that is not this user's own."""
-    status = root.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-        raise SpectraError(f"{root} is not a folder of this user", hint="set TMPDIR to a folder of your own")
+def _prefix() -> str:
+    return f"spectra-hub-{os.getuid()}-"
 
 
 def _sweep(root: Path) -> None:
-    for folder in root.glob("scratch-*"):
+    """Remove this user's folders whose lock nobody holds; others may write to TMPDIR, and what is theirs is let be."""
+    for folder in root.glob(f"{_prefix()}*"):
         try:
-            with open(folder / "lock", "w") as lock:
+            status = folder.lstat()
+            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+                continue
+            with open(folder / "lock") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
-        except BlockingIOError:
-            continue  # its process lives
         except OSError:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+            continue  # its process lives, or is about to lock it

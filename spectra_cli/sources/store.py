@@ -58,13 +58,16 @@ class Held:
 class View:
     """One checkpoint's files under their own names; folder: where they seem to lie.
 
-    ahead: it is fetched for later, and takes no room from what is in use. groups: what is fetched in one request.
+    whole: files are fetched whole and stay while they are needed. tight: there is no room for what is wanted of all
+    open checkpoints; a tensor is fetched when it is read, and dropped for the next one. ahead: it is fetched for later,
+    and takes no room from what is in use. groups: what is fetched in one request.
     """
 
     number: int
     folder: Path
     held: dict[str, Held]
     whole: bool
+    tight: bool
     ahead: bool
     store: Store
     groups: dict[str, list[Span]] = field(default_factory=dict)
@@ -95,8 +98,10 @@ class View:
             if path.name in self.held:
                 spans.setdefault(path.name, []).append((offset, offset + count))
         pinned = [self.held[name] for name in spans]
-        for held in pinned:
+        for name, held in zip(spans, pinned, strict=True):
             self.store.pin(held, +1)
+            if self.tight and missing(spans[name], held.spans):
+                self.store.make_way(held)
         try:
             while lacking := [name for name in spans if missing(spans[name], self.held[name].spans)]:
                 for name in lacking:  # what comes late may take the room of what came early: then once more
@@ -118,10 +123,14 @@ class View:
         for path, offset, count in stretches:
             if path.name in self.held:
                 spans.setdefault(path.name, []).append((offset, offset + count))
+        self.tight = self.tight or not self.store.has_room(sum(b - a for one in spans.values() for a, b in merged(one)))
         for name, wanted in spans.items():
-            self.groups[name] = self.store.requests(self, self.held[name].file, wanted)
+            one = merged(wanted) if self.tight else self.store.requests(self, self.held[name].file, wanted)
+            self.groups[name] = one
         if self.store.looking:
-            self.store.planned = dict(self.groups)
+            self.store.planned, self.store.planned_tight = dict(self.groups), self.tight
+        if self.store.looking or self.tight:
+            self.groups = {}
             return
         self.store.fetch_ahead(self, [(self.held[name], group) for name in spans for group in self.groups[name]])
 
@@ -132,7 +141,7 @@ class Store:
     selective: only some matrices are wanted. together: how many checkpoints are open at once. describe: says how many
     of a file's first bytes tell what it holds, from its name and first bytes; None where only the whole does.
     recurring: blobs that more than one checkpoint has. looking: only what tells the contents of files is fetched;
-    planned: the requests that a scan would then make of each file of the checkpoint opened last, by name.
+    planned, planned_tight: the requests that a scan would make of each file of the checkpoint opened last, by name.
     """
 
     def __init__(
@@ -142,6 +151,7 @@ class Store:
         """Take over an empty folder."""
         self.looking = looking
         self.planned: dict[str, list[Span]] = {}
+        self.planned_tight = False
         self.client, self.folder, self.bound, self._describe = client, folder, bound, describe
         self.selective, self.together, self.recurring = selective, together, recurring
         self._held: dict[str, Held] = {}
@@ -181,8 +191,10 @@ class Store:
                 one.users.add(number)
             link.symlink_to(one.path)
             held[file.name] = one
-        whole = not self.selective and self._roomy(sum(one.file.size for one in held.values()), remote)
-        return View(number, folder, held, whole, ahead, self)
+        wanted = sum(one.file.size for one in held.values())
+        kept = number == 1 and wanted <= self.bound // 2  # the reference: every other checkpoint is compared with it
+        whole = not self.selective and (kept or self.has_room(wanted))
+        return View(number, folder, held, whole, not self.selective and not whole, ahead, self)
 
     def shut(self, view: View) -> None:
         """Drop a checkpoint's files, those apart that another one needs."""
@@ -196,15 +208,21 @@ class Store:
             self._change.notify_all()
         shutil.rmtree(view.folder, ignore_errors=True)
 
-    def _roomy(self, wanted: int, remote: Remote) -> bool:
-        """Say whether all checkpoints that are open at once fit, and the next file too."""
-        largest = max((file.size for file in remote.files), default=0)
-        return wanted * self.together + largest <= self.bound
+    def has_room(self, wanted: int) -> bool:
+        """Say whether so many bytes of each checkpoint fit, of those open at once and of the next one too."""
+        return wanted * (self.together + 1) <= self.bound
+
+    def make_way(self, held: Held) -> None:
+        """Drop what is there of a file, where nobody but the one who asks needs it."""
+        with self._change:
+            if held.pins == 1 and held.kept and not held.fetching.locked():
+                self._evict(held)
+                self._change.notify_all()
 
     def requests(self, view: View, file: RemoteFile, wanted: Sequence[Span]) -> list[Span]:
         """Choose how stretches of a file are fetched: the whole, or parts of it in few requests."""
         share = sum(stop - start for start, stop in merged(wanted)) / max(1, file.size)
-        if view.whole or (share >= NEARLY_ALL and self._roomy(file.size, view.held[file.name].remote)):
+        if view.whole or (share >= NEARLY_ALL and self.has_room(file.size)):
             return [(0, file.size)]
         return grouped(wanted, max(1, min(LONGEST_REQUEST, self.bound // 16)))
 
@@ -252,7 +270,7 @@ class Store:
         """Have stretches of a file in the scratch folder. Raises SpectraError where they cannot be had."""
         for span in missing(spans, held.spans):
             self._raise_failures(held)
-            room = self._take_room(view, held, _blocks(span), ahead=ahead or view.ahead)
+            room = self._take_room(view, held, _blocks(span), ahead=ahead or view.ahead, pinned=not ahead)
             with held.fetching:
                 try:
                     self._raise_failures(held)
@@ -277,7 +295,7 @@ class Store:
             try:
                 self._fetch_whole(held) if span == whole else self._download(held, span)
             except RangeIgnoredError:
-                self._take_room(view, held, _blocks(whole) - _blocks(span), ahead=ahead)
+                self._take_room(view, held, _blocks(whole) - _blocks(span), ahead=ahead, pinned=False)
                 span = whole
                 self._fetch_whole(held)
         except BaseException:
@@ -329,8 +347,11 @@ class Store:
                 stops=True,
             ) from None
 
-    def _take_room(self, view: View, held: Held, count: int, *, ahead: bool) -> int:
-        """Take room within the bound, from what is needed least; wait for it where all is in use."""
+    def _take_room(self, view: View, held: Held, count: int, *, ahead: bool, pinned: bool) -> int:
+        """Take room within the bound, from what is needed least; wait for it where all is in use.
+
+        pinned: whoever asks has pinned the file, and does not read it while it waits.
+        """
         if count > self.bound:
             raise SpectraError(
                 f"--disk allows {self.bound:,} bytes, and {held.file.name} needs {count:,} at once",
@@ -338,11 +359,11 @@ class Store:
                 stops=True,
             )
         with self._change:
-            held.waiting += 1
+            held.waiting += pinned
             try:
                 self._wait_for_room(view, count, ahead=ahead)
             finally:
-                held.waiting -= 1
+                held.waiting -= pinned
             self._used += count
         return count
 

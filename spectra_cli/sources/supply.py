@@ -77,6 +77,10 @@ class Supply:
         """Give the requests that a scan would make of each file of the checkpoint that was looked into last."""
         return self._store.planned if self._store else {}
 
+    def tight(self) -> bool:
+        """Say whether a scan would find no room for all checkpoints that it reads at once."""
+        return self._store is not None and self._store.planned_tight
+
     def size_of(self, name: str) -> int:
         """Give the size of the largest file of that name."""
         return max(file.size for file in self._files() if file.name == name)
