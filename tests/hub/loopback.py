@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -309,13 +310,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 def entry(name: str, path: Path) -> dict[str, object]:
     """Describe a file as the Hub's listing does: git's sha1 of a small one, the sha256 of a large one's bytes."""
+    size, sha1, sha256 = _digests(path, path.stat().st_mtime_ns)
+    facts: dict[str, object] = {"type": "file", "path": name, "size": size, "oid": sha1}
+    return {**facts, "lfs": {"oid": sha256, "size": size, "pointerSize": 130}} if LARGE.search(name) else facts
+
+
+@cache
+def _digests(path: Path, changed: int) -> tuple[int, str, str]:
+    del changed
     data = path.read_bytes()
-    facts: dict[str, object] = {"type": "file", "path": name, "size": len(data)}
-    sha1 = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-    if LARGE.search(name):
-        oid = hashlib.sha256(data).hexdigest()
-        facts["lfs"] = {"oid": oid, "size": len(data), "pointerSize": 130}
-    return {**facts, "oid": sha1}
+    return len(data), hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest(), hashlib.sha256(data).hexdigest()
 
 
 @contextmanager
