@@ -25,8 +25,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Source = Annotated[
-    str, typer.Argument(help="A folder of checkpoints, or one checkpoint's folder or file.", show_default=False)
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        help="A folder of checkpoints, one checkpoint, or hf:owner/name[@revision][/subfolder], also several of these.",
+        show_default=False,
+    ),
+]
+Disk = Annotated[
+    str | None,
+    typer.Option("--disk", metavar="SIZE", help="Most scratch space for fetched files; 10GB or two files by default."),
+]
+Patience = Annotated[
+    str | None,
+    typer.Option("--patience", metavar="TIME", help="How long a Hub that does not answer is tried; 10m by default."),
 ]
 Revisions = Annotated[
     list[str] | None, typer.Option("--revisions", help="Only checkpoints that match, as in 'step1*'; may be repeated.")
@@ -106,7 +118,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 @app.command()
 def scan(
-    source: Source,
+    source: Sources,
     output: Annotated[
         str | None,
         typer.Option(
@@ -136,6 +148,8 @@ def scan(
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard what an interrupted scan of this output left.")
     ] = False,
+    disk: Disk = None,
+    patience: Patience = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> int:
@@ -144,12 +158,20 @@ def scan(
         revisions=tuple(revisions or ()), steps=steps, roles=roles or (), layers=layers, match=match, metrics=metrics,
         reference=reference, vectors=vectors, alpha_range=alpha_range, fused=fused, arch=arch, map=map,
         tokens_per_step=tokens_per_step, ema=ema, follow_links=follow_links, device=device, threads=threads,
+        disk=disk, patience=patience,
     )  # fmt: skip
+    place = _one_source(source, revisions)
     if output == "-":
-        return _scan_to_stdout(source, restart=restart, quiet=quiet, as_json=as_json, options=options)
-    target = Path(output) if output else Path(f"{_model_name(source, options)}.parquet")
+        return _scan_to_stdout(place, restart=restart, quiet=quiet, as_json=as_json, options=options)
+    target = Path(output) if output else Path(f"{_model_name(place, options)}.parquet")
     shown = output or target.name
-    return _scan(source, target, shown, restart=restart, quiet=quiet, as_json=as_json, options=options, advise=True)
+    return _scan(place, target, shown, restart=restart, quiet=quiet, as_json=as_json, options=options, advise=True)
+
+
+def _one_source(words: list[str], revisions: list[str] | None) -> str:
+    from spectra_cli.sources.address import join
+
+    return join(words, revisions or [])
 
 
 def _model_name(source: str, options: dict[str, Any]) -> str:
@@ -203,7 +225,14 @@ def _scan(
 
         beside = shown != STANDARD_OUTPUT
         done = scan_checkpoints(
-            source, target, restart=restart, losses=beside, progress=progress, started=started, **options
+            source,
+            target,
+            restart=restart,
+            losses=beside,
+            progress=progress,
+            started=started,
+            say=progress.say,
+            **options,
         )
     roles = summarise(target)
     if as_json:
@@ -236,30 +265,24 @@ def diff(
     follow_links: FollowLinks = False,
     device: Device = "auto",
     threads: Threads = None,
+    disk: Disk = None,
+    patience: Patience = None,
     everything: Annotated[bool, typer.Option("--all", help="Show every matrix.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Compare two checkpoints, matrix by matrix, biggest movers first."""
     from spectra_cli.plan import Request
 
-    options = dict(
-        roles=roles or (),
-        layers=layers,
-        match=match,
-        metrics=metrics,
-        fused=fused,
-        arch=arch,
-        ema=ema,
-        follow_links=follow_links,
-        device=device,
-        threads=threads,
-    )
-    Request(a, **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = dict(
+        roles=roles or (), layers=layers, match=match, metrics=metrics, fused=fused, arch=arch, ema=ema,
+        follow_links=follow_links, device=device, threads=threads, disk=disk, patience=patience,
+    )  # fmt: skip
+    Request(a, **options)
     from spectra_cli.diff import diff_checkpoints
     from spectra_cli.views import console as view
     from spectra_cli.views.diff import movers, show_diff
 
-    found = diff_checkpoints(a, b, output, **options)
+    found = diff_checkpoints(a, b, output, say=view.waiting, **options)
     if as_json:
         facts = [{"matrix": name, "a": one, "b": other} for name, one, other in movers(found)]
         typer.echo(json.dumps({"matrices": facts, "problems": [asdict(problem) for problem in found.problems]}))
@@ -271,7 +294,7 @@ def diff(
 
 @app.command()
 def inspect(
-    source: Source,
+    source: Sources,
     revisions: Revisions = None,
     steps: Steps = None,
     roles: Roles = None,
@@ -284,6 +307,8 @@ def inspect(
     ema: Ema = False,
     follow_links: FollowLinks = False,
     device: Device = "auto",
+    disk: Disk = None,
+    patience: Patience = None,
     everything: Annotated[bool, typer.Option("--all", help="Show every checkpoint.")] = False,
     record: Annotated[
         bool, typer.Option("--record", help="Print only the architecture's record, as TOML for --arch.")
@@ -296,17 +321,19 @@ def inspect(
     options: dict[str, Any] = dict(
         revisions=tuple(revisions or ()), steps=steps, roles=roles or (), layers=layers, match=match, fused=fused,
         arch=arch, map=map, tokens_per_step=tokens_per_step, ema=ema, follow_links=follow_links, device=device,
+        disk=disk, patience=patience,
     )  # fmt: skip
-    Request(source, **options)
+    place = _one_source(source, revisions)
+    Request(place, **options)
     if record and arch:  # whether it fits the source or not: it may be there to be edited
         typer.echo(_record(arch))
         return 0
     from spectra_cli.inspection import inspect_source
-    from spectra_cli.views.console import make_console
+    from spectra_cli.views.console import make_console, waiting
     from spectra_cli.views.inspection import inspection_json, show_inspection
     from spectra_cli.views.text import show_error
 
-    found = inspect_source(source, **options)
+    found = inspect_source(place, say=waiting, **options)
     if record:
         typer.echo(_record(found.layout.architecture))
     elif as_json:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from spectra_cli import sources, svd, weights
 from spectra_cli.errors import SpectraError
 from spectra_cli.parts import write_whole
-from spectra_cli.plan import Plan, Request
+from spectra_cli.plan import Plan, Request, Say, make_client
 from spectra_cli.records import Checkpoint, Problem
 from spectra_cli.scan import describe_scan, notes_of
 from spectra_cli.table import to_arrow
@@ -36,16 +36,20 @@ class Diff:
     problems: tuple[Problem, ...]
 
 
-def diff_checkpoints(a: str | Path, b: str | Path, output: str | Path | None = None, **options: Any) -> Diff:
+def diff_checkpoints(
+    a: str | Path, b: str | Path, output: str | Path | None = None, *, say: Say = lambda _: None, **options: Any
+) -> Diff:
     """Measure two checkpoints and compare them: what `spectra diff` does.
 
-    a, b: a checkpoint's folder or file each. output: also write the table to this Parquet file. options: the fields
-    of `spectra_cli.plan.Request` that choose matrices and metrics. Raises SpectraError where either cannot be read
-    or the two have no matrix in common.
+    a, b: a checkpoint's folder or file each, or its place on the Hub. output: also write the table to this Parquet
+    file. say: told what is waited for. options: the fields of `spectra_cli.plan.Request` that choose matrices and
+    metrics. Raises SpectraError where either cannot be read or the two have no matrix in common.
     """
     request = Request(str(a), **options)
-    first, second = _only_checkpoint(Path(a), request.ema), _only_checkpoint(Path(b), request.ema)
-    plan = Plan(request, first.model, (first, second), second)
+    client = make_client(request, say)
+    both = [_only_checkpoint(str(one), client, request.ema) for one in (a, b)]
+    (first, second), _ = sources.settle(both, client, weights.wanted)
+    plan = Plan(request, first.model, (first, second), second, client=client)
     device = svd.choose_device(request.device)
     with Walk(plan, device) as walk:
         measured = [walk.measure(one) for one in plan.checkpoints]
@@ -62,11 +66,14 @@ def diff_checkpoints(a: str | Path, b: str | Path, output: str | Path | None = N
     return Diff(first, second, joined, tables[0].num_rows, facts, problems)
 
 
-def _only_checkpoint(path: Path, ema: bool) -> Checkpoint:
-    listing = sources.list_folder(path, partial(weights.recognise, ema=ema))
+def _only_checkpoint(source: str, client: sources.Client, ema: bool) -> Checkpoint:
+    if sources.is_hub(source):
+        listing = sources.list_hub(source, (), client, weights.wanted)
+    else:
+        listing = sources.list_folder(Path(source), partial(weights.recognise, ema=ema))
     if len(listing.checkpoints) > 1:
         names = ", ".join(one.revision for one in listing.checkpoints[:3])
         raise SpectraError(
-            f"{path} holds {len(listing.checkpoints)} checkpoints", hint=f"name one of them, such as {names}", code=2
+            f"{source} holds {len(listing.checkpoints)} checkpoints", hint=f"name one of them, such as {names}", code=2
         )
     return listing.checkpoints[0]

@@ -9,11 +9,12 @@ import resource
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from spectra_cli import sources, svd, weights
 from spectra_cli.errors import SpectraError
-from spectra_cli.plan import Plan, Request, make_plan, open_checkpoint, threads
-from spectra_cli.records import Checkpoint, Layout, StoredTensor
+from spectra_cli.plan import Plan, Request, Say, make_plan, open_checkpoint, threads, twin_of
+from spectra_cli.records import Checkpoint, Layout, Remote, StoredTensor
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,25 @@ class Cost:
     bytes_read: int
     peak_bytes: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """What a scan would ask of the Hub. calls: listings, those already made included. nbytes: that it would fetch.
+
+    total: bytes of all files. requests: for files, about. in_parts: byte ranges of some tensors, or else whole files.
+    cached: bytes that are on this machine already. disk: the bound on scratch space. keeps_reference: whether
+    the reference's matrices stay there, or are fetched again for each checkpoint.
+    """
+
+    calls: int
+    nbytes: int
+    total: int
+    requests: int
+    in_parts: bool
+    cached: int
+    disk: int
+    keeps_reference: bool
 
 
 @dataclass(frozen=True)
@@ -51,23 +71,33 @@ class Inspection:
     device: str
     cost: Cost
     differing: tuple[str, ...]
+    fetching: Fetching | None = None
 
 
-def inspect_source(source: str | Path, **options: object) -> Inspection:
+def inspect_source(source: str | Path, *, say: Say = lambda _: None, **options: Any) -> Inspection:
     """Say what a scan would read, split, skip and cost; computes no spectrum, but times the machine for a second.
 
-    options: the fields of Request. Raises SpectraError where no checkpoint can be read.
+    On the Hub one checkpoint is looked into, the last that can be read; of the others only the listing counts. say:
+    told what is waited for. options: the fields of Request. Raises SpectraError where no checkpoint can be read.
     """
-    request = Request(str(source), **options)  # type: ignore[arg-type]
-    plan = make_plan(request)
+    request = Request(str(source), **options)
+    plan = make_plan(request, say)
+    with plan.supply(looking=True) as supply:
+        return _inspect(plan, request, supply)
+
+
+def _inspect(plan: Plan, request: Request, supply: sources.Supply) -> Inspection:
     device = svd.choose_device(request.device)
     facts: list[CheckpointFacts] = []
     shown: tuple[Layout, dict[str, StoredTensor]] | None = None
     shapes: dict[str, tuple[int, int]] = {}
     differing: list[str] = []
     for one in reversed(plan.checkpoints):
+        if shown is not None and isinstance(one.path, Remote):
+            facts.append(CheckpointFacts(one, facts[-1].format, remote_bytes(one)))
+            continue
         try:
-            with open_checkpoint(one, request) as (opened, layout):
+            with open_checkpoint(one, request, supply) as (opened, layout):
                 own = {matrix.name: (matrix.rows, matrix.cols) for matrix in layout.matrices}
                 if shown is None:
                     shown, shapes = (layout, dict(opened.tensors)), own
@@ -78,7 +108,7 @@ def inspect_source(source: str | Path, **options: object) -> Inspection:
             facts.append(CheckpointFacts(one, problem=error))
     if shown is None:
         raise facts[-1].problem or SpectraError("nothing can be read", hint="check the files")
-    facts = _mark_duplicates(facts[::-1])
+    facts = _mark_duplicates(facts[::-1], plan)
     steps = [one.step for one in plan.checkpoints if one.step is not None]
     return Inspection(
         plan,
@@ -88,7 +118,36 @@ def inspect_source(source: str | Path, **options: object) -> Inspection:
         device,
         _cost(shown[0], facts, device, request),
         tuple(reversed(differing)),
+        _fetching(plan, supply),
     )
+
+
+def remote_bytes(one: Checkpoint) -> int:
+    """Give the bytes of a checkpoint's files on the Hub; 0 for one on this machine."""
+    return sum(file.size for file in one.path.files) if isinstance(one.path, Remote) else 0
+
+
+def _fetching(plan: Plan, supply: sources.Supply) -> Fetching | None:
+    """Estimate from the listing, and from what would be asked of the files of the checkpoint that was looked into."""
+    remote = [one.path for one in plan.checkpoints if isinstance(one.path, Remote)]
+    if not remote:
+        return None
+    planned = supply.planned()
+    files = {file.blob: (place, file) for place in remote for file in place.files}
+    there = {blob: file.size for blob, (place, file) in files.items() if sources.in_cache(place, file)}
+    nbytes = requests = 0
+    for blob, (_, file) in files.items():
+        asked = planned.get(file.name, [(0, file.size)])
+        if blob not in there:
+            nbytes += sum(min(stop, file.size) - start for start, stop in asked)
+            requests += len(asked) + (1 if asked[:1] != [(0, file.size)] else 0)  # and one for the header
+    whole = sum(file.size for _, file in files.values())
+    keeps = not supply.tight() or max(remote_bytes(one) for one in plan.checkpoints) <= supply.disk // 2
+    times = 1 if not supply.tight() else 2 if keeps else 3  # itself, as the previous one, as the reference
+    calls = len({place.repository for place in remote}) + len({(place.repository, place.commit) for place in remote})
+    parts = any(asked and asked[0][1] - asked[0][0] < supply.size_of(name) for name, asked in planned.items())
+    cached = sum(there.values())
+    return Fetching(calls, times * nbytes, whole, times * requests, parts, cached, supply.disk, keeps)
 
 
 def _facts(one: Checkpoint, opened: weights.Weights, layout: Layout) -> CheckpointFacts:
@@ -111,11 +170,14 @@ def _cost(layout: Layout, facts: Sequence[CheckpointFacts], device: str, request
     return Cost(flops, sum(fact.nbytes for fact in readable), peak, flops / rate / workers)
 
 
-def _mark_duplicates(facts: Sequence[CheckpointFacts]) -> list[CheckpointFacts]:
+def _mark_duplicates(facts: Sequence[CheckpointFacts], plan: Plan) -> list[CheckpointFacts]:
     """Mark each checkpoint whose weight files repeat those of an earlier one, byte for byte."""
     seen: dict[str, CheckpointFacts] = {}
     marked = []
     for fact in facts:
+        if isinstance(fact.checkpoint.path, Remote):
+            marked.append(replace(fact, duplicate_of=twin_of(fact.checkpoint, plan)))
+            continue
         twin = seen.setdefault(_fingerprint(fact.files), fact) if fact.files else fact
         same = twin is not fact and _identical(fact.files, twin.files)
         marked.append(replace(fact, duplicate_of=twin.checkpoint.revision) if same else fact)

@@ -20,6 +20,8 @@ import pyarrow.parquet as pq
 from spectra_cli.errors import SpectraError
 from spectra_cli.table import write_table
 
+MOST_NAMED = 5
+
 
 @dataclass
 class Parts:
@@ -110,9 +112,10 @@ class Parts:
         asked = json.loads(json.dumps(self.request))
         differs = [name for name in sorted({*request, *asked}) if request.get(name) != asked.get(name)]
         if differs:
-            was, now = request.get(differs[0]), asked.get(differs[0])
+            name = differs[0]
+            what = _difference(request.get(name), asked.get(name))
             raise SpectraError(
-                f"{self.output} was begun with another request: {differs[0]} {_short(was)}, now {_short(now)}",
+                f"{self.output} was begun with another request: {name} {what}",
                 hint="give another -o, the same options, or --restart to discard what was begun",
             )
         self._entries = parts
@@ -163,6 +166,20 @@ def cannot_write(path: Path, error: OSError) -> SpectraError:
         f"{path} cannot be written: {reason}",
         hint="check the folder, its permissions and its free space, or give another -o",
     )
+
+
+def _difference(was: object, now: object) -> str:
+    """Say what differs between two values; of two collections of named things, which.
+
+    >>> _difference({"/step1": 1, "/step2": 2}, {"/step1": 5, "/step3": 3})
+    'step1 changed, step2 gone, step3 new'
+    """
+    if not (isinstance(was, dict) and isinstance(now, dict)):
+        return f"{_short(was)}, now {_short(now)}"
+    names = [name for name in sorted({*was, *now}) if was.get(name) != now.get(name)]
+    kinds = ["new" if name not in was else "gone" if name not in now else "changed" for name in names]
+    said = [f"{name.lstrip('/')} {kind}" for name, kind in zip(names, kinds, strict=True)]
+    return ", ".join(said[:MOST_NAMED]) + (f" and {len(said) - MOST_NAMED} more" if len(said) > MOST_NAMED else "")
 
 
 def _short(value: object) -> str:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from spectra_cli import architectures, metrics, sources, weights
 from spectra_cli.errors import SpectraError
-from spectra_cli.records import Checkpoint, Layout, Matrix, Skipped
+from spectra_cli.records import Checkpoint, Layout, Matrix, Remote, Skipped
 
 NO_MATRIX = "scan a checkpoint with the model's own weights, in floating numbers"
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Request:
     """What a user asks of a scan; every option of `spectra scan` with its one default.
 
-    source: a folder or a file. revisions: shell patterns over checkpoint names. steps: `A:B[:N]`, both ends
+    source: a folder, a file or `hf:owner/name[@revision][/subfolder]`, of which several may stand with spaces between
+    them. revisions: shell patterns over checkpoint names. steps: `A:B[:N]`, both ends
     included. roles: such as `q`. layers: `0-3,7`. match: a regular expression over matrix names. metrics: names, or
     None for the default ones. reference: the revision or step compared with, the last one when None. vectors: also
     compare so many of the first singular vectors. alpha_range: `a:b`, ranks or shares of all, that the α fits use.
@@ -29,7 +31,8 @@ class Request:
     architecture. map: a CSV file of steps. tokens_per_step: for names that say no tokens. device: auto, cpu,
     cuda[:n] or mps. threads: matrices side by side, as many as there are processors when None. ema: the average of the
     weights that some training programs keep, in place of the weights. follow_links: also read files that links lead to,
-    outside a checkpoint's folder.
+    outside a checkpoint's folder. disk: the most scratch space for what is fetched, such as `10GB`. patience: how long
+    a Hub that does not answer is tried, such as `10m`.
     """
 
     source: str
@@ -50,6 +53,8 @@ class Request:
     threads: int | None = None
     ema: bool = False
     follow_links: bool = False
+    disk: str | None = None
+    patience: str | None = None
 
     def __post_init__(self) -> None:
         """Take a lone string where several may stand, and refuse at once what can never be carried out."""
@@ -77,6 +82,21 @@ class Request:
             raise SpectraError("--tokens-per-step must be 1 or more", hint="tokens in one batch", code=2)
         _layer_numbers(self.layers)
         _architecture(self.arch)
+        self.disk_bytes()
+        self.patience_seconds()
+
+    @property
+    def selective(self) -> bool:
+        """Whether only some of the matrices are wanted."""
+        return bool(self.roles or self.layers or self.match)
+
+    def disk_bytes(self) -> int | None:
+        """Give the bound on scratch space; None where the user set none."""
+        return sources.parse_size(self.disk) if self.disk is not None else None
+
+    def patience_seconds(self) -> float:
+        """Give how long a request is tried again."""
+        return sources.parse_seconds(self.patience) if self.patience is not None else sources.Patience.seconds
 
     def _check_metrics(self) -> None:
         named = metrics.select([name for name in self.metrics or () if name != "all"])
@@ -98,6 +118,22 @@ class Plan:
     reference: Checkpoint | None
     unread: tuple[sources.Unread, ...] = ()
     not_chosen: int = 0
+    client: sources.Client = field(default_factory=sources.Client, compare=False)
+
+    def supply(self, *, looking: bool = False) -> sources.Supply:
+        """Make what reads these checkpoints, wherever they lie; it is used in a `with` block.
+
+        looking: only what tells the contents of files is read.
+        """
+        every = dict.fromkeys((*self.checkpoints, *((self.reference,) if self.reference else ())))
+        return sources.Supply(
+            self.client,
+            tuple(every),
+            weights.described_by,
+            disk=self.request.disk_bytes(),
+            selective=self.request.selective,
+            looking=looking,
+        )
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -107,21 +143,42 @@ class Plan:
         return tuple(one.name for one in metrics.METRICS if (asked if one.needs == "vectors" else one.name in named))
 
 
-def make_plan(request: Request) -> Plan:
-    """List the source and choose; reads names only. Raises SpectraError where nothing fits the request."""
+def make_plan(request: Request, say: Say = lambda _: None) -> Plan:
+    """List the source and choose; reads names only. Raises SpectraError where nothing fits the request.
+
+    say: told what is waited for, when the Hub does not answer.
+    """
     mapping = Path(request.map) if request.map else None
-    if request.source.startswith("hf:"):
-        raise SpectraError(
-            "reading from the Hub is not built yet", hint="download the revisions and scan their folder", code=2
-        )
-    recognise = partial(weights.recognise, ema=request.ema)
-    listing = sources.list_folder(Path(request.source), recognise, mapping=mapping)
+    client = make_client(request, say)
+    if sources.is_hub(request.source):
+        listing = sources.list_hub(request.source, request.revisions, client, weights.wanted, mapping=mapping)
+    else:
+        recognise = partial(weights.recognise, ema=request.ema)
+        listing = sources.list_folder(Path(request.source), recognise, mapping=mapping)
     listing = sources.with_tokens(listing, request.tokens_per_step)
     chosen = sources.choose(listing.checkpoints, request.revisions, request.steps)
-    reference = sources.pick_reference(listing.checkpoints if request.reference else chosen, request.reference)
-    compared = reference if len(chosen) > 1 or request.reference else None
     left = len(listing.checkpoints) - len(chosen)
-    return Plan(request, listing.model, chosen, compared, listing.unread, left)
+    named = [sources.pick_reference(listing.checkpoints, request.reference)] if request.reference else []
+    chosen, without = sources.settle(chosen, client, weights.wanted)
+    named = list(sources.settle(named, client, weights.wanted)[0]) if named else []
+    reference = named[0] if named else sources.pick_reference(chosen, None)
+    compared = reference if len(chosen) > 1 or request.reference else None
+    return Plan(request, listing.model, chosen, compared, (*listing.unread, *without), left, client)
+
+
+def make_client(request: Request, say: Say = lambda _: None) -> sources.Client:
+    """Make what talks to the Hub, with the patience that was asked for."""
+    return sources.Client(sources.Patience(request.patience_seconds(), say))
+
+
+def twin_of(checkpoint: Checkpoint, plan: Plan) -> str | None:
+    """Name the first checkpoint before this one whose files are the same blobs on the Hub; None where there is none."""
+    for one in plan.checkpoints:
+        if one == checkpoint or not isinstance(one.path, Remote) or not isinstance(checkpoint.path, Remote):
+            return None
+        if one.path.files == checkpoint.path.files:
+            return one.revision
+    return None
 
 
 def threads(request: Request) -> int:
@@ -134,12 +191,24 @@ def _architecture(name: str | None) -> architectures.Architecture | None:
 
 
 @contextmanager
-def open_checkpoint(checkpoint: Checkpoint, request: Request) -> Iterator[tuple[weights.Weights, Layout]]:
+def open_checkpoint(
+    checkpoint: Checkpoint, request: Request, supply: sources.Supply, *, ahead: bool = False
+) -> Iterator[tuple[weights.Weights, Layout]]:
     """Open one checkpoint's weights and say what its tensors mean, only the chosen matrices left in the layout.
 
-    Raises SpectraError where the files cannot be read or contradict their config.
+    supply: has the files at hand. ahead: it is opened for later, so that it is fetched without haste. Raises
+    SpectraError where the files cannot be read or contradict their config.
     """
-    with weights.open_weights(checkpoint.path, follow_links=request.follow_links, ema=request.ema) as opened:
+    with (
+        supply.at_hand(checkpoint, ahead=ahead) as there,
+        weights.open_weights(
+            there.path,
+            follow_links=request.follow_links or there.view is not None,
+            ema=request.ema,
+            provider=there.view,
+            called=there.called,
+        ) as opened,
+    ):
         record = _architecture(request.arch)
         layout = architectures.layout(opened.config, opened.tensors, fused=request.fused, architecture=record)
         skipped = (*opened.skipped, *layout.skipped)
@@ -151,6 +220,9 @@ def open_checkpoint(checkpoint: Checkpoint, request: Request) -> Iterator[tuple[
                 f"{checkpoint.revision} has no matrix that was asked for",
                 hint="`spectra inspect` lists its matrices; see --roles, --layers and --match",
             )
+        if there.view is not None:
+            tensors = dict.fromkeys(matrix.tensor for matrix in chosen)
+            there.view.expect([stretch for name in tensors for stretch in opened.stretches(name)])
         yield opened, replace(layout, matrices=chosen, skipped=skipped, notes=(*opened.notes, *layout.notes))
 
 

@@ -16,16 +16,35 @@ Against = Literal["final", "prev"]
 
 
 @dataclass(frozen=True)
+class RemoteFile:
+    """A file that is fetched before it is read. blob: what identifies its bytes, their sha256 or git's sha1 of them."""
+
+    name: str
+    size: int
+    blob: str
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where a checkpoint on the Hub lies: a folder of one commit of a repository, and the files of it that are read."""
+
+    repository: str
+    commit: str
+    folder: str = ""
+    files: tuple[RemoteFile, ...] = ()
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """One saved state of one model: what it is called, when it was saved, where it lies.
 
-    revision: the name the user knows it by. step, tokens: None when unknown. stage: a sort key of its own, in
-    which steps restart; None when there is none.
+    revision: the name the user knows it by. path: its file or folder, or where on the Hub it is. step, tokens: None
+    when unknown. stage: a sort key of its own, in which steps restart; None when there is none.
     """
 
     model: str
     revision: str
-    path: Path
+    path: Path | Remote
     step: int | None = None
     tokens: int | None = None
     stage: str | None = None

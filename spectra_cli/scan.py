@@ -11,13 +11,13 @@ from typing import Any
 from spectra_cli import history, sources, svd
 from spectra_cli.errors import SpectraError
 from spectra_cli.parts import Parts
-from spectra_cli.plan import Plan, Request, make_plan
-from spectra_cli.records import Checkpoint, Layout, Problem
+from spectra_cli.plan import Plan, Request, Say, make_plan
+from spectra_cli.records import Checkpoint, Layout, Problem, Remote
 from spectra_cli.table import to_arrow
 from spectra_cli.walk import Measured, Progress, Walk
 
 PACKAGES = ("spectra-scan", "torch", "numpy", "scipy", "safetensors", "pyarrow")
-NOT_IN_NUMBERS = ("threads", "device", "source", "map", "follow_links")
+NOT_IN_NUMBERS = ("threads", "device", "source", "map", "follow_links", "disk", "patience")
 Started = Callable[[Plan, Layout, str], None]
 
 
@@ -45,19 +45,20 @@ def scan_checkpoints(
     losses: bool = True,
     progress: Progress | None = None,
     started: Started | None = None,
+    say: Say = lambda _: None,
     **options: Any,
 ) -> Scan:
     """Measure every matrix of every checkpoint in a source and write the table: what `spectra scan` does.
 
-    source: a folder of checkpoints, or one checkpoint. output: the Parquet file. restart: discard what an
-    interrupted scan of the same output left; otherwise that is continued. losses: leave the loss and learning rate
-    beside the table, as `FILE.loss.jsonl`, where the run has them. progress: called after each matrix, and with None
-    after each checkpoint.
-    started: called once, with the plan, the layout of one checkpoint and the device. options: the fields of
+    source: a folder of checkpoints, one checkpoint, or a place on the Hub. output: the Parquet file. restart: discard
+    what an interrupted scan of the same output left; otherwise that is continued. losses: leave the loss and learning
+    rate beside the table, as `FILE.loss.jsonl`, where the run has them. progress: called after each matrix, and with
+    None after each checkpoint. started: called once, with the plan, the layout of one checkpoint and the device. say:
+    told what is waited for, when the Hub does not answer. options: the fields of
     `spectra_cli.plan.Request`, such as `metrics=("sd", "alpha")`. Raises SpectraError where nothing can be read or
     written; what could not be read among the rest is in the result's `problems`.
     """
-    plan = make_plan(Request(str(source), **options))
+    plan = make_plan(Request(str(source), **options), say)
     device = svd.choose_device(plan.request.device)
     with Parts(Path(output), _manifest(plan, device), restart) as parts, Walk(plan, device, progress) as walk:
         if started:
@@ -82,18 +83,19 @@ def _losses(output: Path, plan: Plan, problems: list[Problem]) -> Path | None:
 def _measure_all(plan: Plan, walk: Walk, parts: Parts) -> tuple[dict[str, Any], list[Problem]]:
     """Measure what no earlier run has measured; give the notes of every checkpoint in the table, and the problems."""
     problems, notes = list(walk.problems), {}
-    for checkpoint in plan.checkpoints:
+    for place, checkpoint in enumerate(plan.checkpoints):
         key = key_of(checkpoint)
         kept = parts.done(key)
         try:
             if kept is None:
-                measured = walk.measure(checkpoint)
+                then = next((one for one in plan.checkpoints[place + 1 :] if parts.done(key_of(one)) is None), None)
+                measured = walk.measure(checkpoint, then)
                 kept = notes_of(measured)
                 parts.write(key, to_arrow(measured.rows), kept)
             else:
                 walk.skip(checkpoint)
         except SpectraError as error:
-            if len(plan.checkpoints) == 1 or kept is not None:
+            if len(plan.checkpoints) == 1 or kept is not None or error.stops:
                 raise
             problems.append(Problem(error.message, error.hint))
             if walk.progress:
@@ -126,6 +128,13 @@ def notes_of(measured: Measured) -> dict[str, Any]:
         "open": [list(one) for one in measured.open],
         "problems": [[one.message, one.hint] for one in measured.problems],
     }
+
+
+def _commits(plan: Plan) -> dict[str, Any]:
+    """Give the commit of every checkpoint on the Hub, and of the reference."""
+    every = (*plan.checkpoints, *((plan.reference,) if plan.reference else ()))
+    found = {one.revision: f"{one.path.repository}@{one.path.commit}" for one in every if isinstance(one.path, Remote)}
+    return {"commits": found} if found else {}
 
 
 def _manifest(plan: Plan, device: str) -> dict[str, Any]:
@@ -180,6 +189,7 @@ def describe_scan(
         **_options(plan, device),
         "tool": "spectra",
         "source": plan.request.source,
+        **_commits(plan),
         "model": plan.model,
         "reference": walk.reference.checkpoint.revision if walk.reference else None,
         "layouts": layouts,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,20 @@ from spectra_cli import architectures, metrics, svd
 from spectra_cli.engines import local
 from spectra_cli.errors import SpectraError
 from spectra_cli.metrics.uncertainty import uncertain
-from spectra_cli.plan import Plan, open_checkpoint, threads
-from spectra_cli.records import Checkpoint, Layout, Matrix, Pair, Problem, Row, Skipped, Spectrum, StoredTensor
+from spectra_cli.plan import Plan, open_checkpoint, threads, twin_of
+from spectra_cli.records import (
+    Checkpoint,
+    Layout,
+    Matrix,
+    Pair,
+    Problem,
+    Remote,
+    Row,
+    Skipped,
+    Spectrum,
+    StoredTensor,
+)
+from spectra_cli.sources import Supply, recurring
 from spectra_cli.weights import Weights
 
 if TYPE_CHECKING:
@@ -27,6 +40,29 @@ ALONE_BYTES = 1 << 30  # a matrix that takes more than this to decompose is meas
 MOST_OPEN = 3  # the checkpoint, the one before and the reference
 Products = NDArray[np.float64] | None
 Progress = Callable[[Checkpoint, Matrix | None], None]
+
+
+@dataclass
+class Known:
+    """Spectra of files that several checkpoints have, by blob: each is computed once. recurring: those blobs."""
+
+    recurring: frozenset[str]
+    spectra: dict[tuple[object, ...], Spectrum] = field(default_factory=dict)
+
+    def spectrum(
+        self, weights: Weights, checkpoint: Checkpoint, matrix: Matrix, compute: Callable[[Matrix], Spectrum]
+    ) -> Spectrum:
+        """Give a matrix's spectrum, from an earlier checkpoint that has the very same file or else computed."""
+        if not self.recurring or not isinstance(checkpoint.path, Remote):
+            return compute(matrix)
+        blobs = {file.name: file.blob for file in checkpoint.path.files}
+        places = [(blobs[path.name], offset, size) for path, offset, size in weights.stretches(matrix.tensor)]
+        if not all(blob in self.recurring for blob, _, _ in places):
+            return compute(matrix)
+        key = (*places, matrix.view, repr(matrix.index), matrix.rows, matrix.cols, matrix.transposed)
+        if key not in self.spectra:
+            self.spectra[key] = compute(matrix)
+        return self.spectra[key]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +78,15 @@ class Side:
     plan: Plan
     device: str
     closing: ExitStack
+    known: Known
 
     @classmethod
-    def open(cls, checkpoint: Checkpoint, plan: Plan, device: str) -> Side:
+    def open(cls, checkpoint: Checkpoint, plan: Plan, device: str, supply: Supply, known: Known) -> Side:
         """Open a checkpoint; close it with `closing.close()`. Raises SpectraError where it cannot be read."""
         closing = ExitStack()
-        opened, layout = closing.enter_context(open_checkpoint(checkpoint, plan.request))
+        opened, layout = closing.enter_context(open_checkpoint(checkpoint, plan.request, supply))
         matrices = {matrix.name: matrix for matrix in layout.matrices}
-        return cls(checkpoint, layout, opened, matrices, {}, {}, plan, device, closing)
+        return cls(checkpoint, layout, opened, matrices, {}, {}, plan, device, closing, known)
 
     def array(self, name: str) -> torch.Tensor | svd.Factors:
         """Give a matrix as it is stored, (rows, cols): whole, or as an adapter's two factors."""
@@ -67,9 +104,12 @@ class Side:
     def spectrum(self, name: str) -> Spectrum:
         """Give a matrix's spectrum, computed when it is first asked for."""
         if name not in self.spectra:
-            seed = SHUFFLE_SEED if "rand_distance" in self.plan.metrics else None
-            self.spectra[name] = svd.spectrum(self.array(name), device=self.device, shuffle_seed=seed)
+            self.spectra[name] = self.known.spectrum(self.weights, self.checkpoint, self.matrices[name], self._compute)
         return self.spectra[name]
+
+    def _compute(self, matrix: Matrix) -> Spectrum:
+        seed = SHUFFLE_SEED if "rand_distance" in self.plan.metrics else None
+        return svd.spectrum(self.array(matrix.name), device=self.device, shuffle_seed=seed)
 
     def vectors(self, name: str, count: int) -> svd.Vectors:
         """Give a matrix's first singular vectors, left and right, computed when they are first asked for."""
@@ -122,19 +162,30 @@ class Walk:
     reference: Side | None = None
     previous: Side | None = None
     problems: list[Problem] = field(default_factory=list)
+    passed: Checkpoint | None = None
 
     def __enter__(self) -> Walk:
         """Open the reference."""
+        self._closing = ExitStack()
+        self.supply = self._closing.enter_context(self.plan.supply())
+        self.known = Known(recurring(self.plan.checkpoints))
+        try:
+            return self._open_reference()
+        except BaseException:
+            self._closing.close()
+            raise
+
+    def _open_reference(self) -> Walk:
         wanted = self.plan.reference
         if wanted is None:
             return self
         named = self.plan.request.reference is not None
         for one in [wanted] if named else reversed(self.plan.checkpoints):
             try:
-                self.reference = Side.open(one, self.plan, self.device)
+                self.reference = self._open(one)
                 break
-            except SpectraError:
-                if named or one is self.plan.checkpoints[0]:
+            except SpectraError as error:
+                if error.stops or named or one is self.plan.checkpoints[0]:
                     raise
         if self.reference and self.reference.checkpoint is not wanted:
             served = self.reference.checkpoint.revision
@@ -151,23 +202,33 @@ class Walk:
         """Close what is open."""
         for side in {id(side): side for side in (self.reference, self.previous) if side}.values():
             side.closing.close()
+        self._closing.close()
+
+    def _open(self, checkpoint: Checkpoint) -> Side:
+        return Side.open(checkpoint, self.plan, self.device, self.supply, self.known)
 
     def first_layout(self) -> Layout:
         """Give the layout of the reference, or of the only checkpoint. Raises SpectraError where it cannot be read."""
         if self.reference is not None:
             return self.reference.layout
-        with open_checkpoint(self.plan.checkpoints[0], self.plan.request) as (_, layout):
+        with open_checkpoint(self.plan.checkpoints[0], self.plan.request, self.supply) as (_, layout):
             return layout
 
     def skip(self, checkpoint: Checkpoint) -> None:
-        """Pass over a checkpoint that was measured before: the next one is still compared with it."""
-        self._step_to(self._side(checkpoint))
+        """Pass over a checkpoint that was measured before: one measured next is still compared with it."""
+        self.passed = checkpoint
         if self.progress:
             self.progress(checkpoint, None)
 
-    def measure(self, checkpoint: Checkpoint) -> Measured:
-        """Measure every matrix of a checkpoint. Raises SpectraError where the checkpoint cannot be opened."""
+    def measure(self, checkpoint: Checkpoint, then: Checkpoint | None = None) -> Measured:
+        """Measure every matrix of a checkpoint. Raises SpectraError where the checkpoint cannot be opened.
+
+        then: the one that is measured next, so that it can be fetched meanwhile.
+        """
+        self._catch_up()
         here = self._side(checkpoint)
+        if then is not None:
+            self.supply.prepare(then, partial(open_checkpoint, then, self.plan.request, self.supply, ahead=True))
         names = self.plan.metrics
 
         def work(matrix: Matrix) -> _One:
@@ -193,7 +254,9 @@ class Walk:
         ]
         same = frozenset.intersection(*(one.same for one in ones)) if ones else frozenset()
         rows = tuple(row for one in ones for row in one.rows)
-        twin = _twin(same, self.previous, self.reference)
+        later = self.plan.checkpoints[self.plan.checkpoints.index(checkpoint) + 1 :]
+        reference = self.reference if self.reference and self.reference.checkpoint not in later else None
+        twin = _twin(same, self.previous, reference) or twin_of(checkpoint, self.plan)
         named = list(zip((matrix.name for matrix in here.layout.matrices), ones, strict=True))
         measured = Measured(
             rows,
@@ -212,7 +275,18 @@ class Walk:
     def _side(self, checkpoint: Checkpoint) -> Side:
         if self.reference is not None and checkpoint == self.reference.checkpoint:
             return self.reference
-        return Side.open(checkpoint, self.plan, self.device)
+        return self._open(checkpoint)
+
+    def _catch_up(self) -> None:
+        """Open the checkpoint that was passed over last, as the previous one."""
+        if self.passed is None:
+            return
+        try:
+            before = self._side(self.passed)
+        except SpectraError as error:  # its own rows are kept, so that only those of all after it would be wrong
+            raise SpectraError(error.message, hint=error.hint, code=error.code, stops=True) from None
+        self.passed = None
+        self._step_to(before)
 
     def _step_to(self, here: Side) -> None:
         if self.previous is not None and self.previous is not self.reference:
@@ -235,6 +309,8 @@ def _measure(here: Side, matrix: Matrix, final: Side | None, prev: Side | None, 
         pairs = _pairs(here, name, sides)
         spectrum = here.spectrum(name)
     except SpectraError as error:
+        if error.stops:
+            raise
         return _One(problem=Problem(error.message, error.hint))
     to_final, to_prev = (pairs.get(side) if side else None for side in (final, prev))
     rows = tuple(

@@ -1,10 +1,22 @@
 """Where checkpoints lie: each source gives a listing of them, in step order, and what it could not read."""
 
+from spectra_cli.sources.address import is_hub as is_hub
+from spectra_cli.sources.address import join as join
+from spectra_cli.sources.address import parse_seconds as parse_seconds
+from spectra_cli.sources.address import parse_size as parse_size
 from spectra_cli.sources.choose import choose as choose
 from spectra_cli.sources.choose import pick_reference as pick_reference
+from spectra_cli.sources.client import Client as Client
 from spectra_cli.sources.folder import Listing as Listing
 from spectra_cli.sources.folder import Unread as Unread
 from spectra_cli.sources.folder import fingerprint as fingerprint
 from spectra_cli.sources.folder import list_folder as list_folder
 from spectra_cli.sources.folder import with_tokens as with_tokens
+from spectra_cli.sources.hub import list_hub as list_hub
+from spectra_cli.sources.hub import settle as settle
 from spectra_cli.sources.names import gaps as gaps
+from spectra_cli.sources.patience import Patience as Patience
+from spectra_cli.sources.store import in_cache as in_cache
+from spectra_cli.sources.supply import AtHand as AtHand
+from spectra_cli.sources.supply import Supply as Supply
+from spectra_cli.sources.supply import recurring as recurring

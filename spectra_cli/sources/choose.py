@@ -32,7 +32,7 @@ def choose(
         twin = seen.setdefault((one.stage, one.step), one)
         if twin is not one:
             raise SpectraError(
-                f"{twin.revision} and {one.revision} in {one.path.parent} are both step {one.step}",
+                f"{twin.revision} and {one.revision} of {one.model} are both step {one.step}",
                 hint=_which(twin, one),
             )
     return tuple(kept)

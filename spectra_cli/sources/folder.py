@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.records import Checkpoint
+from spectra_cli.records import Checkpoint, Remote
 from spectra_cli.sources.names import Name, natural, read_name, stage_key
 
 Recognise = Callable[[Path], str | None]
@@ -53,7 +53,7 @@ def list_folder(path: Path, recognise: Recognise, *, mapping: Path | None = None
     if not path.exists():
         raise SpectraError(f"{path} is not there", hint="check the path; a Hub repository is written hf:owner/name")
     path = path.absolute()
-    named = _read_mapping(mapping) if mapping else {}
+    named = read_mapping(mapping) if mapping else {}
     children = _children(path) if path.is_dir() else []
     found = [child for child in children if recognise(child)]
     own = recognise(path)
@@ -119,7 +119,7 @@ def _nothing_hint(unread: list[Unread]) -> str:
     return "a checkpoint is a folder with model.safetensors or pytorch_model.bin, or a .safetensors, .pt or .bin file"
 
 
-def _read_mapping(path: Path) -> dict[str, Name]:
+def read_mapping(path: Path) -> dict[str, Name]:
     """Read `revision,step[,tokens,stage]` lines; a header line is allowed."""
     names: dict[str, Name] = {}
     try:
@@ -153,8 +153,13 @@ def with_tokens(listing: Listing, tokens_per_step: int | None) -> Listing:
     return replace(listing, checkpoints=filled)
 
 
-def fingerprint(path: Path) -> list[list[object]]:
-    """Give the name, size and time of change of a checkpoint's files: enough to see that one was replaced."""
+def fingerprint(path: Path | Remote) -> list[list[object]]:
+    """Give what tells that a checkpoint was replaced: its commit and blobs, or names, sizes and times of change."""
+    if isinstance(path, Remote):
+        return [
+            [path.repository, path.commit, path.folder],
+            *([file.name, file.size, file.blob] for file in path.files),
+        ]
     files = sorted(path.rglob("*")) if path.is_dir() else [path]  # ranks may have folders of their own
     facts = [(str(file.relative_to(path.parent)), file.stat()) for file in files if file.is_file()]
     return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in facts]

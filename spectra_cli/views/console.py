@@ -45,6 +45,11 @@ def plain_table(*headers: str) -> Table:
     return table
 
 
+def waiting(words: str) -> None:
+    """Say on standard error what is waited for."""
+    print(f"spectra: {visible(words, 400)}", file=sys.stderr, flush=True)
+
+
 def show_problems(problems: Sequence[Problem]) -> None:
     """Name what could not be read while the rest was."""
     for problem in problems[:MOST_PROBLEMS]:
@@ -94,6 +99,13 @@ class ScanProgress:
         columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
         with Progress(*columns, console=self.console, transient=True) as self.bar:
             yield self
+
+    def say(self, words: str) -> None:
+        """Say what the Hub is waited for: on the bar, or as a line of its own; errors tell it where all is quiet."""
+        if self.bar and self.bar.tasks:
+            self.bar.update(self.task, description=visible(words, 200))
+        elif not self.quiet:
+            self.console.print(visible(words, 200), soft_wrap=True)
 
     def __call__(self, checkpoint: Checkpoint, matrix: Matrix | None) -> None:
         """Note that a matrix is done, or with None that a whole checkpoint is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from spectra_cli.views.console import plain_table
 from spectra_cli.views.text import count, duration, ellipsis, size, visible
 
 if TYPE_CHECKING:
-    from spectra_cli.inspection import Inspection
+    from spectra_cli.inspection import Fetching, Inspection
     from spectra_cli.records import Layout, Matrix, StoredTensor
 
 FEW = 8
@@ -25,6 +26,8 @@ def show_inspection(console: Console, found: Inspection, *, everything: bool) ->
     for line in _hygiene(found):
         console.print(line, soft_wrap=True)
     console.print(_cost_line(found), soft_wrap=True)
+    if found.fetching:
+        console.print(_fetching_line(found.fetching), soft_wrap=True)
     console.print()
     console.print(_checkpoints(found, everything=everything))
     console.print()
@@ -67,6 +70,17 @@ def _cost_line(found: Inspection) -> str:
     return (
         f"to read: {size(cost.bytes_read)} · {cost.gigaflops:,.0f} GFLOP on {found.device}"
         f" · peak memory about {size(cost.peak_bytes)} · about {duration(cost.seconds)} on this machine"
+    )
+
+
+def _fetching_line(fetching: Fetching) -> str:
+    how = "byte ranges of the tensors asked for" if fetching.in_parts else "whole files"
+    cached = f", {size(fetching.cached)} are in the cache of this machine" if fetching.cached else ""
+    kept = "the reference stays there" if fetching.keeps_reference else "the reference is read again by byte ranges"
+    asked = f"{count(fetching.calls, 'listing')} and about {count(fetching.requests, 'request')}"
+    return (
+        f"to fetch: {size(fetching.nbytes)} of {size(fetching.total)}, {how}{cached} · {asked}"
+        f" · scratch space up to {size(fetching.disk)}; {kept}"
     )
 
 
@@ -176,4 +190,5 @@ def inspection_json(found: Inspection) -> dict[str, Any]:
             "seconds": found.cost.seconds,
         },
         "device": found.device,
+        "fetching": asdict(found.fetching) if found.fetching else None,
     }

@@ -7,17 +7,18 @@ the first tensor is read.
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.weights.adapters import is_adapter, open_adapter
-from spectra_cli.weights.contents import Contents, OpenWeights, Weights
+from spectra_cli.weights.contents import Contents, OpenWeights, Weights, renamed
 from spectra_cli.weights.dcp import is_dcp, open_dcp
-from spectra_cli.weights.files import LFS_POINTER, Boundary, admit
+from spectra_cli.weights.files import LFS_POINTER, Boundary, Provider, admit
 from spectra_cli.weights.grouping import SAFETENSORS, STATES, TORCH, Listing, has_better_twin, list_folder, pick
 from spectra_cli.weights.model_files import open_safetensors, open_torch
 from spectra_cli.weights.parallel import (
@@ -30,10 +31,13 @@ from spectra_cli.weights.parallel import (
 )
 from spectra_cli.weights.parts import LowRank
 from spectra_cli.weights.quantised import pair_scales
-from spectra_cli.weights.text import shown
+from spectra_cli.weights.text import JSON_BYTES, shown
 from spectra_cli.weights.torch_files import STREAM_MAGIC, ZIP_MAGIC
 
-__all__ = ["FORMATS", "Format", "LowRank", "Weights", "open_weights", "recognise"]
+__all__ = ["FORMATS", "Format", "LowRank", "Weights", "described_by", "open_weights", "recognise", "wanted"]
+
+
+META = re.compile(r"meta_\d+\.json")  # nanochat's description of a step
 
 
 @dataclass(frozen=True)
@@ -132,16 +136,57 @@ def _head(path: Path) -> bytes:
         return b""
 
 
+def wanted(names: Sequence[str]) -> tuple[str, ...]:
+    """Choose, of the names in one folder, those of the files that are read to open its checkpoint; none if it is none.
+
+    >>> wanted(["README.md", "config.json", "model.safetensors", "pytorch_model.bin", "tokenizer.json"])
+    ('config.json', 'model.safetensors')
+    """
+    nowhere = Listing(Path(os.devnull), frozenset(names), frozenset())  # names alone: nothing is there to look into
+    format = next((one for one in FORMATS if one.folder(nowhere)), None)
+    naming = {"safetensors": SAFETENSORS, "torch": TORCH}.get(format.name if format else "")
+    if format is None:
+        return ()
+    if naming is None:
+        return tuple(sorted(name for name in names if not name.endswith((".md", ".msgpack", ".h5"))))
+    group = pick(nowhere, naming)
+    files = set(group.files if group else ())
+    if group and group.index:
+        files = {group.index, *(n for n in names if n.endswith(naming.suffixes) and not STATES.search(n))}
+    return tuple(sorted(name for name in names if name in files or name == "config.json" or META.fullmatch(name)))
+
+
+def described_by(name: str, head: bytes) -> int | None:
+    """Say how many bytes from a file's start tell all that it holds; None where that takes the whole file.
+
+    head: its first bytes, as many as there are at hand; without any, the answer is for the kind of file.
+    """
+    if not name.endswith(".safetensors"):
+        return None
+    return 8 + min(int.from_bytes(head[:8], "little"), JSON_BYTES)
+
+
 @contextmanager
-def open_weights(path: Path, *, follow_links: bool = False, ema: bool = False) -> Iterator[Weights]:
+def open_weights(
+    path: Path, *, follow_links: bool = False, ema: bool = False, provider: Provider | None = None,
+    called: str | None = None,
+) -> Iterator[Weights]:  # fmt: skip
     """Open a checkpoint: what it holds from its headers, and one tensor at a time by `read`.
 
     follow_links: also read files that links lead to, outside the checkpoint's folder. ema: the average of the weights
-    that some training programs keep, in place of the weights. Raises SpectraError naming the file, for whatever is
+    that some training programs keep, in place of the weights. provider: fetches what of the folder is not there yet.
+    called: what errors call the path. Raises SpectraError naming the file, for whatever is
     wrong with it, here and in `read`.
     """
+    names = (str(path), called) if called is not None and called != str(path) else ("", "")
+    with renamed(*names):
+        format, contents = _open(path, follow_links, ema, provider)
+    yield OpenWeights(format.name, contents, provider, names)
+
+
+def _open(path: Path, follow_links: bool, ema: bool, provider: Provider | None) -> tuple[Format, Contents]:
     is_folder = os.path.isdir(path)  # unlike Path.is_dir, false for a name too long to be one
-    boundary = Boundary(path if is_folder else path.parent, follow_links)
+    boundary = Boundary(path if is_folder else path.parent, follow_links, provider)
     format = _format(path)
     if format is None:
         if not is_folder:
@@ -151,4 +196,7 @@ def open_weights(path: Path, *, follow_links: bool = False, ema: bool = False) -
             else f"{shown(path, 400)} is not a file of weights in a format that is known",
             hint=f"known are: {'; '.join(f'{format.name} ({format.what})' for format in FORMATS)}",
         )  # fmt: skip
-    yield OpenWeights(format.name, pair_scales(format.open(path, boundary, ema)))
+    contents = pair_scales(format.open(path, boundary, ema))
+    if provider:
+        provider.described()
+    return format, contents

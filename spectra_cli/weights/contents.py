@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Skipped, StoredTensor
-from spectra_cli.weights.files import SourceFile
-from spectra_cli.weights.parts import LowRank, Part, Product, read_factors, read_part
+from spectra_cli.weights.files import Provider, SourceFile, Stretch
+from spectra_cli.weights.parts import LowRank, Part, Product, read_factors, read_part, stretches
 from spectra_cli.weights.text import shown
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class Weights(Protocol):
     def unreadable(self) -> tuple[Skipped, ...]:
         """Those of `skipped` that are weights which could not be read: to be told as a problem."""
 
+    def stretches(self, name: str) -> tuple[Stretch, ...]:
+        """Say where in which files a tensor's bytes lie."""
+
     def read(self, name: str) -> torch.Tensor:
         """Read one tensor into memory of its own; may be called from several threads."""
 
@@ -74,11 +78,25 @@ class Contents:
     helpers: tuple[Skipped, ...] = ()
 
 
+@contextmanager
+def renamed(path: str, called: str) -> Iterator[None]:
+    """Call a checkpoint's files in errors what the user calls them, where they lie under a passing name."""
+    try:
+        yield
+    except SpectraError as error:
+        if not path or path not in f"{error.message} {error.hint}":
+            raise
+        texts = (error.message.replace(path, called), error.hint.replace(path, called))
+        raise SpectraError(texts[0], hint=texts[1], code=error.code, stops=error.stops) from None
+
+
 class OpenWeights:
     """Weights over the contents that some format's module found; open until its `with` block ends."""
 
-    def __init__(self, format: str, contents: Contents) -> None:
-        """Take over what was found; nothing is read yet."""
+    def __init__(
+        self, format: str, contents: Contents, provider: Provider | None = None, called: tuple[str, str] = ("", "")
+    ) -> None:
+        """Take over what was found; nothing is read yet. called: a path in texts, and what is said in its place."""
         self.format = format
         self.config = MappingProxyType(dict(contents.config))
         self.files = tuple(file.path for file in contents.files)
@@ -86,6 +104,7 @@ class OpenWeights:
         self.skipped = (*contents.skipped, *contents.helpers)
         self.tensors = MappingProxyType({n: StoredTensor(n, e.shape, e.dtype) for n, e in contents.tensors.items()})
         self._contents = contents
+        self._provider, self._called = provider, called
         self._warnings: dict[str, None] = {}
         self._lock = threading.Lock()
 
@@ -93,16 +112,30 @@ class OpenWeights:
     def notes(self) -> tuple[str, ...]:
         """What was noticed on opening and, since then, on reading."""
         with self._lock:
-            return (*self._contents.notes, *self._warnings)
+            notes = (*self._contents.notes, *self._warnings)
+        return tuple(note.replace(*self._called) for note in notes) if self._called[0] else notes
+
+    def stretches(self, name: str) -> tuple[Stretch, ...]:
+        """Say where in which files a tensor's bytes lie."""
+        return stretches(self._part(name))
 
     def read(self, name: str) -> torch.Tensor:
         """Read one tensor into memory of its own, in its stored dtype."""
-        return read_part(name, self._part(name), self._warn)
+        with self._at_hand(name):
+            return read_part(name, self._part(name), self._warn)
 
     def factors(self, name: str) -> LowRank | None:
         """Read the factors of a tensor that is kept as such."""
         part = self._part(name)
-        return read_factors(name, part, self._warn) if isinstance(part, Product) else None
+        if not isinstance(part, Product):
+            return None
+        with self._at_hand(name):
+            return read_factors(name, part, self._warn)
+
+    @contextmanager
+    def _at_hand(self, name: str) -> Iterator[None]:
+        with renamed(*self._called), self._provider.reading(self.stretches(name)) if self._provider else nullcontext():
+            yield
 
     def _part(self, name: str) -> Part:
         if name not in self._contents.tensors:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.weights.text import parse_json, shown
@@ -24,21 +25,44 @@ KINDS = (
 )
 
 
+Stretch = tuple[Path, int, int]  # a file, an offset in it, and how many bytes
+
+
+class Provider(Protocol):
+    """Has what is read at hand, where a checkpoint's files are fetched only while they are read."""
+
+    def description(self, path: Path) -> None:
+        """Have all of a file at hand that is read to learn what it holds, until the next file is described."""
+
+    def described(self) -> None:
+        """Learn that no file is described any more."""
+
+    def reading(self, stretches: Sequence[Stretch]) -> AbstractContextManager[None]:
+        """Have these stretches of files at hand while the block runs."""
+
+
 @dataclass(frozen=True)
 class Boundary:
-    """Where the files of a checkpoint may lie: in its folder; elsewhere only if links are followed."""
+    """Where the files of a checkpoint may lie: in its folder; elsewhere only if links are followed.
+
+    provider: fetches what is not there yet, where the folder is one that it fills.
+    """
 
     root: Path
     follow_links: bool = False
+    provider: Provider | None = None
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A regular file as it was when it was first looked at; `identity`: device, inode, size, time of change."""
+    """A regular file as it was when it was first looked at; `identity`: device, inode, size, time of change.
+
+    No identity means a file that is filled while it is read.
+    """
 
     path: Path
     size: int
-    identity: tuple[int, int, int, int]
+    identity: tuple[int, int, int, int] | None
 
     def __str__(self) -> str:
         """Name the file as an error does."""
@@ -48,6 +72,8 @@ class SourceFile:
 def admit(path: Path, boundary: Boundary) -> SourceFile:
     """Look at a file before it is opened: it exists, is a regular file, lies inside its checkpoint, is not empty."""
     name = shown(path, 400)
+    if boundary.provider:
+        boundary.provider.description(path)
     try:
         real = Path(os.path.realpath(path))
         _refuse_outside(path, real, boundary)
@@ -59,12 +85,13 @@ def admit(path: Path, boundary: Boundary) -> SourceFile:
         raise SpectraError(f"{name} is {kind}, not a file of weights", hint="give a checkpoint's folder or file")
     if status.st_size == 0:
         raise SpectraError(f"{name} is empty", hint=COPY_AGAIN)
-    return SourceFile(path, status.st_size, _identity(status))
+    # What fills a file while it is read changes its time, and may have dropped it in between: the size stays.
+    return SourceFile(path, status.st_size, None if boundary.provider else _identity(status))
 
 
 def _refuse_outside(path: Path, real: Path, boundary: Boundary) -> None:
     root = Path(os.path.realpath(boundary.root))
-    if boundary.follow_links or real.is_relative_to(root) or real.parent == _hub_blobs(root):
+    if boundary.follow_links or boundary.provider or real.is_relative_to(root) or real.parent == _hub_blobs(root):
         return
     raise SpectraError(
         f"{shown(path, 400)} leads out of its checkpoint's folder, to {shown(real, 400)}",
@@ -119,7 +146,7 @@ def _refuse_changed(source: SourceFile, descriptor: int) -> None:
             f"{source} shrank while it was read: it had {source.size:,} bytes, now {now.st_size:,}",
             hint="wait until the program that writes it is done, then run the same command again",
         )
-    if _identity(now) != source.identity:
+    if source.identity is not None and _identity(now) != source.identity:
         raise SpectraError(
             f"{source} changed while it was read",
             hint="wait until the program that writes it is done, then run the same command again",

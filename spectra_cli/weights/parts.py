@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from spectra_cli.weights.extents import Extent, Warn, empty, read_extent
-from spectra_cli.weights.files import SourceFile, opened
+from spectra_cli.weights.files import SourceFile, Stretch, opened
 from spectra_cli.weights.torch_files import read_lone_tensor
 
 if TYPE_CHECKING:
@@ -108,6 +108,19 @@ class LowRank:
 
 
 Part = Extent | Joined | Pieces | Layer | Scaled | Fours | Product
+
+
+def stretches(part: Part | Piece) -> tuple[Stretch, ...]:
+    """Say where in which files the bytes of a tensor lie."""
+    if isinstance(part, Extent | Piece):
+        return ((part.file.path, part.offset, part.nbytes),)
+    inner: dict[type, tuple[str, ...]] = {
+        Joined: ("parts",), Pieces: ("pieces",), Scaled: ("numbers", "scale"), Fours: ("blocks", "scales"),
+        Product: ("b", "a"),
+    }  # fmt: skip
+    found = [getattr(part, name) for name in inner[type(part)]]
+    flat = [one for some in found for one in (some if isinstance(some, tuple) else (some,))]
+    return tuple(stretch for one in flat for stretch in stretches(one))
 
 
 def read_part(name: str, part: Part, warn: Warn) -> torch.Tensor:

@@ -1,0 +1,142 @@
+"""Sends requests to the Hub again while there is hope: what is tried again, how long, and what is said meanwhile.
+
+It is given to huggingface_hub as its client, so that every request, the library's own too, has patience and a timeout.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import tenacity
+
+from spectra_cli.errors import SpectraError
+
+if TYPE_CHECKING:
+    import httpx2
+
+Result = TypeVar("Result")
+AGAIN = frozenset({429, 500, 502, 503, 504})
+SECONDS_OF_SILENCE = 30.0  # without a byte, a connection counts as broken
+
+
+class TryAgainError(Exception):
+    """A request failed in a way that may pass. after: seconds that the server asked to wait, if it did."""
+
+    def __init__(self, why: str, after: float | None = None) -> None:
+        """Keep the reason, fit to be shown."""
+        super().__init__(why)
+        self.why, self.after = why, after
+
+
+@dataclass
+class Patience:
+    """How long one request is tried again: `seconds` since its last success, with pauses that double, and jitter.
+
+    say: told what is waited for. stopped: set when the program is to end; every wait ends with it.
+    """
+
+    seconds: float = 600.0
+    say: Callable[[str], None] = lambda _: None
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def keep_trying(self, attempt: Callable[[], Result]) -> Result:
+        """Give the attempt's result; TryAgainError means another attempt. Raises SpectraError when patience is out."""
+        pauses = tenacity.wait_exponential_jitter(initial=0.5, max=60, jitter=0.5)
+
+        def pause(state: tenacity.RetryCallState) -> float:
+            asked = getattr(state.outcome.exception() if state.outcome else None, "after", None)
+            return float(max(pauses(state), asked or 0.0))
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(TryAgainError),
+            wait=pause,
+            stop=tenacity.stop_before_delay(self.seconds),
+            before_sleep=self._tell,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        try:
+            return retrying(attempt)
+        except TryAgainError as error:
+            raise SpectraError(
+                f"the Hub could not be reached for {self.seconds:.0f} s: {error.why}",
+                hint="what was computed is kept: run the same command again later, or give more --patience",
+                stops=True,
+            ) from None
+
+    def _tell(self, state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        seconds = state.next_action.sleep if state.next_action else 0.0
+        self.say(f"waiting {seconds:.0f} s for the Hub: {getattr(error, 'why', 'no answer')}")
+
+    def _sleep(self, seconds: float) -> None:
+        self.stopped.wait(seconds)
+        self.check()
+
+    def check(self) -> None:
+        """Raise SpectraError where the program is to end."""
+        if self.stopped.is_set():
+            raise SpectraError(
+                "stopped", hint="what was finished is kept: the same command goes on from there", stops=True
+            )
+
+
+def client_factory(patience: Patience) -> Callable[[], httpx2.Client]:
+    """Make a factory for huggingface_hub's client: as its own, with a timeout and with patience for every request.
+
+    A redirect that fails is tried again from its beginning, since signed addresses grow old; httpx leaves the token
+    behind when a redirect leads to another origin.
+    """
+    import httpx2
+    from huggingface_hub import is_offline_mode
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    class PatientClient(httpx2.Client):
+        def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+            def once() -> httpx2.Response:
+                patience.check()
+                if is_offline_mode():
+                    raise OfflineModeIsEnabled("offline")
+                try:
+                    response = super(PatientClient, self).send(request, **options)
+                except httpx2.TransportError as error:
+                    raise TryAgainError(trouble(error)) from None
+                if response.status_code in AGAIN:
+                    response.close()
+                    raise TryAgainError(f"it answers {response.status_code}", retry_after(response.headers))
+                return response
+
+            return patience.keep_trying(once)
+
+    timeout = httpx2.Timeout(SECONDS_OF_SILENCE, pool=None)
+    return lambda: PatientClient(follow_redirects=True, timeout=timeout)
+
+
+def trouble(error: Exception) -> str:
+    """Name a broken connection in words without an address in them."""
+    import httpx2
+
+    if isinstance(error, httpx2.TimeoutException):
+        return f"no byte in {SECONDS_OF_SILENCE:.0f} s"
+    return "no connection" if isinstance(error, httpx2.ConnectError) else "the connection broke"
+
+
+def retry_after(headers: httpx2.Headers) -> float | None:
+    """Read how long a server asks to wait: Retry-After in seconds or as a date, or the Hub's own rate limit."""
+    from huggingface_hub.utils._http import parse_ratelimit_headers
+
+    text = headers.get("retry-after", "").strip()
+    if text.isdigit():
+        return float(text)
+    if text:
+        try:
+            return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+        except ValueError:
+            return None
+    limit = parse_ratelimit_headers(headers)
+    return float(limit.reset_in_seconds) if limit is not None and limit.remaining == 0 else None
