@@ -185,14 +185,24 @@ def _scan(
     from spectra_cli.plan import Request, threads
 
     request = Request(source, **options)  # what can never be carried out is refused before anything heavy loads
-    from spectra_cli import svd
+    from spectra_cli import interrupts, svd
     from spectra_cli.scan import scan_checkpoints
     from spectra_cli.studies.summary import summarise
     from spectra_cli.views import console as view
+    from spectra_cli.views.text import show_error
 
     screen = view.make_console(error=True)
     silent = quiet or as_json
-    with view.ScanProgress(screen, quiet=silent).running() as progress:
+    beside = shown != STANDARD_OUTPUT
+
+    def last() -> None:
+        if not beside:
+            shutil.rmtree(target.parent, ignore_errors=True)
+
+    with (
+        interrupts.stoppable(_how_to_go_on(beside, restart), show_error, last),
+        view.ScanProgress(screen, quiet=silent).running() as progress,
+    ):
 
         def started(plan: Any, layout: Any, device: str) -> None:
             if not silent:
@@ -201,7 +211,6 @@ def _scan(
                 )
             progress.begin(plan, layout)
 
-        beside = shown != STANDARD_OUTPUT
         done = scan_checkpoints(
             source, target, restart=restart, losses=beside, progress=progress, started=started, **options
         )
@@ -217,6 +226,12 @@ def _scan(
             view.show_next(screen, done)
     view.show_problems(done.problems)
     return 3 if done.problems else 0
+
+
+def _how_to_go_on(kept: bool, restart: bool) -> str:
+    if not kept:
+        return "nothing is kept of a table for standard output: give -o FILE, and a stopped scan goes on"
+    return f"what was finished is kept: the same command{', without --restart,' if restart else ''} goes on from there"
 
 
 @app.command()
@@ -468,7 +483,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             error.format_message(), "spectra --help lists the commands, spectra COMMAND --help their options", 2
         )
     except (typer.Abort, KeyboardInterrupt):
-        return _fail("stopped", "what was finished is kept: the same command goes on from there", 1)
+        return _fail("stopped", "nothing was written: give the command again", 1)
     except MemoryError:
         return _fail(
             "there is not enough memory for this matrix", "give --threads 1, or leave the largest out with --match", 1

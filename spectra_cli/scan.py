@@ -88,8 +88,6 @@ def _measure_all(plan: Plan, walk: Walk, parts: Parts) -> tuple[dict[str, Any], 
         try:
             if kept is None:
                 measured = walk.measure(checkpoint)
-                kept = notes_of(measured)
-                parts.write(key, to_arrow(measured.rows), kept)
             else:
                 walk.skip(checkpoint)
         except SpectraError as error:
@@ -99,6 +97,9 @@ def _measure_all(plan: Plan, walk: Walk, parts: Parts) -> tuple[dict[str, Any], 
             if walk.progress:
                 walk.progress(checkpoint, None)
             continue
+        if kept is None:
+            kept = notes_of(measured)
+            parts.write(key, to_arrow(measured.rows), kept)
         notes[key] = kept
         problems += [Problem(message, hint) for message, hint in kept["problems"]]
     if not notes:
