@@ -285,6 +285,33 @@ def diff(
 
 
 @app.command()
+def verify(
+    table: Annotated[Path, typer.Argument(help="A table that scan or diff wrote.", show_default=False)],
+    sample: Annotated[
+        int, typer.Option("--sample", metavar="N", min=0, help="Also compute N random matrices again, and compare.")
+    ] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Which N are drawn.")] = 0,
+    source: Annotated[
+        str | None, typer.Option("--source", metavar="SOURCE", help="Where the checkpoints lie now, for --sample.")
+    ] = None,
+    map: MapFile = None,  # noqa: A002
+    as_json: AsJson = False,
+) -> int:
+    """Check a table: schema, checksums, completeness, ranges, inequalities; exit code 1 where something is wrong."""
+    from spectra_cli.verification import verify_table
+    from spectra_cli.views.console import make_console, show_problems
+    from spectra_cli.views.verification import show_verified
+
+    found = verify_table(table, sample=sample, seed=seed, source=source, map=map)
+    if as_json:
+        typer.echo(json.dumps({**asdict(found), "path": str(table)}))
+    else:
+        show_verified(make_console(error=False), found)
+    show_problems(found.findings)
+    return 1 if found.findings else 0
+
+
+@app.command()
 def inspect(
     source: Source,
     revisions: Revisions = None,

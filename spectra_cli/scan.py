@@ -121,12 +121,19 @@ def notes_of(measured: Measured) -> dict[str, Any]:
             "skipped": sorted([one.tensor, one.reason] for one in layout.skipped),
             "notes": list(layout.notes),
         },
+        "matrices": len({row.matrix.name for row in measured.rows}),
         "duplicate_of": measured.duplicate_of,
         "random": list(measured.random),
         "unmoved": list(measured.unmoved),
         "open": [list(one) for one in measured.open],
         "problems": [[one.message, one.hint] for one in measured.problems],
     }
+
+
+def asked(checkpoint: Checkpoint, notes: Mapping[str, Any] | None) -> list[Any]:
+    """Give a checkpoint that was asked for as the metadata names it: its matrices in the table, None if it is not."""
+    matrices = notes["matrices"] if notes else None
+    return [checkpoint.revision, checkpoint.stage, checkpoint.step, matrices]
 
 
 def _manifest(plan: Plan, device: str) -> dict[str, Any]:
@@ -186,6 +193,7 @@ def describe_scan(
         "layouts": layouts,
         "skipped": layouts[-1]["skipped"],
         "duplicates": {key.partition("/")[2]: one["duplicate_of"] for key, one in notes.items() if one["duplicate_of"]},
+        "checkpoints": [asked(one, notes.get(key_of(one))) for one in plan.checkpoints],
         "unread": [[one.revision, one.reason] for one in plan.unread],
         **_warnings(notes),
         "problems": [one.message for one in problems],

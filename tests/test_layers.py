@@ -14,8 +14,8 @@ RANKS = (
     ),
     ("parts", "engines", "plan"),
     ("walk", "inspection", "history"),
-    ("scan", "studies", "demo"),
-    ("diff",),
+    ("scan", "studies", "demo", "recomputation"),
+    ("diff", "verification"),
     ("views",),
     ("cli",),
 )
