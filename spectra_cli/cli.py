@@ -511,10 +511,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except (typer.Abort, KeyboardInterrupt):
         return _fail("stopped", "nothing was written: give the command again", 1)
-    except MemoryError:
-        return _fail(
-            "there is not enough memory for this matrix", "give --threads 1, or leave the largest out with --match", 1
-        )
+    except MemoryError as error:
+        what = str(error) if type(error) is MemoryError and error.args else "this matrix"  # a library's text says less
+        hint = "give --threads 1, or leave it out with --match; the same scan goes on from what it finished"
+        return _fail(f"there is not enough memory for {what}", hint, 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the interpreter's last flush is quiet
         return 1

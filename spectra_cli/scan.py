@@ -88,6 +88,7 @@ def _measure_all(plan: Plan, walk: Walk, parts: Parts) -> tuple[dict[str, Any], 
         try:
             if kept is None:
                 measured = walk.measure(checkpoint)
+                _refuse_changed(checkpoint, parts, walk)
             else:
                 walk.skip(checkpoint)
         except SpectraError as error:
@@ -97,6 +98,8 @@ def _measure_all(plan: Plan, walk: Walk, parts: Parts) -> tuple[dict[str, Any], 
             if walk.progress:
                 walk.progress(checkpoint, None)
             continue
+        if plan.reference and sources.fingerprint(plan.reference.path) != parts.request["reference"][1]:
+            raise _changed(plan.reference)
         if kept is None:
             kept = notes_of(measured)
             parts.write(key, to_arrow(measured.rows), kept)
@@ -105,6 +108,20 @@ def _measure_all(plan: Plan, walk: Walk, parts: Parts) -> tuple[dict[str, Any], 
     if not notes:
         raise SpectraError(problems[0].message, hint=problems[0].hint)
     return notes, list(dict.fromkeys(problems))
+
+
+def _refuse_changed(checkpoint: Checkpoint, parts: Parts, walk: Walk) -> None:
+    """Take nothing from files that are no longer those that the manifest names: they may be half old and half new."""
+    if sources.fingerprint(checkpoint.path) != parts.request["checkpoints"][key_of(checkpoint)][2]:
+        walk.forget()
+        raise _changed(checkpoint)
+
+
+def _changed(checkpoint: Checkpoint) -> SpectraError:
+    return SpectraError(
+        f"the files of {checkpoint.revision} changed while the scan ran",
+        hint="wait until the program that writes them is done, then give the same command with --restart",
+    )
 
 
 def key_of(checkpoint: Checkpoint) -> str:

@@ -33,9 +33,7 @@ ALIASES = (
     Alias(WW, "spectral_norm, lambda_max", "spectral_norm²", "the square of what is called so elsewhere"),
     Alias(WW, "norm", "frobenius_norm²", "squared, too"),
     Alias(WW, "entropy", "entropy_energy / ln numerical_rank", "of σ², as a share of its largest value; apart by 2e-8"),
-    Alias(
-        WW, "matrix_rank", "numerical_rank", "at float64's precision, whatever the matrix was stored in"
-    ),
+    Alias(WW, "matrix_rank", "numerical_rank", "at float64's precision, whatever the matrix was stored in"),
     Alias(WW, "num_spikes", "mp_outliers", "the noise fitted to the bulk, not taken from the median"),
     Alias(WW, "rand_distance", "rand_distance", "another shuffle at each run: apart by about 0.01"),
     Alias(DIFFRACT, "frob_norm, nuclear_norm", "frobenius_norm, nuclear_norm"),
@@ -48,9 +46,7 @@ ALIASES = (
     Alias(DIFFRACT, "pl_alpha_norm", "10^log_alpha_norm", "with that λ, and no logarithm"),
     Alias(DIFFRACT, "mp_num_spikes", "mp_outliers", "the noise from the entries' deviation and a shuffle"),
     Alias(DIFFRACT, "w1_rand_distance", "rand_distance", "another distance, Wasserstein's over the mean"),
-    Alias(
-        DIFFRACT, "l_agreement, r_agreement", "cos_left_vectors, cos_right_vectors", "absolute values, all vectors"
-    ),
+    Alias(DIFFRACT, "l_agreement, r_agreement", "cos_left_vectors, cos_right_vectors", "absolute values, all vectors"),
 )
 
 COVERAGE = (
