@@ -89,6 +89,7 @@ def _measure_all(plan: Plan, walk: Walk, parts: Parts) -> tuple[dict[str, Any], 
             if kept is None:
                 measured = walk.measure(checkpoint)
                 _refuse_changed(checkpoint, parts, walk)
+                _refuse_empty(measured)
             else:
                 walk.skip(checkpoint)
         except SpectraError as error:
@@ -115,6 +116,12 @@ def _refuse_changed(checkpoint: Checkpoint, parts: Parts, walk: Walk) -> None:
     if sources.fingerprint(checkpoint.path) != parts.request["checkpoints"][key_of(checkpoint)][2]:
         walk.forget()
         raise _changed(checkpoint)
+
+
+def _refuse_empty(measured: Measured) -> None:
+    """Take a checkpoint of which no matrix could be read for one that cannot be read."""
+    if measured.problems and not measured.rows:
+        raise SpectraError(measured.problems[0].message, hint=measured.problems[0].hint)
 
 
 def _changed(checkpoint: Checkpoint) -> SpectraError:

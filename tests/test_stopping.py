@@ -17,6 +17,7 @@ import torch
 from spectra_cli import scan_checkpoints
 from spectra_cli.errors import SpectraError
 from tests import runs
+from tests.processes import CommandLine
 
 COMMAND = [sys.executable, "-m", "spectra_cli.cli"]
 GOES_ON = "the same command goes on from there"
@@ -96,49 +97,6 @@ def test_a_stopped_scan_with_restart_does_not_advise_to_discard_again(large_run,
     assert "the same command, without --restart, goes on" in finish(process)[2]
 
 
-# Imports once, and then forks for every scan that is asked for, so that a hundred of them take a minute or two.
-SCANNER = """
-import os, sys, time
-import torch, pyarrow.parquet, scipy.linalg, spectra_cli.scan, spectra_cli.studies.summary, spectra_cli.views.console
-from spectra_cli.cli import main
-print("ready", flush=True)
-for line in sys.stdin:
-    *arguments, seconds = line.rstrip("\\n").split("\\t")
-    pid = os.fork()
-    if pid == 0:
-        os._exit(main(arguments))
-    if seconds:
-        time.sleep(float(seconds))
-        os.kill(pid, 9)  # where it is done, it is still ours to wait for
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-"""
-
-
-class Scanner:
-    """Real scans in processes of their own, each from `main` on."""
-
-    def __init__(self, *arguments):
-        self.arguments = arguments
-        self.server = subprocess.Popen(
-            [sys.executable, "-c", SCANNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self.server.stdout.readline() == "ready\n"
-
-    def scan(self, kill_after=None):
-        """Scan; give the exit code, which is that of SIGKILL where it was killed after so many seconds."""
-        self.server.stdin.write("\t".join(map(str, [*self.arguments, kill_after or ""])) + "\n")
-        self.server.stdin.flush()
-        return int(self.server.stdout.readline())
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.stdin.close()
-        self.server.wait(30)
-        self.server.stdout.close()
-
-
 @pytest.fixture(scope="module")
 def dozen(tmp_path_factory):
     """A run of a dozen checkpoints, and the bytes of its table."""
@@ -151,25 +109,26 @@ def dozen(tmp_path_factory):
 def test_kills_at_random_instants_lose_no_part_no_byte_and_leave_no_file(dozen, tmp_path):
     (run, whole), target = dozen, tmp_path / "a.parquet"
     instants, kills, killed = random.Random(8), int(os.environ.get("SPECTRA_KILLS", "12")), 0
-    with Scanner("scan", run, "-o", target, "-q", "--threads", "1") as scanner:
+    scan = ("scan", run, "-o", target, "-q", "--threads", "1")
+    with CommandLine() as line:
         began = time.monotonic()
-        assert scanner.scan() == 0
+        assert line.run(*scan).code == 0
         usual = time.monotonic() - began
         target.unlink()
         while killed < kills:
             before = {path.name: path.stat().st_mtime_ns for path in parts_of(target)}
-            killed += scanner.scan(kill_after=instants.uniform(0, usual)) == -signal.SIGKILL
+            killed += line.run(*scan, within=instants.uniform(0, usual)).code == -signal.SIGKILL
             after = {path.name: path.stat().st_mtime_ns for path in parts_of(target)}
             if target.exists():
                 assert target.read_bytes() == whole
             else:
                 assert before.items() <= after.items(), "a part that was finished is lost"
             if instants.random() < 0.25 or target.exists():  # go on to the end, and begin anew
-                assert scanner.scan() == 0
+                assert line.run(*scan).code == 0
                 assert target.read_bytes() == whole
                 assert_clean(tmp_path)
                 target.unlink()
-        assert scanner.scan() == 0
+        assert line.run(*scan).code == 0
     assert target.read_bytes() == whole
     assert_clean(tmp_path)
 
