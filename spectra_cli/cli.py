@@ -207,14 +207,24 @@ def _scan(
     from spectra_cli.plan import Request, threads
 
     request = Request(source, **options)  # what can never be carried out is refused before anything heavy loads
-    from spectra_cli import svd
+    from spectra_cli import interrupts, svd
     from spectra_cli.scan import scan_checkpoints
     from spectra_cli.studies.summary import summarise
     from spectra_cli.views import console as view
+    from spectra_cli.views.text import show_error
 
     screen = view.make_console(error=True)
     silent = quiet or as_json
-    with view.ScanProgress(screen, quiet=silent).running() as progress:
+    beside = shown != STANDARD_OUTPUT
+
+    def last() -> None:
+        if not beside:
+            shutil.rmtree(target.parent, ignore_errors=True)
+
+    with (
+        interrupts.stoppable(_how_to_go_on(beside, restart), show_error, last),
+        view.ScanProgress(screen, quiet=silent).running() as progress,
+    ):
 
         def started(plan: Any, layout: Any, device: str) -> None:
             if not silent:
@@ -223,7 +233,6 @@ def _scan(
                 )
             progress.begin(plan, layout)
 
-        beside = shown != STANDARD_OUTPUT
         done = scan_checkpoints(
             source,
             target,
@@ -246,6 +255,12 @@ def _scan(
             view.show_next(screen, done)
     view.show_problems(done.problems)
     return 3 if done.problems else 0
+
+
+def _how_to_go_on(kept: bool, restart: bool) -> str:
+    if not kept:
+        return "nothing is kept of a table for standard output: give -o FILE, and a stopped scan goes on"
+    return f"what was finished is kept: the same command{', without --restart,' if restart else ''} goes on from there"
 
 
 @app.command()
@@ -290,6 +305,33 @@ def diff(
         show_diff(view.make_console(error=False), found, everything=everything)
     view.show_problems(found.problems)
     return 3 if found.problems else 0
+
+
+@app.command()
+def verify(
+    table: Annotated[Path, typer.Argument(help="A table that scan or diff wrote.", show_default=False)],
+    sample: Annotated[
+        int, typer.Option("--sample", metavar="N", min=0, help="Also compute N random matrices again, and compare.")
+    ] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Which N are drawn.")] = 0,
+    source: Annotated[
+        str | None, typer.Option("--source", metavar="SOURCE", help="Where the checkpoints lie now, for --sample.")
+    ] = None,
+    map: MapFile = None,  # noqa: A002
+    as_json: AsJson = False,
+) -> int:
+    """Check a table: schema, checksums, completeness, ranges, inequalities; exit code 1 where something is wrong."""
+    from spectra_cli.verification import verify_table
+    from spectra_cli.views.console import make_console, show_problems
+    from spectra_cli.views.verification import show_verified
+
+    found = verify_table(table, sample=sample, seed=seed, source=source, map=map)
+    if as_json:
+        typer.echo(json.dumps({**asdict(found), "path": str(table)}))
+    else:
+        show_verified(make_console(error=False), found)
+    show_problems(found.findings)
+    return 1 if found.findings else 0
 
 
 @app.command()
@@ -495,11 +537,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             error.format_message(), "spectra --help lists the commands, spectra COMMAND --help their options", 2
         )
     except (typer.Abort, KeyboardInterrupt):
-        return _fail("stopped", "what was finished is kept: the same command goes on from there", 1)
-    except MemoryError:
-        return _fail(
-            "there is not enough memory for this matrix", "give --threads 1, or leave the largest out with --match", 1
-        )
+        return _fail("stopped", "nothing was written: give the command again", 1)
+    except MemoryError as error:
+        what = str(error) if type(error) is MemoryError and error.args else "this matrix"  # a library's text says less
+        hint = "give --threads 1, or leave it out with --match; the same scan goes on from what it finished"
+        return _fail(f"there is not enough memory for {what}", hint, 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the interpreter's last flush is quiet
         return 1

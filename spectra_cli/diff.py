@@ -15,7 +15,7 @@ from spectra_cli.errors import SpectraError
 from spectra_cli.parts import write_whole
 from spectra_cli.plan import Plan, Request, Say, make_client
 from spectra_cli.records import Checkpoint, Problem
-from spectra_cli.scan import describe_scan, notes_of
+from spectra_cli.scan import asked, describe_scan, notes_of
 from spectra_cli.table import to_arrow
 from spectra_cli.walk import Walk
 
@@ -55,7 +55,9 @@ def diff_checkpoints(
         measured = [walk.measure(one) for one in plan.checkpoints]
         problems = tuple(dict.fromkeys(problem for one in measured for problem in one.problems))
         notes = {name: notes_of(one) for name, one in zip("ab", measured, strict=True)}
-        facts = {**describe_scan(plan, walk, device, notes, problems), "source": [str(a), str(b)]}
+        compared = [asked(one, note) for one, note in zip(plan.checkpoints, notes.values(), strict=True)]
+        facts = describe_scan(plan, walk, device, notes, problems)
+        facts |= {"source": [str(a), str(b)], "checkpoints": compared}
     names = [{row.matrix.name for row in one.rows} for one in measured]
     if not names[0] & names[1]:
         raise SpectraError(f"{a} and {b} have no matrix in common", hint="compare two checkpoints of one model")

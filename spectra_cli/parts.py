@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-import shutil
-import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -18,9 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spectra_cli.errors import SpectraError
+from spectra_cli.locks import LOCK, remove_folder, take_lock
+from spectra_cli.manifests import Entries, differences, manifest_text, part_name, read_manifest
 from spectra_cli.table import write_table
-
-MOST_NAMED = 5
+from spectra_cli.whole_files import WRITING, digest, replace_file, temporary_name
 
 
 @dataclass
@@ -36,7 +34,7 @@ class Parts:
     output: Path
     request: Mapping[str, Any]
     restart: bool = False
-    _entries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _entries: Entries = field(default_factory=dict)
     _lock: IO[str] | None = None
 
     @property
@@ -48,16 +46,14 @@ class Parts:
         """Take the lock and read what an earlier run left."""
         try:
             _check_target(self.output)
-            self.folder.mkdir(exist_ok=True)
-            self._lock = _take_lock(self.folder / "lock", self.output)
-            if self.restart:
-                self._clear()
+            self._lock = take_lock(self.folder, self.output)
+            self._clear(everything=self.restart)
             self._load()
         except OSError as error:
-            self._release()
+            self._give_up()
             raise cannot_write(self.output, error) from None
-        except SpectraError:
-            self._release()
+        except BaseException:
+            self._give_up()
             raise
         return self
 
@@ -66,8 +62,13 @@ class Parts:
     ) -> None:
         """Let go of the lock; the parts stay unless they were assembled, or there are none."""
         if not self._entries:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove_folder(self.folder)
         self._release()
+
+    @property
+    def kept(self) -> int:
+        """How many checkpoints are safe."""
+        return len(self._entries)
 
     def done(self, key: str) -> dict[str, Any] | None:
         """Give the notes that were kept with the part of this key; None where there is no whole part."""
@@ -75,59 +76,83 @@ class Parts:
         if entry is None:
             return None
         path = self.folder / entry["file"]
-        if path.is_file() and _digest(path) == entry["sha256"]:
+        if path.is_file() and digest(path) == entry["sha256"]:
             return dict(entry["notes"])
         del self._entries[key]
         return None
 
     def write(self, key: str, part: pa.Table, notes: Mapping[str, Any]) -> None:
         """Keep the part of one checkpoint, and notes that go with it, so that no kill can lose them."""
-        name = hashlib.sha256(key.encode()).hexdigest()[:16] + ".parquet"
+        name = part_name(key)
         try:
-            _replace(self.folder / name, lambda path: pq.write_table(part, path, compression="zstd"))
-            entry = {"file": name, "sha256": _digest(self.folder / name), "notes": dict(notes)}
+            replace_file(self.folder / name, lambda file: pq.write_table(part, file, compression="zstd"))
+            entry = {"file": name, "sha256": digest(self.folder / name), "notes": dict(notes)}
             self._entries[key] = entry
             self._save()
         except OSError as error:
             self._entries.pop(key, None)
-            raise cannot_write(self.output, error) from None
+            raise self._refused(error) from None
 
     def assemble(self, keys: Sequence[str], metadata: dict[str, Any]) -> int:
         """Write the parts of these keys into the output, in their order, and remove the parts; give the rows."""
-        files = [self.folder / self._entries[key]["file"] for key in keys]
-        rows = write_whole(self.output, (pq.read_table(file, partitioning=None) for file in files), metadata)
+        try:
+            rows = replace_file(self.output, lambda file: write_table(file, map(self._part, keys), metadata))
+        except OSError as error:
+            raise self._refused(error) from None
         self._entries.clear()
         return rows
+
+    def _part(self, key: str) -> pa.Table:
+        """Read a part back; one that was damaged since it was looked at is dropped, so that a next run measures it."""
+        path = self.folder / self._entries[key]["file"]
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            data = b""
+        if hashlib.sha256(data).hexdigest() == self._entries[key]["sha256"]:
+            return pq.read_table(pa.BufferReader(data), partitioning=None)
+        del self._entries[key]
+        raise SpectraError(f"{path} was changed by another program", hint="the same command measures it again")
+
+    def _refused(self, error: OSError) -> SpectraError:
+        """Say why nothing more can be written, and that what was done is not lost."""
+        refusal = cannot_write(self.output, error)
+        if not self._entries:
+            return refusal
+        hint = f"{_checkpoints(self.kept)} kept: make room, and the same command goes on from there"
+        return SpectraError(refusal.message, hint=hint)
 
     def _load(self) -> None:
         path = self.folder / "manifest.json"
         if not path.exists():
             self._save()
             return
-        try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            request, parts = kept["request"], dict(kept["parts"])
-        except (ValueError, KeyError, TypeError):
-            raise SpectraError(f"{path} cannot be read", hint="--restart discards what was begun there") from None
+        request, parts = read_manifest(path)
         asked = json.loads(json.dumps(self.request))
-        differs = [name for name in sorted({*request, *asked}) if request.get(name) != asked.get(name)]
-        if differs:
-            name = differs[0]
-            what = _difference(request.get(name), asked.get(name))
+        if found := differences(request, asked):
+            more = f", and {len(found) - 3} more" if len(found) > 3 else ""
             raise SpectraError(
-                f"{self.output} was begun with another request: {name} {what}",
+                f"{self.output} was begun with another request: {'; '.join(found[:3])}{more}",
                 hint="give another -o, the same options, or --restart to discard what was begun",
             )
         self._entries = parts
 
     def _save(self) -> None:
-        text = json.dumps({"request": self.request, "parts": self._entries}, sort_keys=True, indent=1)
-        _replace(self.folder / "manifest.json", lambda path: path.write_text(text, encoding="utf-8"))
+        text = manifest_text(self.request, self._entries)
+        replace_file(self.folder / "manifest.json", lambda file: file.write(text.encode()))
 
-    def _clear(self) -> None:
+    def _clear(self, *, everything: bool) -> None:
+        """Remove what a killed run was in the middle of writing, or all that it left."""
+        temporary_name(self.output).unlink(missing_ok=True)
         for path in self.folder.iterdir():
-            if path.name != "lock":
+            if path.name != LOCK and (everything or path.name.endswith(WRITING)):
                 path.unlink()
+
+    def _give_up(self) -> None:
+        """Leave no folder behind that holds nothing of an earlier run."""
+        if self._lock is not None and not (self.folder / "manifest.json").exists():
+            remove_folder(self.folder)
+        self._release()
 
     def _release(self) -> None:
         if self._lock is not None:
@@ -138,23 +163,16 @@ class Parts:
 def write_whole(output: Path, tables: Iterable[pa.Table], metadata: dict[str, Any]) -> int:
     """Write a table whole or not at all; give its rows. Raises SpectraError where it cannot be written."""
     _check_target(output)
-    rows = 0
-
-    def write(path: Path) -> None:
-        nonlocal rows
-        rows = write_table(path, tables, metadata)
-
     try:
-        _replace(output, write)
+        return replace_file(output, lambda file: write_table(file, tables, metadata))
     except OSError as error:
         raise cannot_write(output, error) from None
-    return rows
 
 
 def write_text_whole(path: Path, text: str) -> None:
     """Write a file of text whole or not at all. Raises SpectraError where it cannot be written."""
     try:
-        _replace(path, lambda place: place.write_text(text, encoding="utf-8"))
+        replace_file(path, lambda file: file.write(text.encode()))
     except OSError as error:
         raise cannot_write(path, error) from None
 
@@ -168,23 +186,8 @@ def cannot_write(path: Path, error: OSError) -> SpectraError:
     )
 
 
-def _difference(was: object, now: object) -> str:
-    """Say what differs between two values; of two collections of named things, which.
-
-    >>> _difference({"/step1": 1, "/step2": 2}, {"/step1": 5, "/step3": 3})
-    'step1 changed, step2 gone, step3 new'
-    """
-    if not (isinstance(was, dict) and isinstance(now, dict)):
-        return f"{_short(was)}, now {_short(now)}"
-    names = [name for name in sorted({*was, *now}) if was.get(name) != now.get(name)]
-    kinds = ["new" if name not in was else "gone" if name not in now else "changed" for name in names]
-    said = [f"{name.lstrip('/')} {kind}" for name, kind in zip(names, kinds, strict=True)]
-    return ", ".join(said[:MOST_NAMED]) + (f" and {len(said) - MOST_NAMED} more" if len(said) > MOST_NAMED else "")
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else text[:77] + "…"
+def _checkpoints(count: int) -> str:
+    return "1 checkpoint is" if count == 1 else f"{count} checkpoints are"
 
 
 def _check_target(output: Path) -> None:
@@ -195,42 +198,3 @@ def _check_target(output: Path) -> None:
             f"{output.parent} is not there, so {output.name} cannot be written",
             hint="make the folder first, or give another -o",
         )
-
-
-def _take_lock(path: Path, output: Path) -> IO[str]:
-    """Hold an advisory lock that dies with this process; its file says who holds it."""
-    file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - it stays open as long as the lock is held
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        holder = file.read(200).strip() or "another process"
-        file.close()
-        raise SpectraError(f"{output} is being written by {holder}", hint="wait for it, or give another -o") from None
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}")
-    file.flush()
-    return file
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file whole or not at all: under another name, flushed, renamed, the folder flushed."""
-    temporary = path.with_name(f".{path.name}.writing")
-    try:
-        write(temporary)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

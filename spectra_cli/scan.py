@@ -90,8 +90,8 @@ def _measure_all(plan: Plan, walk: Walk, parts: Parts) -> tuple[dict[str, Any], 
             if kept is None:
                 then = next((one for one in plan.checkpoints[place + 1 :] if parts.done(key_of(one)) is None), None)
                 measured = walk.measure(checkpoint, then)
-                kept = notes_of(measured)
-                parts.write(key, to_arrow(measured.rows), kept)
+                _refuse_changed(checkpoint, parts, walk)
+                _refuse_empty(measured)
             else:
                 walk.skip(checkpoint)
         except SpectraError as error:
@@ -101,11 +101,36 @@ def _measure_all(plan: Plan, walk: Walk, parts: Parts) -> tuple[dict[str, Any], 
             if walk.progress:
                 walk.progress(checkpoint, None)
             continue
+        if plan.reference and sources.fingerprint(plan.reference.path) != parts.request["reference"][1]:
+            raise _changed(plan.reference)
+        if kept is None:
+            kept = notes_of(measured)
+            parts.write(key, to_arrow(measured.rows), kept)
         notes[key] = kept
         problems += [Problem(message, hint) for message, hint in kept["problems"]]
     if not notes:
         raise SpectraError(problems[0].message, hint=problems[0].hint)
     return notes, list(dict.fromkeys(problems))
+
+
+def _refuse_changed(checkpoint: Checkpoint, parts: Parts, walk: Walk) -> None:
+    """Take nothing from files that are no longer those that the manifest names: they may be half old and half new."""
+    if sources.fingerprint(checkpoint.path) != parts.request["checkpoints"][key_of(checkpoint)][2]:
+        walk.forget()
+        raise _changed(checkpoint)
+
+
+def _refuse_empty(measured: Measured) -> None:
+    """Take a checkpoint of which no matrix could be read for one that cannot be read."""
+    if measured.problems and not measured.rows:
+        raise SpectraError(measured.problems[0].message, hint=measured.problems[0].hint)
+
+
+def _changed(checkpoint: Checkpoint) -> SpectraError:
+    return SpectraError(
+        f"the files of {checkpoint.revision} changed while the scan ran",
+        hint="wait until the program that writes them is done, then give the same command with --restart",
+    )
 
 
 def key_of(checkpoint: Checkpoint) -> str:
@@ -122,6 +147,7 @@ def notes_of(measured: Measured) -> dict[str, Any]:
             "skipped": sorted([one.tensor, one.reason] for one in layout.skipped),
             "notes": list(layout.notes),
         },
+        "matrices": len({row.matrix.name for row in measured.rows}),
         "duplicate_of": measured.duplicate_of,
         "random": list(measured.random),
         "unmoved": list(measured.unmoved),
@@ -135,6 +161,12 @@ def _commits(plan: Plan) -> dict[str, Any]:
     every = (*plan.checkpoints, *((plan.reference,) if plan.reference else ()))
     found = {one.revision: f"{one.path.repository}@{one.path.commit}" for one in every if isinstance(one.path, Remote)}
     return {"commits": found} if found else {}
+
+
+def asked(checkpoint: Checkpoint, notes: Mapping[str, Any] | None) -> list[Any]:
+    """Give a checkpoint that was asked for as the metadata names it: its matrices in the table, None if it is not."""
+    matrices = notes["matrices"] if notes else None
+    return [checkpoint.revision, checkpoint.stage, checkpoint.step, matrices]
 
 
 def _manifest(plan: Plan, device: str) -> dict[str, Any]:
@@ -195,6 +227,7 @@ def describe_scan(
         "layouts": layouts,
         "skipped": layouts[-1]["skipped"],
         "duplicates": {key.partition("/")[2]: one["duplicate_of"] for key, one in notes.items() if one["duplicate_of"]},
+        "checkpoints": [asked(one, notes.get(key_of(one))) for one in plan.checkpoints],
         "unread": [[one.revision, one.reason] for one in plan.unread],
         **_warnings(notes),
         "problems": [one.message for one in problems],

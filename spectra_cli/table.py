@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -71,17 +72,52 @@ def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
 def write_table(target: Path | IO[bytes], parts: Iterable[pa.Table], metadata: dict[str, Any]) -> int:
     """Write one row group per part, then the metadata as sorted JSON under METADATA_KEY; give the number of rows.
 
-    The same parts and metadata give the same bytes. Raises OSError where the target cannot be written.
+    The metadata also get the rows and the checksum of every row group, and the checksum of themselves. The same parts
+    and metadata give the same bytes. Raises OSError where the target cannot be written.
     """
-    count = 0
+    groups: list[dict[str, Any]] = []
     with pq.ParquetWriter(target, SCHEMA, compression="zstd", store_schema=True) as writer:
         for part in parts:
             if part.num_rows:
                 writer.write_table(part, row_group_size=part.num_rows)
-            count += part.num_rows
-        text = json.dumps({"schema_version": SCHEMA_VERSION, **metadata}, sort_keys=True, ensure_ascii=True)
-        writer.add_key_value_metadata({METADATA_KEY.decode(): text})
-    return count
+                groups.append({"rows": part.num_rows, "sha256": rows_digest(part)})
+        facts = {"schema_version": SCHEMA_VERSION, **metadata, "row_groups": groups}
+        facts["sha256"] = facts_digest(facts)
+        writer.add_key_value_metadata({METADATA_KEY.decode(): json.dumps(facts, sort_keys=True, ensure_ascii=True)})
+    return sum(group["rows"] for group in groups)
+
+
+def facts_digest(facts: Mapping[str, Any]) -> str:
+    """Give the SHA-256 of a table's metadata: of their sorted JSON, without the entry `sha256` itself."""
+    text = json.dumps({key: value for key, value in facts.items() if key != "sha256"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def rows_digest(part: pa.Table) -> str:
+    """Give the SHA-256 of what rows say, whatever the file's encoding and compression.
+
+    Column after column in the order of SCHEMA: its name, a byte a row that is 1 for null, and the values: numbers
+    little-endian with 0 for null; texts in UTF-8 and vectors flat, each after the int32 lengths of all rows.
+    """
+    total = hashlib.sha256()
+    for field in SCHEMA:
+        column = part[field.name].combine_chunks()
+        total.update(field.name.encode() + column.is_null().to_numpy(zero_copy_only=False).tobytes())
+        for numbers in _flat(column, field.type):
+            total.update(numbers)
+    return total.hexdigest()
+
+
+def _flat(column: pa.Array, kind: pa.DataType) -> Iterator[bytes]:
+    if kind == _CATEGORY:
+        texts = column.cast(pa.string()).fill_null("")
+        yield pc.binary_length(texts).cast(pa.int32()).to_numpy(zero_copy_only=False).tobytes()
+        yield "".join(texts.to_pylist()).encode()
+    elif pa.types.is_list(kind):
+        yield pc.list_value_length(column).fill_null(0).cast(pa.int32()).to_numpy(zero_copy_only=False).tobytes()
+        yield pc.list_flatten(column).to_numpy(zero_copy_only=False).tobytes()
+    else:
+        yield column.fill_null(0).to_numpy(zero_copy_only=False).tobytes()
 
 
 def read_table(

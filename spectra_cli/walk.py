@@ -272,6 +272,11 @@ class Walk:
             self.progress(checkpoint, None)
         return measured
 
+    def forget(self) -> None:
+        """Compare nothing with the checkpoint measured last: its files are not what they were."""
+        if self.previous is not self.reference:
+            self._step_to(None)
+
     def _side(self, checkpoint: Checkpoint) -> Side:
         if self.reference is not None and checkpoint == self.reference.checkpoint:
             return self.reference
@@ -288,7 +293,7 @@ class Walk:
         self.passed = None
         self._step_to(before)
 
-    def _step_to(self, here: Side) -> None:
+    def _step_to(self, here: Side | None) -> None:
         if self.previous is not None and self.previous is not self.reference:
             self.previous.closing.close()
         self.previous = here
@@ -312,6 +317,11 @@ def _measure(here: Side, matrix: Matrix, final: Side | None, prev: Side | None, 
         if error.stops:
             raise
         return _One(problem=Problem(error.message, error.hint))
+    except (MemoryError, RuntimeError) as error:
+        if not svd.is_out_of_memory(error):
+            raise
+        where = f"{here.checkpoint.revision}: {matrix.tensor} ({matrix.rows}×{matrix.cols})"
+        raise MemoryError(where) from None  # ends the scan: it may go on with fewer matrices side by side
     to_final, to_prev = (pairs.get(side) if side else None for side in (final, prev))
     rows = tuple(
         Row(here.checkpoint, matrix, metric, value, vector)

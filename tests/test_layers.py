@@ -8,11 +8,14 @@ PACKAGE = Path(__file__).parents[1] / "spectra_cli"
 # Each rank may use those before it; names within one rank may not use each other.
 RANKS = (
     ("errors", "records"),
-    ("sources", "weights", "architectures", "svd", "metrics", "table"),
+    (
+        "sources", "weights", "architectures", "svd", "metrics", "table",
+        "locks", "manifests", "whole_files", "interrupts",
+    ),
     ("parts", "engines", "plan"),
     ("walk", "inspection", "history"),
-    ("scan", "studies", "demo"),
-    ("diff",),
+    ("scan", "studies", "demo", "recomputation"),
+    ("diff", "verification"),
     ("views",),
     ("cli",),
 )

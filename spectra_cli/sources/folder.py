@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 from collections.abc import Callable, Mapping
@@ -161,5 +162,11 @@ def fingerprint(path: Path | Remote) -> list[list[object]]:
             *([file.name, file.size, file.blob] for file in path.files),
         ]
     files = sorted(path.rglob("*")) if path.is_dir() else [path]  # ranks may have folders of their own
-    facts = [(str(file.relative_to(path.parent)), file.stat()) for file in files if file.is_file()]
+    facts = []
+    for file in files:
+        with contextlib.suppress(
+            OSError
+        ):  # gone since it was listed, or its folder may not be read: opening it will say
+            if file.is_file():
+                facts.append((str(file.relative_to(path.parent)), file.stat()))
     return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in facts]

@@ -26,6 +26,7 @@ from spectra_cli.svd.devices import (
     computes_on,
     describe,
     gigaflops,
+    is_out_of_memory,
     working_bytes,
 )
 from spectra_cli.svd.factors import Factors, compare_factors, spectrum_of_factors, vectors_of_factors
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "Factors", "Vectors", "calibrate", "choose_device", "compare", "describe", "gigaflops", "measure", "shuffled",
-    "singular_vectors", "spectrum", "working_bytes",
+    "Factors", "Vectors", "calibrate", "choose_device", "compare", "describe", "gigaflops", "is_out_of_memory",
+    "measure", "shuffled", "singular_vectors", "spectrum", "working_bytes",
 ]  # fmt: skip
 
 CACHED = 1 << 16

@@ -101,3 +101,13 @@ def calibrate(device: str, seconds: float = 1.0) -> float:
             spectrum(sample, device=device)
             count += 1
     return count * gigaflops(*sample.shape) / (time.perf_counter() - start)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Say whether an exception is a refusal of memory: torch's own are RuntimeErrors, told by their text on the CPU.
+
+    >>> is_out_of_memory(MemoryError()), is_out_of_memory(RuntimeError("a shape does not fit"))
+    (True, False)
+    """
+    text = str(error)
+    return isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text
