@@ -40,7 +40,7 @@ def pages() -> dict[str, str]:
     """Give every generated page by its file's name."""
     return {
         "commands.md": commands_page(),
-        "metrics.md": metrics_page(),
+        "metrics.md": f"{metrics_page()}\n{(FOLDER / 'parts' / 'exponents_over_time.md').read_text()}",
         "architectures.md": architectures.catalogue(),
     }
 
