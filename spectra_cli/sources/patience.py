@@ -6,7 +6,6 @@ It is given to huggingface_hub as its client, so that every request, the library
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -127,7 +126,7 @@ def trouble(error: Exception) -> str:
 
 
 def retry_after(headers: httpx2.Headers) -> float | None:
-    """Read how long a server asks to wait: Retry-After in seconds or as a date, or the Hub's own rate limit."""
+    """Read how long a server asks to wait: Retry-After in seconds, or as a date by its own clock; or its rate limit."""
     from huggingface_hub.utils._http import parse_ratelimit_headers
 
     text = headers.get("retry-after", "").strip()
@@ -135,8 +134,8 @@ def retry_after(headers: httpx2.Headers) -> float | None:
         return float(text)
     if text:
         try:
-            return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-        except ValueError:
+            return max(0.0, (parsedate_to_datetime(text) - parsedate_to_datetime(headers["date"])).total_seconds())
+        except (ValueError, KeyError, TypeError):
             return None
     limit = parse_ratelimit_headers(headers)
     return float(limit.reset_in_seconds) if limit is not None and limit.remaining == 0 else None

@@ -1,0 +1,187 @@
+"""Which device is chosen, what a spectrum is said to cost, and the bounds that the formulas of `rules` state."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from spectra_cli import svd
+from spectra_cli.errors import SpectraError
+from spectra_cli.svd.devices import computes_on
+from spectra_cli.svd.rules import allowed, singular_values
+
+UNIT = 2.0**-53
+
+
+class Found:
+    """What torch says of a kind of devices on a machine that has so many."""
+
+    def __init__(self, many):
+        self.many = many
+
+    def is_available(self):
+        return self.many > 0
+
+    def device_count(self):
+        return self.many or 7  # a number that counts only where they are available
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    def has(*, cuda=0, xpu=0, mps=False):
+        monkeypatch.setattr(torch, "cuda", Found(cuda))
+        monkeypatch.setattr(torch, "xpu", Found(xpu))
+        monkeypatch.setattr(torch.backends, "mps", Found(int(mps)))
+
+    return has
+
+
+@pytest.mark.parametrize(
+    ("there", "chosen"),
+    [
+        ({}, "cpu"),
+        ({"cuda": 1}, "cuda"),
+        ({"xpu": 1}, "xpu"),
+        ({"cuda": 2, "xpu": 1}, "cuda"),
+        ({"mps": True}, "cpu"),
+    ],
+)
+def test_auto_is_a_gpu_with_float64_where_there_is_one(there, chosen, machine):
+    machine(**there)
+    assert svd.choose_device("auto") == chosen
+
+
+@pytest.mark.parametrize(
+    ("name", "there"),
+    [
+        ("cuda", {"cuda": 1}),
+        ("cuda:1", {"cuda": 2}),
+        ("cuda:0", {"cuda": 1}),
+        ("xpu:1", {"xpu": 2}),
+        ("mps", {"mps": True}),
+    ],
+)
+def test_a_device_that_is_there_is_taken(name, there, machine):
+    machine(**there)
+    assert svd.choose_device(name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "there"),
+    [
+        ("cuda", {}),
+        ("cuda:1", {"cuda": 1}),
+        ("cuda:2", {"cuda": 2}),
+        ("xpu", {"cuda": 4}),
+        ("cuda", {"xpu": 4}),
+        ("mps", {"cuda": 1}),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(name, there, machine):
+    machine(**there)
+    with pytest.raises(SpectraError) as refused:
+        svd.choose_device(name)
+    assert str(refused.value) == f"torch finds no device {name} here"
+    assert (refused.value.hint, refused.value.code) == ("use --device auto or --device cpu", 2)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cpu:0", "mps:0", "cuda:", "cuda:x", "auto:1", "xpu:-1"])
+def test_a_name_of_no_device_is_refused(name):
+    with pytest.raises(SpectraError) as refused:
+        svd.choose_device(name)
+    assert str(refused.value) == f"{name} is not a device"
+    assert (refused.value.hint, refused.value.code) == ("use auto, cpu, cuda, cuda:N, mps or xpu", 2)
+
+
+def test_only_mps_has_its_arithmetic_elsewhere():
+    assert [computes_on(name) for name in ("cpu", "cuda:1", "xpu", "mps")] == ["cpu", "cuda:1", "xpu", "cpu"]
+    assert svd.describe("cuda") == svd.describe("cpu") == "fp64 Gram"
+    assert svd.describe("mps") == "fp64 Gram on the CPU, as mps has no float64"
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(300, 700), (700, 300)])
+def test_the_cost_is_that_of_the_gram_and_of_its_eigenvalues(rows, cols):
+    assert svd.gigaflops(rows, cols) == pytest.approx((700 * 300**2 + 4 * 300**3 / 3) / 1e9, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("shape", "numbers"),
+    [((3000, 100), 100 * (300 + 4 * 1024)), ((100, 500), 100 * (300 + 4 * 500)), ((2000, 1500), 1500 * (4500 + 6000))],
+)
+def test_the_memory_is_that_of_the_svd_and_of_the_buffers(shape, numbers):
+    assert svd.working_bytes(*shape) == 8 * numbers + 2**24
+
+
+def test_the_rate_of_this_machine_is_what_it_takes():
+    rates = [svd.calibrate("cpu", seconds) for seconds in (0.0, 0.3)]
+    assert 0.1 < rates[0] < 2000
+    assert 0.1 < rates[1] / rates[0] < 10
+
+
+def test_a_gram_s_bound_is_the_one_that_is_stated():
+    matrix = torch.from_numpy(np.random.default_rng(0).normal(size=(50, 30)))
+    values, rule, error = singular_values(matrix, 0, "cpu")
+    squares, steps = values**2, math.sqrt(30 + 50 / 64)
+    delta = UNIT * ((2 + steps) * squares[0] + 2 * np.linalg.norm(squares) + (12 + 3 * steps) * squares)
+    assert rule == "gram"
+    assert error == pytest.approx((delta / (values + np.sqrt(squares - delta))).max(), rel=1e-6)
+
+
+EXACT = [((60, 50), "svd", 1), ((2500, 40), "qr+svd", 3), ((40, 2500), "qr+svd", 3)]
+
+
+@pytest.mark.parametrize(("shape", "rule", "blocks"), EXACT)
+def test_an_exact_svd_s_bound_is_the_one_that_is_stated(shape, rule, blocks):
+    random = np.random.default_rng(1)
+    long, short = max(shape), min(shape)
+    tall = np.linalg.qr(random.normal(size=(long, short)))[0] * np.geomspace(1, 1e-9, short)
+    matrix = torch.from_numpy(np.ascontiguousarray(tall if shape[0] == long else tall.T))
+    values, found, error = singular_values(matrix, 0, "cpu")
+    steps = math.sqrt(short + long / 64)
+    assert found == rule
+    assert error == pytest.approx(blocks * 2 * UNIT * ((1 + steps) * values[0] + 2 * np.linalg.norm(values)), rel=1e-9)
+
+
+def test_a_factors_bound_is_the_one_that_is_stated():
+    random = np.random.default_rng(2)
+    b, a = random.normal(size=(90, 4)), random.normal(size=(4, 70))
+    found = svd.spectrum(svd.Factors(torch.from_numpy(b), torch.from_numpy(a).half(), 3.0))
+    steps = math.sqrt(4 + 90 / 64)
+    scaled = 3.0 * torch.from_numpy(a).half().double().numpy()
+    assert found.error == pytest.approx(4 * UNIT * (1 + steps) * np.linalg.norm(b) * np.linalg.norm(scaled), rel=1e-9)
+    assert found.dtype == "float64"
+
+
+def test_what_may_be_lost_is_relative_absolute_and_quadratic():
+    sigma = np.array([2.0, 0.5, 1e-3, 1e-7])
+    assert allowed(sigma) == pytest.approx([2e-12, max(5e-13, 8e-14), 4e-11, 2e-9], rel=1e-9)
+
+
+@pytest.mark.parametrize("matrix", [torch.zeros(3), torch.zeros(2, 3, 4), torch.zeros((2, 2), dtype=torch.complex64)])
+def test_what_is_no_matrix_is_refused_by_its_shape(matrix):
+    with pytest.raises(SpectraError) as refused:
+        svd.spectrum(matrix)
+    assert str(refused.value) == f"a {matrix.dtype} tensor of shape {tuple(matrix.shape)} is no real matrix"
+    assert refused.value.hint == "give two dimensions of real numbers"
+
+
+def test_matrices_of_two_shapes_are_refused():
+    with pytest.raises(SpectraError) as refused:
+        svd.compare(torch.zeros(2, 3), torch.zeros(3, 2))
+    assert str(refused.value) == "matrices of shapes (2, 3) and (3, 2) cannot be compared"
+    assert refused.value.hint == "compare matrices of one shape"
+
+
+@pytest.mark.parametrize("shape", [(9, 4), (4, 9), (6, 6)])
+def test_the_largest_entry_of_each_vector_of_the_short_side_is_positive(shape):
+    random = torch.Generator().manual_seed(3)
+    whole = torch.randn(*shape, generator=random)
+    of = svd.Factors(torch.randn(shape[0], 3, generator=random), torch.randn(3, shape[1], generator=random))
+    for matrix in (whole, of):
+        left, right = svd.singular_vectors(matrix, 3)
+        short = left if shape[0] < shape[1] else right
+        assert all(column[np.abs(column).argmax()] > 0 for column in short.T)
+        first = whole.double().numpy() if matrix is whole else of.whole().numpy()
+        strength = (left.T @ first @ right).diagonal()
+        assert (strength > 0).all()
