@@ -449,6 +449,34 @@ def metrics(name: Annotated[str | None, typer.Argument(help="One number's name."
 
 
 @app.command()
+def lifecycle(
+    tables: Annotated[
+        list[str], typer.Argument(metavar="TABLE", help="Tables that scan wrote, one a run.", show_default=False)
+    ],
+    alpha: Annotated[
+        str, typer.Option("--alpha", metavar="NAME", help="Which exponent: alpha, alpha_ols, alpha_hill or alpha_tail.")
+    ] = "alpha",
+    label: Annotated[
+        str | None,
+        typer.Option("--label", metavar="NAME,…", help="What to call the runs; by default the files' names."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Find waves of compression, gradients over depth, Q/K-V asymmetry and two timescales in a run."""
+    from spectra_cli.studies.lifecycle import lifecycle_tables
+    from spectra_cli.views.console import make_console
+    from spectra_cli.views.lifecycle import lifecycle_json, show_lifecycle
+
+    labels = [part.strip() for part in label.split(",")] if label is not None else None
+    found = lifecycle_tables(tables, labels, alpha)
+    if as_json:
+        typer.echo(json.dumps(lifecycle_json(found), allow_nan=False))
+    else:
+        show_lifecycle(make_console(error=False), found)
+    return 0
+
+
+@app.command()
 def plot(
     tables: Annotated[list[str], typer.Argument(help="Tables that `scan` wrote.", show_default=False)],
     kind: Annotated[
