@@ -214,6 +214,19 @@ def limited(kind, limit, *arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.parametrize(
+    "arguments", [("scan", "RUN", "-o", "-", "-q"), ("scan", "RUN", "-q", "--json", "-o", "OUT"), ("metrics",)]
+)
+def test_standard_output_on_a_full_disk_is_said(kept_run, tmp_path, arguments):
+    named = {"RUN": kept_run, "OUT": tmp_path / "a.parquet"}
+    with open("/dev/full", "wb") as full:
+        command = [*COMMAND, *(str(named.get(one, one)) for one in arguments)]
+        said = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert said.returncode == 1
+    assert said.stderr.splitlines()[0] == "spectra: standard output cannot be written: No space left on device"
+    assert len(said.stderr.splitlines()) == 2
+
+
 @pytest.mark.parametrize("limit", [100, 9_000, 60_000])
 def test_a_limit_on_the_size_of_files_is_like_a_full_disk(dozen, tmp_path, limit):
     """A limit of 100 bytes refuses the manifest, 9 kB a part, 60 kB the table."""
