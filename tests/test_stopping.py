@@ -1,5 +1,6 @@
 """A scan that is stopped by a signal, a kill, a full disk, a read-only folder: nothing that was finished is lost."""
 
+import json
 import os
 import random
 import shutil
@@ -45,6 +46,13 @@ def wait_for(condition, process, seconds=30):
 
 def parts_of(target):
     return list(Path(f"{target}.parts").glob("[0-9a-f]*.parquet"))
+
+
+def finished(target):
+    """The parts that the manifest counts, with when they were written; one that was not yet counted is in flight."""
+    manifest = Path(f"{target}.parts/manifest.json")
+    entries = json.loads(manifest.read_text())["parts"].values() if manifest.exists() else ()
+    return {one["file"]: (manifest.parent / one["file"]).stat().st_mtime_ns for one in entries}
 
 
 def assert_clean(folder, *, allowed=("a.parquet",)):
