@@ -75,7 +75,7 @@ def test_a_scan_of_changed_files_ends_as_a_scan_may(sources, name, which, change
 
 
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40) | st.sampled_from(
-    ["../../x", "/etc/passwd", "a\x1b[31m", "\u202eb", "x\ny", "<script>", "layers.1e9.q", "-o", "$(x)", "%s{0}"]
+    ["../../x", "/etc/passwd", "a\x1b[31m", "\u202eb", "x\ny", "<script>", "layers.1e9.q", "-o", "$(x)", "%s{0}", "²"]
 )
 
 
