@@ -570,9 +570,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         what = str(error) if type(error) is MemoryError and error.args else "this matrix"  # a library's text says less
         hint = "give --threads 1, or leave it out with --match; the same scan goes on from what it finished"
         return _fail(f"there is not enough memory for {what}", hint, 1)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the interpreter's last flush is quiet
+    except OSError as error:  # files are named where they are read and written: what is left is standard output
+        return _output_lost(error)
+
+
+def _output_lost(error: OSError) -> int:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the interpreter's last flush is quiet
+    if isinstance(error, BrokenPipeError):
         return 1
+    what = "standard output cannot be written" if error.filename is None else str(error.filename)
+    return _fail(f"{what}: {error.strerror or error}", "look at where it goes, its permissions and its free space", 1)
 
 
 def _fail(message: str, hint: str, code: int) -> int:

@@ -6,8 +6,8 @@ Knows one file, trainer_state.json, and judges nothing: what the numbers mean is
 from __future__ import annotations
 
 import json
-import math
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -72,4 +72,5 @@ def by_step(entries: Iterable[Mapping[str, Any]]) -> dict[int, dict[str, float]]
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+    """Say whether a value is a finite float, or an integer that one can hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

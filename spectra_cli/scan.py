@@ -65,8 +65,9 @@ def scan_checkpoints(
             started(plan, walk.first_layout(), device)
         notes, problems = _measure_all(plan, walk, parts)
         facts = describe_scan(plan, walk, device, notes, problems)
+        # Before the parts go: a kill between the two files must leave something to go on from.
+        kept = _losses(Path(output), plan, problems) if losses else None
         rows = parts.assemble(list(notes), facts)
-    kept = _losses(Path(output), plan, problems) if losses else None
     steps = len({one.step for one in plan.checkpoints if one.step is not None})
     return Scan(Path(output), rows, facts, tuple(problems), steps, kept)
 

@@ -84,3 +84,18 @@ def test_numbers_that_are_none_are_left_out(trained, tmp_path, spectra):
     (trained / "checkpoint-40" / "trainer_state.json").write_text(f'{{"log_history": {entries}}}')
     assert spectra("scan", trained, "-o", tmp_path / "a.parquet", "-q").code == 0
     assert lines(tmp_path / "a.parquet") == [{"step": 3, "train_loss": 2.0}]
+
+
+def test_numbers_that_no_float_holds_are_left_out(run, tmp_path, spectra):
+    entries = [{"step": 1, "loss": 10**400, "learning_rate": 1e-3}, {"step": 2, "loss": float("inf")}]
+    (run / "trainer_state.json").write_text(json.dumps({"log_history": entries}))
+    assert spectra("scan", run, "-o", tmp_path / "a.parquet", "-q").code == 0
+    assert lines(tmp_path / "a.parquet") == [{"step": 1, "lr": 1e-3}]
+
+
+def test_a_pipe_in_place_of_the_history_does_not_hang_and_the_table_stands(run, tmp_path, spectra):
+    os.mkfifo(run / "trainer_state.json")
+    said = spectra("scan", run, "-o", tmp_path / "a.parquet", "-q")
+    assert said.code == 3
+    assert "is a named pipe" in said.err
+    assert (tmp_path / "a.parquet").is_file()

@@ -1,5 +1,6 @@
 """A scan that is stopped by a signal, a kill, a full disk, a read-only folder: nothing that was finished is lost."""
 
+import json
 import os
 import random
 import shutil
@@ -45,6 +46,13 @@ def wait_for(condition, process, seconds=30):
 
 def parts_of(target):
     return list(Path(f"{target}.parts").glob("[0-9a-f]*.parquet"))
+
+
+def finished(target):
+    """The parts that the manifest counts, with when they were written; one that was not yet counted is in flight."""
+    manifest = Path(f"{target}.parts/manifest.json")
+    entries = json.loads(manifest.read_text())["parts"].values() if manifest.exists() else ()
+    return {one["file"]: (manifest.parent / one["file"]).stat().st_mtime_ns for one in entries}
 
 
 def assert_clean(folder, *, allowed=("a.parquet",)):
@@ -212,6 +220,19 @@ sys.exit(main(sys.argv[3:]))
 def limited(kind, limit, *arguments):
     command = [sys.executable, "-c", LIMITED, kind, str(limit), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("scan", "RUN", "-o", "-", "-q"), ("scan", "RUN", "-q", "--json", "-o", "OUT"), ("metrics",)]
+)
+def test_standard_output_on_a_full_disk_is_said(kept_run, tmp_path, arguments):
+    named = {"RUN": kept_run, "OUT": tmp_path / "a.parquet"}
+    with open("/dev/full", "wb") as full:
+        command = [*COMMAND, *(str(named.get(one, one)) for one in arguments)]
+        said = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert said.returncode == 1
+    assert said.stderr.splitlines()[0] == "spectra: standard output cannot be written: No space left on device"
+    assert len(said.stderr.splitlines()) == 2
 
 
 @pytest.mark.parametrize("limit", [100, 9_000, 60_000])

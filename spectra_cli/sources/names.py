@@ -87,7 +87,7 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     ['step9', 'step10']
     """
     pieces = re.split(r"(\d+)", text)
-    return tuple((1, int(piece), "") if piece.isdigit() else (0, 0, piece) for piece in pieces if piece)
+    return tuple((1, int(piece), "") if piece.isdecimal() else (0, 0, piece) for piece in pieces if piece)
 
 
 def stage_key(stage: str | None) -> tuple[int, tuple[tuple[int, int, str], ...]]:

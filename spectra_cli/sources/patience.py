@@ -130,7 +130,7 @@ def retry_after(headers: httpx2.Headers) -> float | None:
     from huggingface_hub.utils._http import parse_ratelimit_headers
 
     text = headers.get("retry-after", "").strip()
-    if text.isdigit():
+    if text.isdecimal():
         return float(text)
     if text:
         try:
