@@ -57,9 +57,10 @@ class Known:
             return compute(matrix)
         blobs = {file.name: file.blob for file in checkpoint.path.files}
         places = [(blobs[path.name], offset, size) for path, offset, size in weights.stretches(matrix.tensor)]
-        if not all(blob in self.recurring for blob, _, _ in places):
+        # Where a tensor is made of several stretches, other files (a config, an index) say how: those may differ.
+        if len(places) != 1 or places[0][0] not in self.recurring:
             return compute(matrix)
-        key = (*places, matrix.view, repr(matrix.index), matrix.rows, matrix.cols, matrix.transposed)
+        key = (*places, matrix.tensor, matrix.view, repr(matrix.index), matrix.rows, matrix.cols, matrix.transposed)
         if key not in self.spectra:
             self.spectra[key] = compute(matrix)
         return self.spectra[key]
