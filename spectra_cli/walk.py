@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ SHUFFLE_SEED = 0
 ALONE_BYTES = 1 << 30  # a matrix that takes more than this to decompose is measured without company
 MOST_OPEN = 3  # the checkpoint, the one before and the reference
 Products = NDArray[np.float64] | None
+Result = TypeVar("Result")
 Progress = Callable[[Checkpoint, Matrix | None], None]
 
 
@@ -57,9 +58,10 @@ class Known:
             return compute(matrix)
         blobs = {file.name: file.blob for file in checkpoint.path.files}
         places = [(blobs[path.name], offset, size) for path, offset, size in weights.stretches(matrix.tensor)]
-        if not all(blob in self.recurring for blob, _, _ in places):
+        # Where a tensor is made of several stretches, other files (a config, an index) say how: those may differ.
+        if len(places) != 1 or places[0][0] not in self.recurring:
             return compute(matrix)
-        key = (*places, matrix.view, repr(matrix.index), matrix.rows, matrix.cols, matrix.transposed)
+        key = (*places, matrix.tensor, matrix.view, repr(matrix.index), matrix.rows, matrix.cols, matrix.transposed)
         if key not in self.spectra:
             self.spectra[key] = compute(matrix)
         return self.spectra[key]
@@ -163,6 +165,7 @@ class Walk:
     previous: Side | None = None
     problems: list[Problem] = field(default_factory=list)
     passed: Checkpoint | None = None
+    begun: bool = False
 
     def __enter__(self) -> Walk:
         """Open the reference."""
@@ -226,9 +229,10 @@ class Walk:
         then: the one that is measured next, so that it can be fetched meanwhile.
         """
         self._catch_up()
+        self._use_the_wait(checkpoint)
         here = self._side(checkpoint)
         if then is not None:
-            self.supply.prepare(then, partial(open_checkpoint, then, self.plan.request, self.supply, ahead=True))
+            self._fetch_ahead(then)
         names = self.plan.metrics
 
         def work(matrix: Matrix) -> _One:
@@ -237,16 +241,7 @@ class Walk:
                 self.progress(checkpoint, matrix)
             return one
 
-        ones = list(
-            local.run(
-                work,
-                here.layout.matrices,
-                threads=threads(self.plan.request),
-                alone=_too_large_for_company,
-                cost=lambda matrix: svd.gigaflops(matrix.rows, matrix.cols),
-                memory=here.memory,
-            )
-        )
+        ones = list(self._run(work, here))
         problems = [
             *(_unreadable(checkpoint, one) for one in here.weights.unreadable),
             *_differences(here, self.reference),
@@ -271,6 +266,41 @@ class Walk:
         if self.progress:
             self.progress(checkpoint, None)
         return measured
+
+    def _run(self, work: Callable[[Matrix], Result], side: Side) -> Iterator[Result]:
+        return local.run(
+            work,
+            side.layout.matrices,
+            threads=threads(self.plan.request),
+            alone=_too_large_for_company,
+            cost=lambda matrix: svd.gigaflops(matrix.rows, matrix.cols),
+            memory=side.memory,
+        )
+
+    def _fetch_ahead(self, checkpoint: Checkpoint) -> None:
+        self.supply.prepare(
+            checkpoint, partial(open_checkpoint, checkpoint, self.plan.request, self.supply, ahead=True)
+        )
+
+    def _use_the_wait(self, checkpoint: Checkpoint) -> None:
+        """While the first checkpoint is fetched, compute the spectra of the one that all are compared with."""
+        reference = self.reference
+        if self.begun or reference is None or reference.checkpoint == checkpoint:
+            return
+        self.begun = True
+        if not isinstance(checkpoint.path, Remote):
+            return
+        self._fetch_ahead(checkpoint)
+
+        def work(matrix: Matrix) -> None:
+            try:
+                reference.spectrum(matrix.name)
+            except (SpectraError, MemoryError, RuntimeError) as error:
+                if not isinstance(error, SpectraError) and not svd.is_out_of_memory(error):
+                    raise
+                # met again, and told, where a matrix is compared with it
+
+        list(self._run(work, reference))
 
     def forget(self) -> None:
         """Compare nothing with the checkpoint measured last: its files are not what they were."""

@@ -114,6 +114,8 @@ def stretches(part: Part | Piece) -> tuple[Stretch, ...]:
     """Say where in which files the bytes of a tensor lie."""
     if isinstance(part, Extent | Piece):
         return ((part.file.path, part.offset, part.nbytes),)
+    if isinstance(part, Layer):
+        return tuple(stretch for piece in _pieces_of(part) for stretch in stretches(piece))
     inner: dict[type, tuple[str, ...]] = {
         Joined: ("parts",), Pieces: ("pieces",), Scaled: ("numbers", "scale"), Fours: ("blocks", "scales"),
         Product: ("b", "a"),
@@ -172,10 +174,15 @@ def _assembled(name: str, whole: Pieces, warn: Warn) -> torch.Tensor:
     return tensor
 
 
+def _pieces_of(layer: Layer) -> list[Piece]:
+    """Give those pieces of the stack in which the layer lies."""
+    pieces = layer.stack.pieces
+    return [piece for piece in pieces if piece.begin[0] <= layer.number < piece.begin[0] + piece.shape[0]]
+
+
 def _layer(name: str, layer: Layer, warn: Warn) -> torch.Tensor:
     """Put together only those pieces of the stack in which the layer lies."""
-    number, pieces = layer.number, layer.stack.pieces
-    own = [piece for piece in pieces if piece.begin[0] <= number < piece.begin[0] + piece.shape[0]]
+    number, own = layer.number, _pieces_of(layer)
     first = min(piece.begin[0] for piece in own)
     last = max(piece.begin[0] + piece.shape[0] for piece in own)
     moved = tuple(replace(piece, begin=(piece.begin[0] - first, *piece.begin[1:])) for piece in own)

@@ -50,6 +50,7 @@ class Repository:
     tags: dict[str, str] = field(default_factory=dict)
     commits: dict[str, dict[str, Path]] = field(default_factory=dict)
     gated: bool = False
+    private: bool = False
     renamed_to: str | None = None
 
 
@@ -198,6 +199,9 @@ class _Handler(BaseHTTPRequestHandler):
         repository = hub.repositories.get(found[1]) if found else None
         if found is None or repository is None:
             self._error(404, "RepoNotFound")
+            return
+        if repository.private:
+            self._error(401, "RepoNotFound")
             return
         if repository.renamed_to:
             self._reply(307, b"", {"Location": self.path.replace(found[1], repository.renamed_to)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shlex
 import subprocess
 
@@ -58,6 +59,36 @@ def test_a_gated_repository_says_where_to_accept_its_licence(fails, tiny, hub):
     said = fails("hf:own/small")
     assert f"{hub.endpoint}/own/small" in said
     assert "hf auth login" in said
+
+
+def test_a_private_repository_says_how_to_log_in(fails, tiny):
+    tiny.private = True
+    said = fails("hf:own/small")
+    assert "or it is private" in said
+    assert "hf auth login" in said
+
+
+def test_a_full_disk_says_what_is_needed_and_leaves_nothing(place):
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))
+
+    done = subprocess.run(
+        [*COMMAND, "scan", "hf:own/small", "-o", "a.parquet"],
+        cwd=place.folder, env=place.environment, preexec_fn=small_files, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "model.safetensors cannot be kept in the scratch folder" in done.stderr
+    assert "bytes are needed for it" in done.stderr
+    assert "TMPDIR" in done.stderr
+    assert list(place.scratch.iterdir()) == []
+
+
+def test_a_range_that_the_server_refuses_is_told_for_its_checkpoint(spectra_process, hub, wide_run):
+    hub.add("own/run", wide_run)
+    hub.faults.append(Fault("^2/.*step10/model", status=416, times=100))
+    said = spectra_process("scan", "hf:own/run", "--roles", "q", "-o", "a.parquet")
+    assert said.code == 3
+    assert "416" in said.err
 
 
 def test_bytes_that_never_match_their_hash_are_named_and_the_rest_is_measured(spectra_process, hub):

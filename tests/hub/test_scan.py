@@ -22,6 +22,7 @@ from spectra_cli.table import read_metadata
 from tests import runs
 from tests.hub.conftest import COMMAND, TOKEN, write_wide_run
 from tests.hub.loopback import Fault, served
+from tests.layouts import test_adapters as adapters
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny")]
 
@@ -164,6 +165,25 @@ def test_ctrl_c_ends_in_two_seconds_and_leaves_no_file(place, hub):
     assert list(place.scratch.iterdir()) == []
 
 
+def test_ctrl_c_while_the_hub_asks_to_wait_ends_at_once(place, hub):
+    hub.faults.append(Fault("/refs", status=429, headers={"Retry-After": "60"}, times=100))
+    process = subprocess.Popen(
+        [*COMMAND, "scan", "hf:own/small", "--revisions", "step*", "-o", "a.parquet"],
+        cwd=place.folder, env=place.environment, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert "waiting 60 s for the Hub" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=5)
+    assert process.returncode == 1
+    assert "stopped" in said
+    assert "Traceback" not in said
+
+
+def test_the_user_s_own_cache_stays_as_it_was(scanned, place):
+    scanned()
+    assert not list((place.folder / "hf").glob("hub/models--*"))
+
+
 def test_files_in_the_user_s_own_cache_are_not_fetched(scanned, place, hub):
     fetch = "from huggingface_hub import snapshot_download as s; s('own/small', revision='step4')"
     subprocess.run([COMMAND[0].replace("spectra", "python"), "-c", fetch], env=place.environment, check=True)
@@ -211,6 +231,22 @@ def test_few_roles_are_read_by_ranges_of_few_bytes(spectra_process, place, hub, 
     assert all(one.status == 206 for one in hub.asked if one.origin == 2)
     expected = scan_checkpoints(wide_run, tmp_path / "b.parquet", roles=["q"]).output
     assert rows(place.folder / "a.parquet").equals(rows(expected))
+
+
+def test_adapters_of_equal_factors_but_other_scales_are_told_apart(spectra_process, place, hub, tmp_path):
+    run = tmp_path / "adapters"
+    adapters.save(run, {"model.layers.0.self_attn.q_proj": (16, 16)})
+    first, last = sorted(run.iterdir())
+    shutil.copy(first / "adapter_model.safetensors", last / "adapter_model.safetensors")
+    settings = json.loads((last / "adapter_config.json").read_text())
+    (last / "adapter_config.json").write_text(json.dumps({**settings, "lora_alpha": 48}))
+    hub.add("own/adapters", run)
+    said = spectra_process("scan", "hf:own/adapters", "-o", "a.parquet", "-q")
+    assert said.code == 0, said.err
+    local = rows(scan_checkpoints(run, tmp_path / "b.parquet").output).to_pandas()  # where NaN equals NaN
+    assert rows(place.folder / "a.parquet").to_pandas().equals(local)
+    scales = local[local.metric == "spectral_norm"].groupby("step").value.max()
+    assert scales[20] == pytest.approx(4 * scales[100])
 
 
 def test_torch_files_and_shards_are_read_too(spectra_process, place, hub, kept_run, tmp_path):

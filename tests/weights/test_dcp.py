@@ -137,3 +137,13 @@ def test_a_file_of_pieces_that_is_missing_or_cut_short_is_named(tmp_path: Path) 
     assert f"{pieces} is cut short" in refusal(folder)
     pieces.unlink()
     assert refusal(folder) == f"{pieces} is not there"
+
+
+def test_each_layer_of_a_stack_says_where_its_bytes_lie(tmp_path: Path) -> None:
+    folder = save({"model": {"decoder.layers.mlp.linear_fc1.weight": torch.ones(3, 4, 2)}}, tmp_path / "a")
+    with open_weights(folder) as weights:
+        assert len(weights.tensors) == 3
+        for name in weights.tensors:
+            ((path, _, count),) = weights.stretches(name)
+            assert path == folder / "__0_0.distcp"
+            assert count >= 3 * 4 * 2 * 4
