@@ -12,7 +12,9 @@ from spectra_cli.cli import main
 from spectra_cli.views.catalogue import metrics_page
 
 FOLDER = Path(__file__).parent
-COMMANDS = ("scan", "diff", "inspect", "verify", "stability", "lifecycle", "metrics", "plot", "report", "demo")
+COMMANDS = (
+    "scan", "diff", "inspect", "verify", "stability", "lifecycle", "scaling", "metrics", "plot", "report", "demo",
+)  # fmt: skip
 
 
 def help_of(*arguments: str) -> str:

@@ -101,6 +101,12 @@ Losses = Annotated[
 LossColumns = Annotated[
     str | None, typer.Option("--loss-columns", metavar="step=…,loss=…", help="Which columns of --loss are meant.")
 ]
+RunLabels = Annotated[
+    str | None, typer.Option("--label", metavar="NAME,…", help="What to call the runs; by default the files' names.")
+]
+Alpha = Annotated[
+    str, typer.Option("--alpha", metavar="NAME", help="Which exponent: alpha, alpha_ols, alpha_hill or alpha_tail.")
+]
 Labels = Annotated[str | None, typer.Option("--label", metavar="NAME,…", help="What to call each table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 STANDARD_OUTPUT = "standard output"
@@ -418,10 +424,7 @@ def stability(
             "--loss-columns", metavar="step=…,loss=…,lr=…", help="The log's names, where they are not recognised."
         ),
     ] = None,
-    label: Annotated[
-        str | None,
-        typer.Option("--label", metavar="NAME,…", help="What to call the runs; by default the files' names."),
-    ] = None,
+    label: RunLabels = None,
     everything: Annotated[bool, typer.Option("--all", help="Show every layer.")] = False,
     as_json: AsJson = False,
 ) -> int:
@@ -453,13 +456,8 @@ def lifecycle(
     tables: Annotated[
         list[str], typer.Argument(metavar="TABLE", help="Tables that scan wrote, one a run.", show_default=False)
     ],
-    alpha: Annotated[
-        str, typer.Option("--alpha", metavar="NAME", help="Which exponent: alpha, alpha_ols, alpha_hill or alpha_tail.")
-    ] = "alpha",
-    label: Annotated[
-        str | None,
-        typer.Option("--label", metavar="NAME,…", help="What to call the runs; by default the files' names."),
-    ] = None,
+    alpha: Alpha = "alpha",
+    label: RunLabels = None,
     as_json: AsJson = False,
 ) -> int:
     """Find waves of compression, gradients over depth, Q/K-V asymmetry and two timescales in a run."""
@@ -473,6 +471,28 @@ def lifecycle(
         typer.echo(json.dumps(lifecycle_json(found), allow_nan=False))
     else:
         show_lifecycle(make_console(error=False), found)
+    return 0
+
+
+@app.command()
+def scaling(
+    tables: Annotated[
+        list[str], typer.Argument(metavar="TABLE", help="Tables that scan wrote, one a model.", show_default=False)
+    ],
+    alpha: Alpha = "alpha",
+    label: RunLabels = None,
+    as_json: AsJson = False,
+) -> int:
+    """Fit how the spread of an exponent over depth grows with the size of the model; takes three models or more."""
+    from spectra_cli.studies.scaling import scaling as study
+    from spectra_cli.views.console import make_console
+    from spectra_cli.views.scaling import scaling_json, show_scaling
+
+    found = study(tables, [part.strip() for part in label.split(",")] if label is not None else None, alpha)
+    if as_json:
+        typer.echo(json.dumps(scaling_json(found), allow_nan=False))
+    else:
+        show_scaling(make_console(error=False), found)
     return 0
 
 

@@ -1,0 +1,111 @@
+"""How the spread of α over depth grows with the number of layers, over several models. Knows tables, shows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from statsmodels.regression.linear_model import OLS
+
+from spectra_cli.errors import SpectraError
+from spectra_cli.studies.lifecycle import Lifecycle, lifecycle_tables
+from spectra_cli.table import read_table
+
+Array = NDArray[np.float64]
+
+FEWEST_MODELS = 3
+DRAWS = 2000
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model at its last checkpoint. spread: Δα. peak: depth of α's vertex, None where its parabola opens upwards."""
+
+    label: str
+    layers: int
+    parameters: int
+    spread: float
+    peak: float | None
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """y ∝ x^exponent by least squares of logarithms.
+
+    interval: 90%, from residuals drawn anew. r2: in the sample. left_out: the largest relative error of the y that is
+    predicted for each model by a fit to the others. n: models.
+    """
+
+    of: str
+    on: str
+    exponent: float
+    interval: tuple[float, float]
+    r2: float
+    left_out: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """The models, and Δα against layers and against parameters."""
+
+    alpha: str
+    models: tuple[Model, ...]
+    laws: tuple[PowerLaw, ...]
+
+
+def scaling(tables: Sequence[str | Path], labels: Sequence[str] | None, alpha: str) -> Scaling:
+    """Fit Δα over models. alpha: as for `lifecycle`. Raises SpectraError for fewer than three different depths."""
+    if len(tables) < FEWEST_MODELS:
+        raise SpectraError(
+            f"{len(tables)} tables are too few for a fit over models", hint="give three or more, one a model", code=2
+        )
+    runs = lifecycle_tables(tables, labels, alpha)
+    models = tuple(_model(run, path) for run, path in zip(runs, tables, strict=True))
+    if len({one.layers for one in models}) < FEWEST_MODELS:
+        raise SpectraError(
+            "the tables hold fewer than three different numbers of layers", hint="give models of different depth"
+        )
+    spreads = np.array([one.spread for one in models])
+    laws = [
+        power_law(np.array([getattr(one, name) for one in models], dtype=np.float64), spreads, f"Δ{alpha}", name)
+        for name in ("layers", "parameters")
+    ]
+    return Scaling(alpha, models, tuple(laws))
+
+
+def _model(run: Lifecycle, path: str | Path) -> Model:
+    last = run.alpha_gradient.last if run.alpha_gradient else None
+    if last is None or not last.spread > 0:
+        raise SpectraError(f"{run.label} holds no {run.alpha} over depth", hint="scan it again with that metric")
+    shapes = read_table(path, columns=("matrix", "rows", "cols")).to_pandas().drop_duplicates("matrix")
+    parameters = int((shapes["rows"].astype(np.int64) * shapes["cols"]).sum())
+    return Model(run.label, run.layers, parameters, last.spread, last.peak)
+
+
+def power_law(x: Array, y: Array, of: str, on: str, *, seed: int = 0) -> PowerLaw:
+    """Fit y ∝ x^b. x, y: (n,) positive, n ≥ 3.
+
+    >>> round(power_law(np.array([1.0, 2.0, 4.0]), np.array([3.0, 6.0, 12.0]), "y", "x").exponent, 9)
+    1.0
+    """
+    a, b = np.log(x), np.log(y)
+    design = np.column_stack([np.ones_like(a), a])
+    fit = OLS(b, design).fit()
+    n = len(a)
+    residuals = fit.resid * np.sqrt(n / (n - 2))
+    random = np.random.default_rng(seed)
+    drawn = fit.fittedvalues + random.choice(residuals, (DRAWS, n))
+    slopes = np.linalg.lstsq(design, drawn.T, rcond=None)[0][1]
+    errors = []
+    for out in range(n):
+        kept = np.arange(n) != out
+        if np.ptp(a[kept]) > 0:
+            slope, intercept = np.polyfit(a[kept], b[kept], 1)
+            errors.append(abs(np.expm1(intercept + slope * a[out] - b[out])))
+    interval = float(np.quantile(slopes, 0.05)), float(np.quantile(slopes, 0.95))
+    r2 = float(fit.rsquared) if np.ptp(b) > 0 else 0.0
+    return PowerLaw(of, on, float(fit.params[1]), interval, r2, float(max(errors)), n)

@@ -1,0 +1,39 @@
+"""What `spectra scaling` shows: a line a model, and the power laws in sentences."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+
+from spectra_cli.studies.scaling import PowerLaw, Scaling
+from spectra_cli.views.console import plain_table
+from spectra_cli.views.text import number, visible
+
+
+def show_scaling(console: Console, found: Scaling) -> None:
+    """Print the models and the fits."""
+    table = plain_table("model", "layers", "parameters", f"Δ{found.alpha}", "peak at depth")
+    for one in found.models:
+        peak = number(one.peak, 2) if one.peak is not None else "–"
+        table.add_row(visible(one.label), str(one.layers), f"{one.parameters:,}", number(one.spread, 3), peak)
+    console.print(table)
+    console.print()
+    for law in found.laws:
+        console.print(law_sentence(law), soft_wrap=not console.is_terminal)
+
+
+def law_sentence(law: PowerLaw) -> str:
+    """Say one power law, and what it rests on."""
+    low, high = law.interval
+    return (
+        f"{visible(law.of)} goes with {law.on} to the power {number(law.exponent, 2)} (90%: {number(low, 2)} … "
+        f"{number(high, 2)}; R² {number(law.r2, 2)} over {law.n} models, in the sample; a model left out is predicted "
+        f"within {100 * law.left_out:.0f}%)."
+    )
+
+
+def scaling_json(found: Scaling) -> dict[str, Any]:
+    """Give everything as one object that json.dumps takes."""
+    return {**asdict(found), "findings": [law_sentence(law) for law in found.laws]}

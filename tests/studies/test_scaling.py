@@ -1,0 +1,60 @@
+"""Power laws over models: planted exponents are found, and too few models are refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from spectra_cli.studies.scaling import power_law
+from tests.studies.test_lifecycle import write_planted
+
+LAYERS = np.array([4.0, 8.0, 12.0, 24.0, 48.0])
+
+
+def test_a_planted_exponent_is_found_within_a_tenth_and_its_interval_holds_it():
+    found = []
+    for seed in range(100):
+        noise = np.exp(0.01 * np.random.default_rng(seed).standard_normal(len(LAYERS)))
+        found.append(power_law(LAYERS, 0.1 * LAYERS**0.26 * noise, "Δα", "layers"))
+    assert sum(abs(one.exponent / 0.26 - 1) < 0.1 for one in found) >= 95
+    assert sum(one.interval[0] <= 0.26 <= one.interval[1] for one in found) >= 75
+    assert max(one.left_out for one in found) < 0.2
+
+
+def test_values_that_do_not_grow_have_an_interval_around_zero():
+    held = 0
+    for seed in range(100):
+        values = np.exp(0.05 * np.random.default_rng(seed).standard_normal(len(LAYERS)))
+        one = power_law(LAYERS, values, "Δα", "layers")
+        held += one.interval[0] <= 0 <= one.interval[1]
+    assert held >= 75
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    from spectra_cli.scan import scan_checkpoints
+
+    folder = tmp_path_factory.mktemp("depths")
+    return [
+        scan_checkpoints(write_planted(folder / f"run{layers}", layers), folder / f"depth{layers}.parquet").output
+        for layers in (4, 5, 7)
+    ]
+
+
+def test_three_models_are_compared_by_the_command_line(tables, spectra):
+    said = spectra("scaling", *tables)
+    assert said.code == 0, said.err
+    assert "depth7" in said.out
+    assert "over 3 models, in the sample" in said.out
+    found = json.loads(spectra("scaling", *tables, "--json").out)
+    assert [one["layers"] for one in found["models"]] == [4, 5, 7]
+    assert [one["parameters"] for one in found["models"]] == [24 * 24 * 4 * layers for layers in (4, 5, 7)]
+    assert [law["on"] for law in found["laws"]] == ["layers", "parameters"]
+
+
+def test_too_few_models_or_depths_are_refused(tables, spectra):
+    said = spectra("scaling", *tables[:2])
+    assert (said.code, said.err.count("\n")) == (2, 2)
+    said = spectra("scaling", tables[0], tables[1], tables[1], "--label", "a,b,c")
+    assert (said.code, said.err.count("\n")) == (1, 2)
+    assert "different" in said.err
