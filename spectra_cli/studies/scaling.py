@@ -22,7 +22,7 @@ DRAWS = 2000
 
 @dataclass(frozen=True)
 class Model:
-    """One model at its last checkpoint. spread: Δα. peak: depth of α's vertex, None where its parabola opens upwards."""
+    """One model at its last checkpoint. spread: Δα. peak: depth of α's vertex, None where α has none."""
 
     label: str
     layers: int
