@@ -21,7 +21,7 @@ DIFFRACT: Literal["diffract-core 0.3.1"] = "diffract-core 0.3.1"
 
 ALIASES = (
     Alias(WW, "alpha", "alpha_clauset"),
-    Alias(WW, "D", "alpha_clauset_ks"),
+    Alias(WW, "D", "alpha_clauset_ks", "the same, but up to a tenth larger where eigenvalues repeat exactly"),
     Alias(WW, "xmin", "alpha_clauset_xmin"),
     Alias(WW, "sigma", "alpha_clauset_stderr", "not a singular value"),
     Alias(WW, "num_pl_spikes", "alpha_clauset_n"),

@@ -125,7 +125,7 @@ def test_a_gram_s_bound_is_the_one_that_is_stated():
     squares, steps = values**2, math.sqrt(30 + 50 / 64)
     delta = UNIT * ((2 + steps) * squares[0] + 2 * np.linalg.norm(squares) + (12 + 3 * steps) * squares)
     assert rule == "gram"
-    assert error == pytest.approx((delta / (values + np.sqrt(squares - delta))).max(), rel=1e-6)
+    assert error == pytest.approx((delta / (values + np.sqrt(squares - delta))).max(), rel=1e-6, abs=0)
 
 
 EXACT = [((60, 50), "svd", 1), ((2500, 40), "qr+svd", 3), ((40, 2500), "qr+svd", 3)]
@@ -140,7 +140,8 @@ def test_an_exact_svd_s_bound_is_the_one_that_is_stated(shape, rule, blocks):
     values, found, error = singular_values(matrix, 0, "cpu")
     steps = math.sqrt(short + long / 64)
     assert found == rule
-    assert error == pytest.approx(blocks * 2 * UNIT * ((1 + steps) * values[0] + 2 * np.linalg.norm(values)), rel=1e-9)
+    bound = blocks * 2 * UNIT * ((1 + steps) * values[0] + 2 * np.linalg.norm(values))
+    assert error == pytest.approx(bound, rel=1e-9, abs=0)
 
 
 def test_a_factors_bound_is_the_one_that_is_stated():
@@ -149,13 +150,14 @@ def test_a_factors_bound_is_the_one_that_is_stated():
     found = svd.spectrum(svd.Factors(torch.from_numpy(b), torch.from_numpy(a).half(), 3.0))
     steps = math.sqrt(4 + 90 / 64)
     scaled = 3.0 * torch.from_numpy(a).half().double().numpy()
-    assert found.error == pytest.approx(4 * UNIT * (1 + steps) * np.linalg.norm(b) * np.linalg.norm(scaled), rel=1e-9)
+    bound = 4 * UNIT * (1 + steps) * np.linalg.norm(b) * np.linalg.norm(scaled)
+    assert found.error == pytest.approx(bound, rel=1e-9, abs=0)
     assert found.dtype == "float64"
 
 
 def test_what_may_be_lost_is_relative_absolute_and_quadratic():
     sigma = np.array([2.0, 0.5, 1e-3, 1e-7])
-    assert allowed(sigma) == pytest.approx([2e-12, max(5e-13, 8e-14), 4e-11, 2e-9], rel=1e-9)
+    assert allowed(sigma) == pytest.approx([2e-12, max(5e-13, 8e-14), 4e-11, 2e-9], rel=1e-9, abs=0)
 
 
 @pytest.mark.parametrize("matrix", [torch.zeros(3), torch.zeros(2, 3, 4), torch.zeros((2, 2), dtype=torch.complex64)])
@@ -185,3 +187,34 @@ def test_the_largest_entry_of_each_vector_of_the_short_side_is_positive(shape):
         first = whole.double().numpy() if matrix is whole else of.whole().numpy()
         strength = (left.T @ first @ right).diagonal()
         assert (strength > 0).all()
+
+
+@pytest.mark.parametrize("shape", [(300, 700), (700, 300)])
+def test_a_comparison_sums_over_all_blocks(shape):
+    random = np.random.default_rng(4)
+    a, b = (random.normal(size=shape) for _ in range(2))
+    inner, distance = svd.compare(torch.from_numpy(a), torch.from_numpy(b))
+    assert inner == pytest.approx((a * b).sum(), rel=1e-10)
+    assert distance == pytest.approx(np.linalg.norm(a - b), rel=1e-12)
+
+
+def test_a_product_beyond_float64_is_infinite_without_a_warning():
+    huge = torch.full((2, 2), 1e200, dtype=torch.float64)
+    assert svd.compare(huge, huge) == (math.inf, 0.0)
+
+
+def test_measuring_shuffles_where_a_seed_is_given():
+    matrix = torch.randn(20, 30, generator=torch.Generator().manual_seed(5)) + 1
+    (plain, _), (with_seed, _) = svd.measure(matrix), svd.measure(matrix, shuffle_seed=3)
+    assert plain.shuffled is None
+    assert np.array_equal(with_seed.shuffled, svd.spectrum(matrix, shuffle_seed=3).shuffled)
+
+
+def test_vectors_beyond_the_rank_of_factors_are_at_right_angles_to_the_rest():
+    random = np.random.default_rng(6)
+    of = svd.Factors(torch.from_numpy(random.normal(size=(12, 2))), torch.from_numpy(random.normal(size=(2, 5))))
+    left, right = svd.singular_vectors(of, 9)
+    assert (left.shape, right.shape) == ((12, 5), (5, 5))
+    for side in (left, right):
+        assert side.T @ side == pytest.approx(np.eye(5), abs=1e-12)
+    assert np.allclose(left @ np.diag(np.diagonal(left.T @ of.whole().numpy() @ right)) @ right.T, of.whole().numpy())
