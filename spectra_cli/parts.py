@@ -125,7 +125,11 @@ class Parts:
     def _load(self) -> None:
         path = self.folder / "manifest.json"
         if not path.exists():
-            self._save()
+            try:
+                self._save()
+            except BaseException:  # even one that came after the rename: there is nothing yet to go on from
+                path.unlink(missing_ok=True)
+                raise
             return
         request, parts = read_manifest(path)
         asked = json.loads(json.dumps(self.request))

@@ -124,9 +124,9 @@ def test_kills_at_random_instants_lose_no_part_no_byte_and_leave_no_file(dozen, 
         usual = time.monotonic() - began
         target.unlink()
         while killed < kills:
-            before = {path.name: path.stat().st_mtime_ns for path in parts_of(target)}
+            before = finished(target)
             killed += line.run(*scan, within=instants.uniform(0, usual)).code == -signal.SIGKILL
-            after = {path.name: path.stat().st_mtime_ns for path in parts_of(target)}
+            after = finished(target)
             if target.exists():
                 assert target.read_bytes() == whole
             else:
