@@ -394,8 +394,8 @@ class Store:
         held.path.unlink(missing_ok=True)
         self._used -= held.kept
         held.kept, held.spans = 0, []
-        if not held.users and held.file.blob in self._held:
-            del self._held[held.file.blob]
+        if not held.users and not held.broken and self._held.get(held.file.blob) is held:
+            del self._held[held.file.blob]  # what is broken is remembered: who looked ahead may have found it so
 
 
 def _blocks(span: Span) -> int:

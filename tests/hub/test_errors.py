@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import shlex
 import subprocess
+import sys
 
 import pytest
 
@@ -97,6 +98,29 @@ def test_bytes_that_never_match_their_hash_are_named_and_the_rest_is_measured(sp
     assert said.code == 3
     assert "does not match its hash, fetched twice" in said.err
     assert len([one for one in hub.asked if one.origin == 2 and "step4/" in one.path]) == 2
+
+
+LOOK_TWICE = """
+from spectra_cli.errors import SpectraError
+from spectra_cli.plan import Request, make_plan, open_checkpoint
+plan = make_plan(Request("hf:own/small", revisions="step4"))
+with plan.supply() as supply:
+    for ahead in (True, False):
+        try:
+            with open_checkpoint(plan.checkpoints[0], plan.request, supply, ahead=ahead):
+                pass
+        except SpectraError as error:
+            print(error)
+"""
+
+
+def test_a_damaged_file_found_by_looking_ahead_is_not_fetched_again(place, hub):
+    hub.faults.append(Fault("^2/.*step4/model", other=True, times=100))
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK_TWICE], env=place.environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.count("does not match its hash, fetched twice") == 2
+    assert len([one for one in hub.asked if one.origin == 2]) == 2
 
 
 def test_offline_with_nothing_cached(fails):
