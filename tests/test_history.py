@@ -99,3 +99,9 @@ def test_a_pipe_in_place_of_the_history_does_not_hang_and_the_table_stands(run, 
     assert said.code == 3
     assert "is a named pipe" in said.err
     assert (tmp_path / "a.parquet").is_file()
+
+
+def test_a_log_beside_the_checkpoints_is_named_for_the_studies(run, tmp_path, spectra):
+    (run / "loss.jsonl").write_text('{"step": 0, "val_loss": 5.0}\n')
+    said = spectra("scan", run, "-o", tmp_path / "a.parquet")
+    assert f"next: spectra stability {tmp_path}/a.parquet --loss {run}/loss.jsonl" in said.err

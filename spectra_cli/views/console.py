@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -27,6 +28,7 @@ STILL = {
     "random_baseline": "no different from random entries",
     "equal_to_first": "unchanged since the first checkpoint",
 }
+LOG = "loss.jsonl"  # what a run may keep beside its checkpoints, as that of `spectra demo` does
 ENOUGH_STEPS = 8  # with fewer, a study of the course finds nothing
 
 
@@ -172,8 +174,10 @@ def warnings_of(metadata: Mapping[str, Any]) -> list[str]:
 
 def show_next(console: Console, scan: Scan) -> None:
     """Name the commands that go on from the table, where it holds a course of steps."""
-    if scan.losses or scan.steps >= ENOUGH_STEPS:
-        table = visible(shlex.join([str(scan.output), *(["--loss", str(scan.losses)] if scan.losses else [])]), 8192)
+    logged = Path(str(scan.metadata["source"])) / LOG
+    losses = scan.losses or (logged if logged.is_file() else None)
+    if losses or scan.steps >= ENOUGH_STEPS:
+        table = visible(shlex.join([str(scan.output), *(["--loss", str(losses)] if losses else [])]), 8192)
         page = visible(shlex.quote(str(scan.output.with_suffix(".html"))), 4096)
         console.print(f"\nnext: spectra stability {table}\n      spectra report {table} -o {page}", soft_wrap=True)
 
