@@ -218,3 +218,19 @@ def test_vectors_beyond_the_rank_of_factors_are_at_right_angles_to_the_rest():
     for side in (left, right):
         assert side.T @ side == pytest.approx(np.eye(5), abs=1e-12)
     assert np.allclose(left @ np.diag(np.diagonal(left.T @ of.whole().numpy() @ right)) @ right.T, of.whole().numpy())
+
+
+def test_factors_are_shuffled_as_their_product_is():
+    random = torch.Generator().manual_seed(7)
+    of = svd.Factors(torch.randn(12, 2, generator=random), torch.randn(2, 9, generator=random), 0.5)
+    found = svd.spectrum(of, shuffle_seed=3)
+    assert np.array_equal(found.shuffled, svd.spectrum(svd.shuffled(of.whole(), 3)).sigma)
+    assert svd.spectrum(of).shuffled is None
+
+
+@pytest.mark.parametrize(("entry", "sigma", "error"), [(math.nan, math.nan, math.nan), (0.0, 0.0, 0.0)])
+def test_what_has_no_spectrum_to_speak_of_says_its_rule(entry, sigma, error):
+    found = svd.spectrum(torch.full((3, 4), entry))
+    assert found.rule == "gram"
+    assert found.error == pytest.approx(error, nan_ok=True)
+    assert found.sigma.tolist() == pytest.approx([sigma] * 3, nan_ok=True)
