@@ -62,11 +62,11 @@ def measure_shard(job: Job, here: Kept, previous: Kept, reference: Kept) -> Answ
     """Do one job, on whatever machine. What goes wrong is in the answer, so that it is not tried again."""
     try:
         os.chdir(job.folder)
-        return _measured(job, here, previous, reference)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else "it cannot be read"
+    except OSError:
         hint = "every machine of the cluster must see the same folders at the same paths: see docs/scaling.md"
-        return Answer(failure=(f"{job.folder} on a machine of the cluster: {reason}", hint, 1, True))
+        return Answer(failure=(f"a machine of the Ray cluster cannot enter {job.folder}", hint, 1, True))
+    try:
+        return _measured(job, here, previous, reference)
     except SpectraError as error:
         return Answer(failure=(error.message, error.hint, error.code, error.stops))
     except MemoryError as error:

@@ -67,6 +67,20 @@ def test_progress_is_told_for_every_matrix_and_checkpoint(kept_run, tmp_path):
     assert len(told) == len(runs.STEPS) * (len(matrices) + 1)
 
 
+def test_a_scan_that_was_stopped_goes_on_with_the_other_engine(kept_run, table_path, tmp_path):
+    def stop(checkpoint, matrix):
+        if matrix is None and checkpoint.step == 2:
+            raise KeyboardInterrupt
+
+    for first, then in (("local", "ray"), ("ray", "local")):
+        output = tmp_path / f"{first}.parquet"
+        with pytest.raises(KeyboardInterrupt):
+            scan_checkpoints(kept_run, output, engine=first, progress=stop)
+        assert not output.exists()
+        scan_checkpoints(kept_run, output, engine=then)
+        assert output.read_bytes() == table_path.read_bytes()
+
+
 def test_a_node_that_dies_in_mid_scan_costs_nothing(cluster, tmp_path):
     run = runs.write_run(tmp_path / "long", range(40))
     doomed = cluster.add_node(num_cpus=1)
