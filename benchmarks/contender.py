@@ -96,6 +96,32 @@ def weightwatcher(checkpoint: Path) -> Work:
     return lambda: ww.WeightWatcher(model=model).analyze()
 
 
+def diffract(checkpoint: Path) -> Work:
+    """Run diffract on the same matrices, q, k and v apart, in float32: norms, ranks and the power law's fit."""
+    import numpy as np
+    from diffract import Session
+    from safetensors.numpy import load_file
+
+    stored: dict[str, np.ndarray] = {}
+    for name, one in load_file(checkpoint / "model.safetensors").items():
+        if "query_key_value" not in name:
+            stored[name] = one.astype(np.float32)
+            continue
+        width = one.shape[1]
+        heads = one.reshape(width // 64, 3, 64, width).astype(np.float32)
+        stored |= {f"{name}.{part}": heads[:, part].reshape(width, width) for part in range(3)}
+
+    def work() -> None:
+        with Session(profile="ram") as session:
+            session.models.add(stored, model_id="one")
+            session.compute.apply(*DIFFRACT)
+
+    return work
+
+
+DIFFRACT = ("frob_norm", "nuclear_norm", "l2_norm", "stable_rank", "effective_rank", "pl_alpha_weighted")
+
+
 def main() -> None:
     """Serve one contender: NAME CHECKPOINT."""
     name, checkpoint = sys.argv[1], Path(sys.argv[2])

@@ -94,6 +94,10 @@ Threads = Annotated[
     int | None,
     typer.Option("--threads", metavar="N", help="Matrices computed side by side; all processors by default."),
 ]
+Engine = Annotated[
+    str,
+    typer.Option("--engine", metavar="local|ray[=ADDRESS]", help="This machine, or a Ray cluster: docs/scaling.md."),
+]
 Losses = Annotated[
     list[str] | None,
     typer.Option("--loss", metavar="FILE", help="What the run logged, one for each table: step, loss, learning rate."),
@@ -151,6 +155,7 @@ def scan(
     follow_links: FollowLinks = False,
     device: Device = "auto",
     threads: Threads = None,
+    engine: Engine = "local",
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard what an interrupted scan of this output left.")
     ] = False,
@@ -164,7 +169,7 @@ def scan(
         revisions=tuple(revisions or ()), steps=steps, roles=roles or (), layers=layers, match=match, metrics=metrics,
         reference=reference, vectors=vectors, alpha_range=alpha_range, fused=fused, arch=arch, map=map,
         tokens_per_step=tokens_per_step, ema=ema, follow_links=follow_links, device=device, threads=threads,
-        disk=disk, patience=patience,
+        disk=disk, patience=patience, engine=engine,
     )  # fmt: skip
     place = _one_source(source, revisions)
     if output == "-":

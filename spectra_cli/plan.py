@@ -32,7 +32,7 @@ class Request:
     cuda[:n] or mps. threads: matrices side by side, as many as there are processors when None. ema: the average of the
     weights that some training programs keep, in place of the weights. follow_links: also read files that links lead to,
     outside a checkpoint's folder. disk: the most scratch space for what is fetched, such as `10GB`. patience: how long
-    a Hub that does not answer is tried, such as `10m`.
+    a Hub that does not answer is tried, such as `10m`. engine: `local`, or `ray` or `ray=ADDRESS` for a cluster.
     """
 
     source: str
@@ -55,6 +55,7 @@ class Request:
     follow_links: bool = False
     disk: str | None = None
     patience: str | None = None
+    engine: str = "local"
 
     def __post_init__(self) -> None:
         """Take a lone string where several may stand, and refuse at once what can never be carried out."""
@@ -80,6 +81,8 @@ class Request:
             raise SpectraError(f"--threads {self.threads} is too few", hint="give 1 or more", code=2)
         if self.tokens_per_step is not None and self.tokens_per_step < 1:
             raise SpectraError("--tokens-per-step must be 1 or more", hint="tokens in one batch", code=2)
+        if not re.fullmatch(r"local|ray(=.+)?", self.engine):
+            raise SpectraError(f"there is no engine '{self.engine}'", hint="use local, ray or ray=ADDRESS", code=2)
         _layer_numbers(self.layers)
         _architecture(self.arch)
         self.disk_bytes()

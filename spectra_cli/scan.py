@@ -13,11 +13,12 @@ from spectra_cli.errors import SpectraError
 from spectra_cli.parts import Parts
 from spectra_cli.plan import Plan, Request, Say, make_plan
 from spectra_cli.records import Checkpoint, Layout, Problem, Remote
+from spectra_cli.spread import engine
 from spectra_cli.table import to_arrow
 from spectra_cli.walk import Measured, Progress, Walk
 
 PACKAGES = ("spectra-scan", "torch", "numpy", "scipy", "safetensors", "pyarrow")
-NOT_IN_NUMBERS = ("threads", "device", "source", "map", "follow_links", "disk", "patience")
+NOT_IN_NUMBERS = ("threads", "device", "source", "map", "follow_links", "disk", "patience", "engine")
 Started = Callable[[Plan, Layout, str], None]
 
 
@@ -59,8 +60,11 @@ def scan_checkpoints(
     written; what could not be read among the rest is in the result's `problems`.
     """
     plan = make_plan(Request(str(source), **options), say)
-    device = svd.choose_device(plan.request.device)
-    with Parts(Path(output), _manifest(plan, device), restart) as parts, Walk(plan, device, progress) as walk:
+    with (
+        engine(plan.request) as (device, engaged),
+        Parts(Path(output), _manifest(plan, device), restart) as parts,
+        Walk(plan, device, progress, **engaged) as walk,
+    ):
         if started:
             started(plan, walk.first_layout(), device)
         notes, problems = _measure_all(plan, walk, parts)

@@ -138,7 +138,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class _One:
+class One:
     """What one matrix gave; same: the checkpoints in which it has the very same entries; the rest as in Measured."""
 
     rows: tuple[Row, ...] = ()
@@ -154,8 +154,9 @@ class Walk:
     """Measures checkpoints one after the other; holds open only the reference and the previous one.
 
     plan: what to measure. device: where. progress: called after each matrix, and with None after each
-    checkpoint. Use it in a `with` block, which opens
-    the reference. A reference that the user named must be readable; of the others, the last readable one serves.
+    checkpoint. each: what measures a checkpoint's matrices, this machine's processors by default. Use it in a `with`
+    block, which opens the reference. A reference that the user named must be readable; of the others, the last
+    readable one serves.
     """
 
     plan: Plan
@@ -166,6 +167,7 @@ class Walk:
     problems: list[Problem] = field(default_factory=list)
     passed: Checkpoint | None = None
     begun: bool = False
+    each: Each = field(default_factory=lambda: _on_this_machine)
 
     def __enter__(self) -> Walk:
         """Open the reference."""
@@ -233,15 +235,7 @@ class Walk:
         here = self._side(checkpoint)
         if then is not None:
             self._fetch_ahead(then)
-        names = self.plan.metrics
-
-        def work(matrix: Matrix) -> _One:
-            one = _measure(here, matrix, self.reference, self.previous, names)
-            if self.progress:
-                self.progress(checkpoint, matrix)
-            return one
-
-        ones = list(self._run(work, here))
+        ones = self.each(self, here, then)
         problems = [
             *(_unreadable(checkpoint, one) for one in here.weights.unreadable),
             *_differences(here, self.reference),
@@ -267,16 +261,6 @@ class Walk:
             self.progress(checkpoint, None)
         return measured
 
-    def _run(self, work: Callable[[Matrix], Result], side: Side) -> Iterator[Result]:
-        return local.run(
-            work,
-            side.layout.matrices,
-            threads=threads(self.plan.request),
-            alone=_too_large_for_company,
-            cost=lambda matrix: svd.gigaflops(matrix.rows, matrix.cols),
-            memory=side.memory,
-        )
-
     def _fetch_ahead(self, checkpoint: Checkpoint) -> None:
         self.supply.prepare(
             checkpoint, partial(open_checkpoint, checkpoint, self.plan.request, self.supply, ahead=True)
@@ -300,7 +284,7 @@ class Walk:
                     raise
                 # met again, and told, where a matrix is compared with it
 
-        list(self._run(work, reference))
+        list(_run(work, reference, reference.layout.matrices))
 
     def forget(self) -> None:
         """Compare nothing with the checkpoint measured last: its files are not what they were."""
@@ -329,6 +313,47 @@ class Walk:
         self.previous = here
 
 
+Each = Callable[[Walk, Side, Checkpoint | None], list[One]]
+"""Gives a result for each matrix of a checkpoint, in their order, where it wants; the last is the one measured next."""
+
+
+def _on_this_machine(walk: Walk, here: Side, _: Checkpoint | None) -> list[One]:
+    def told(matrix: Matrix) -> None:
+        if walk.progress:
+            walk.progress(here.checkpoint, matrix)
+
+    return side_by_side(here, walk.reference, walk.previous, here.layout.matrices, told)
+
+
+def side_by_side(
+    here: Side,
+    final: Side | None,
+    previous: Side | None,
+    matrices: Sequence[Matrix],
+    told: Callable[[Matrix], None] = lambda _: None,
+) -> list[One]:
+    """Measure some matrices of a checkpoint on this machine's processors, in their order; told: of each when done."""
+    names = here.plan.metrics
+
+    def work(matrix: Matrix) -> One:
+        one = _measure(here, matrix, final, previous, names)
+        told(matrix)
+        return one
+
+    return list(_run(work, here, matrices))
+
+
+def _run(work: Callable[[Matrix], Result], side: Side, matrices: Sequence[Matrix]) -> Iterator[Result]:
+    return local.run(
+        work,
+        matrices,
+        threads=threads(side.plan.request),
+        alone=_too_large_for_company,
+        cost=lambda matrix: svd.gigaflops(matrix.rows, matrix.cols),
+        memory=side.memory,
+    )
+
+
 def _unreadable(checkpoint: Checkpoint, one: Skipped) -> Problem:
     return Problem(f"{checkpoint.revision}: {one.tensor} is left out: {one.reason}", "the other tensors are measured")
 
@@ -337,7 +362,7 @@ def _too_large_for_company(matrix: Matrix) -> bool:
     return svd.working_bytes(matrix.rows, matrix.cols) > ALONE_BYTES
 
 
-def _measure(here: Side, matrix: Matrix, final: Side | None, prev: Side | None, names: Sequence[str]) -> _One:
+def _measure(here: Side, matrix: Matrix, final: Side | None, prev: Side | None, names: Sequence[str]) -> One:
     name = matrix.name
     try:
         sides = [side for side in dict.fromkeys((final, prev)) if side is not None and _comparable(side, matrix)]
@@ -346,7 +371,7 @@ def _measure(here: Side, matrix: Matrix, final: Side | None, prev: Side | None, 
     except SpectraError as error:
         if error.stops:
             raise
-        return _One(problem=Problem(error.message, error.hint))
+        return One(problem=Problem(error.message, error.hint))
     except (MemoryError, RuntimeError) as error:
         if not svd.is_out_of_memory(error):
             raise
@@ -362,7 +387,7 @@ def _measure(here: Side, matrix: Matrix, final: Side | None, prev: Side | None, 
     same = frozenset(
         side.checkpoint.revision for side, pair in pairs.items() if side is not here and pair.distance == 0
     )
-    return _One(
+    return One(
         rows,
         same,
         _trouble(here, matrix, spectrum, pairs),

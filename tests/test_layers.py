@@ -14,6 +14,7 @@ RANKS = (
     ),
     ("parts", "engines", "plan"),
     ("walk", "inspection", "history"),
+    ("spread",),
     ("scan", "studies", "demo", "recomputation"),
     ("diff", "verification"),
     ("views",),

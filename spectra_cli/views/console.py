@@ -74,7 +74,8 @@ def headline(plan: Plan, layout: Layout, device: str, precision: str, workers: i
         f"{visible(plan.model)} · {visible(layout.architecture)} · {count(len(plan.checkpoints), 'checkpoint')}{span}"
         f" · {count(len(layout.matrices), 'matrix', 'matrices')} each{fused} · {visible(compared)}"
     )
-    return f"{first}\n{device}, {count(workers, 'worker')} × 1 thread, {precision}"
+    where = f"{count(workers, 'worker')} × 1 thread" if plan.request.engine == "local" else "on a Ray cluster"
+    return f"{first}\n{device}, {where}, {precision}"
 
 
 class ScanProgress:

@@ -1,0 +1,141 @@
+"""Runs jobs on the machines of a Ray cluster, and gives each result as soon as it is there.
+
+It knows nothing of what a job is. Ray is an extra: it is imported when a cluster is asked for, and not before. A job
+whose machine is lost is given to another one; jobs must therefore do nothing but compute their result.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from spectra_cli.errors import SpectraError
+
+Key = TypeVar("Key")
+Reference = Any  # a promise of a value somewhere in the cluster
+
+RETRIES = 5
+"""How many machines may be lost under one job before the scan ends."""
+
+ANSWERS = 10.0  # seconds that the head of a cluster has to take a connection
+INSTALL = "pip install 'spectra-scan[ray]', on every machine of the cluster"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that is connected to. slots: how many jobs run at once. gpus: whether each of them has a GPU."""
+
+    slots: int
+    gpus: bool
+    cpus: int
+
+    def put(self, value: object) -> Reference:
+        """Keep a value in the object store, from which each machine takes it once."""
+        import ray
+
+        return ray.put(value)
+
+    def start(self, function: Callable[..., object], *arguments: object) -> Reference:
+        """Begin function(*arguments) on some machine; arguments that `put` gave arrive as their values."""
+        import ray
+
+        job = ray.remote(num_cpus=self.cpus, num_gpus=int(self.gpus), max_retries=RETRIES)(function)
+        return job.remote(*arguments)
+
+    def finished(self, running: Mapping[Reference, Key]) -> Iterator[tuple[Key, Any]]:
+        """Yield key and value of each job as it finishes. Raises SpectraError where the cluster cannot carry it out."""
+        import ray
+
+        waiting = list(running)
+        while waiting:
+            (done, *_), waiting = ray.wait(waiting, num_returns=1)
+            try:
+                yield running[done], ray.get(done)
+            except ray.exceptions.RayError as error:
+                kind = type(error).__name__
+                raise SpectraError(
+                    f"the Ray cluster did not finish a job, though it was tried on {RETRIES + 1} machines: {kind}",
+                    hint="look after the cluster's machines with `ray status`; the same command goes on from there",
+                    stops=True,
+                ) from None
+
+    def drop(self, running: Mapping[Reference, object]) -> None:
+        """Give up jobs whose results are not wanted any more."""
+        import ray
+
+        for one in running:
+            ray.cancel(one)
+
+
+@contextmanager
+def connect(address: str | None, *, device: str, threads: int) -> Iterator[Cluster]:
+    """Connect to a cluster; where none is named and none runs on this machine, start one on its processors.
+
+    address: as `ray.init` takes it, `host:6379` or `ray://host:10001`. device: auto, cpu or cuda: whether jobs ask for
+    GPUs. threads: processors of one job. Raises SpectraError where there is no Ray, no cluster, or none with GPUs.
+    """
+    ray = _import()
+    own = not ray.is_initialized()
+    if own:
+        _begin(ray, address)
+    try:
+        yield _resources(ray.cluster_resources(), device, threads)
+    finally:
+        if own:
+            ray.shutdown()
+
+
+def _import() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere about what a user scans
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # jobs without a GPU leave the variables alone
+    try:
+        import ray
+    except ImportError:
+        raise SpectraError("--engine ray needs Ray, which is not installed", hint=INSTALL, code=2) from None
+    return ray
+
+
+def _begin(ray: Any, address: str | None) -> None:
+    try:
+        if place := re.fullmatch(r"(?:ray://)?\[?([^/\]]+)\]?:(\d+)", address or ""):
+            with socket.create_connection((place[1], int(place[2])), timeout=ANSWERS):
+                pass  # somebody listens: Ray itself would try for minutes
+        with _own_signals():
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (ValueError, RuntimeError, OSError):
+        raise SpectraError(
+            f"no Ray cluster answers at {address or 'the address in RAY_ADDRESS'}",
+            hint="`ray start --head` begins one and says its address; give --engine ray=ADDRESS",
+        ) from None
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep what answers SIGTERM: Ray would answer it by leaving at once."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def _resources(there: Mapping[str, float], device: str, threads: int) -> Cluster:
+    """Say how many jobs fit into what the cluster has."""
+    gpus, cpus = int(there.get("GPU", 0)), int(there.get("CPU", 0))
+    if device == "cuda" and not gpus:
+        raise SpectraError("no machine of the Ray cluster has a GPU", hint="use --device auto or --device cpu", code=2)
+    with_gpus = bool(gpus) and device != "cpu"
+    slots = min(gpus, cpus // threads) if with_gpus else cpus // threads
+    if slots < 1:
+        raise SpectraError(
+            f"the Ray cluster has {cpus} processors, too few for --threads {threads}", hint="give --threads 1", code=2
+        )
+    return Cluster(slots, with_gpus, threads)
