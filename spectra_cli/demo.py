@@ -31,12 +31,14 @@ class Recipe:
 
     schedule: after the warm-up `cosine` down to a tenth, `wsd` (steady, then straight down to a tenth over the last
     fifth) or `step` (a third at half of the run, a tenth at four fifths). peak_rate: what the schedule starts from.
+    layers: of the model.
     """
 
     optimizer: str = "adamw"
     schedule: str = "cosine"
     weight_decay: float = 0.1
     peak_rate: float = PEAK_RATE
+    layers: int = 6
 
 
 def train(
@@ -57,16 +59,15 @@ def train(
 
     run = _make_folder(folder)
     text = _library_text()
-    cut = len(text) * 9 // 10
-    training, held_out = text[:cut], text[cut:]
+    training = text[: _cut(text)]
     torch.manual_seed(SEED)
-    model = _model()
+    model = _model(recipe.layers)
     parameters = sum(weight.numel() for weight in model.parameters())
     size = f"{parameters / 1e6:.2f} M parameters"
     say(f"training a GPT-NeoX of {size} for {steps} steps on {len(text) / 1e6:.1f} MB of Python sources")
     optimizers = _optimizers(model, recipe)
     batches = torch.Generator().manual_seed(SEED)
-    fixed = _batch(held_out, torch.Generator().manual_seed(SEED + 1), 4 * BATCH)
+    fixed = held_out(4 * BATCH)
     loss = math.nan
     with open(run / "loss.jsonl", "w", encoding="utf-8") as log:
         for step in range(steps + 1):
@@ -153,8 +154,20 @@ def _library_text() -> torch.Tensor:
     return torch.from_numpy(np.frombuffer(b"".join(pieces)[:TEXT_BYTES], dtype=np.uint8).astype(np.int64))
 
 
-def _model() -> Any:
-    """Make the model: byte level, six layers of width 128."""
+def held_out(count: int) -> torch.Tensor:
+    """Draw pieces of the text that no run is trained on, always the same: (count, CONTEXT) bytes."""
+    import torch
+
+    text = _library_text()
+    return _batch(text[_cut(text) :], torch.Generator().manual_seed(SEED + 1), count)
+
+
+def _cut(text: torch.Tensor) -> int:
+    return len(text) * 9 // 10
+
+
+def _model(layers: int) -> Any:
+    """Make the model: byte level, of width 128."""
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
     from transformers.utils import logging
 
@@ -164,7 +177,7 @@ def _model() -> Any:
         GPTNeoXConfig(
             vocab_size=256,
             hidden_size=128,
-            num_hidden_layers=6,
+            num_hidden_layers=layers,
             num_attention_heads=4,
             intermediate_size=512,
             max_position_embeddings=CONTEXT,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,14 @@ from spectra_cli.studies.lifecycle_fits import (
     FEWEST_LAYERS,
     Arrival,
     Decay,
+    SpreadRatio,
     Trend,
     arrival,
     compression,
     correct,
     decay,
     is_inverted_u,
+    mean_interval,
     ratio_of,
     spread_ratio,
     trend,
@@ -40,11 +42,13 @@ QK, VO, MLP = ("q", "k"), ("v", "o"), ("gate", "up", "down")
 class Gradient:
     """A quantity's trend over depth at every checkpoint, and what it is at the last.
 
-    trends: one for each step, None where there were too few layers. slope_p, curvature_p: corrected. turns: steps where
-    the slope changes its sign. inverted_u: at the last checkpoint; None where the layers are too few to tell.
+    values: (L, T), mean over a layer's matrices. trends: one for each step, None where there were too few layers.
+    slope_p, curvature_p: corrected. turns: steps where the slope changes its sign. inverted_u: at the last checkpoint;
+    None where the layers are too few to tell.
     """
 
     steps: NDArray[np.int64]
+    values: Array
     trends: tuple[Trend | None, ...]
     slope_p: Array
     curvature_p: Array
@@ -57,39 +61,50 @@ class Gradient:
         return self.trends[-1]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Asymmetry:
-    """How much farther q and k spread over depth than v and o, in one quantity. p: corrected."""
+    """How much farther q and k spread over depth than v and o, in one quantity. p: corrected.
+
+    profiles: (L,) of each of these roles at the last checkpoint.
+    """
 
     quantity: str
-    ratio: float
+    found: SpreadRatio
     p: float
-    n: int
+    profiles: dict[str, Array]
 
 
 @dataclass(frozen=True, eq=False)
 class Timescales:
-    """How fast the stable rank and α approach their ends. ratio: τ_α/τ_R with a 98% interval."""
+    """How fast the stable rank and α approach their ends. ratio: τ_α/τ_R with a 98% interval.
 
+    rank, alpha: fitted to the means over layers, rank_course and alpha_course, (T,). by_layer: α of each layer alone.
+    """
+
+    rank_course: Array
+    alpha_course: Array
     rank: Decay | None
     alpha: Decay | None
+    by_layer: tuple[Decay | None, ...]
     ratio: float | None
     ratio_interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True, eq=False)
 class Lifecycle:
-    """All of one run. compressed: (L, T) in %, mean over a layer's matrices; by_role: each role's last mean.
+    """All of one run, of layers 0 … L−1; those that the table has not are NaN. layers: how many it has.
 
-    wave_p: corrected for the tests made beside it; tests: how many were made in all.
+    by_role: compression in %, (T,) of each role, mean over its matrices. gradient: of compression. interval: of the
+    mean compression at the end, over layers. wave_p: corrected for the tests made beside it; tests: how many were made
+    in all.
     """
 
     label: str
     alpha: str
     layers: int
     steps: NDArray[np.int64]
-    compressed: Array
-    by_role: dict[str, float]
+    by_role: dict[str, Array]
+    interval: tuple[float, float]
     gradient: Gradient
     wave: Arrival
     wave_p: float
@@ -99,13 +114,14 @@ class Lifecycle:
     timescales: Timescales
     tests: int
 
+    @property
+    def compressed(self) -> Array:
+        """Compression in %, (L, T), mean over a layer's matrices."""
+        return self.gradient.values
+
 
 def lifecycle_tables(tables: Sequence[str | Path], labels: Sequence[str] | None, alpha: str) -> list[Lifecycle]:
-    """Study one table or several. alpha: one of ALPHAS. Raises SpectraError where a table has no course over depth."""
-    if alpha not in ALPHAS:
-        raise SpectraError(
-            f"'{alpha}' is no exponent that this study reads", hint=f"one of {', '.join(ALPHAS)}", code=2
-        )
+    """Study one table or several, as `lifecycle` does."""
     if labels is not None and len(labels) != len(tables):
         raise SpectraError(f"--label gives {len(labels)} names for {len(tables)} tables", hint="one for each", code=2)
     names: list[str | None] = list(labels) if labels else [None] * len(tables)
@@ -114,33 +130,39 @@ def lifecycle_tables(tables: Sequence[str | Path], labels: Sequence[str] | None,
 
 
 def lifecycle(run: Run, alpha: str = "alpha") -> Lifecycle:
-    """Study one run, read with stable_rank, entropy and an α. Raises SpectraError where there is too little of it."""
-    numbers = run.numbers[run.numbers["layer"].notna() & run.numbers["role"].astype(str).isin((*QK, *VO, *MLP))]
+    """Study one run, read with stable_rank, entropy and the exponent `alpha`, one of ALPHAS.
+
+    Raises SpectraError where it is none of them, or there is too little of the run for a course over depth.
+    """
+    if alpha not in ALPHAS:
+        raise SpectraError(
+            f"'{alpha}' is no exponent that this study reads", hint=f"one of {', '.join(ALPHAS)}", code=2
+        )
+    numbers = run.numbers[run.numbers["layer"].notna() & run.numbers["role"].isin((*QK, *VO, *MLP))]
     steps = _steps(run, numbers)
     ranks = _grids(numbers, RANK)
-    by_role = {role: float(np.nanmean(compression(grid)[:, -1])) for role, grid in ranks.items()}
-    compressed = _mean([compression(grid) for grid in ranks.values()])
+    lost = {role: compression(grid) for role, grid in ranks.items()}
+    compressed = _mean(list(lost.values()))
     wave = arrival(steps.astype(float), compressed)
     gradient = _gradient(steps, compressed)
     exponents, entropies = (_grids(numbers, name) for name in (alpha, ENTROPY))
-    spreads = list(_asymmetry({"compression": {r: compression(g) for r, g in ranks.items()}, alpha: exponents}))
+    exponent = _mean(list(exponents.values())) if exponents else np.full_like(compressed, np.nan)
+    spreads = list(_asymmetry({"compression": lost, alpha: exponents}))
     single = correct([wave.p, *(one.p for one in spreads)])
     return Lifecycle(
         label=run.label,
         alpha=alpha,
-        layers=len(compressed),
+        layers=int(np.isfinite(compressed).any(axis=1).sum()),
         steps=steps,
-        compressed=compressed,
-        by_role=by_role,
+        by_role={role: _over_layers(grid) for role, grid in lost.items()},
+        interval=mean_interval(compressed[:, -1]),
         gradient=gradient,
         wave=wave,
         wave_p=float(single[0]),
-        alpha_gradient=_gradient(steps, _mean(list(exponents.values()))) if exponents else None,
+        alpha_gradient=_gradient(steps, exponent) if exponents else None,
         entropy_gradient=_gradient(steps, _mean(list(entropies.values()))) if entropies else None,
-        asymmetry=tuple(
-            Asymmetry(one.quantity, one.ratio, float(p), one.n) for one, p in zip(spreads, single[1:], strict=True)
-        ),
-        timescales=_timescales(steps, ranks, exponents),
+        asymmetry=tuple(replace(one, p=float(p)) for one, p in zip(spreads, single[1:], strict=True)),
+        timescales=_timescales(steps, _mean(list(ranks.values())), exponent),
         tests=int(np.isfinite(single).sum()) + len(steps) * (2 + 2 * bool(exponents) + 2 * bool(entropies)),
     )
 
@@ -167,7 +189,7 @@ def _grids(numbers: pd.DataFrame, metric: str) -> dict[str, Array]:
         return {}
     lines = numbers.assign(role=numbers["role"].astype(str), layer=numbers["layer"].astype(int))
     means = lines.pivot_table(metric, ["role", "layer"], "order", observed=True)
-    layers = sorted(lines["layer"].unique())
+    layers = range(int(lines["layer"].max()) + 1)
     orders = range(int(numbers["order"].max()) + 1)
     return {
         role: part.droplevel(0).reindex(index=layers, columns=orders).to_numpy(np.float64)
@@ -182,6 +204,11 @@ def _mean(grids: Sequence[Array]) -> Array:
         return np.asarray(np.nansum(stacked, axis=0) / np.where(counts, counts, np.nan))
 
 
+def _over_layers(values: Array) -> Array:
+    """Mean over layers at each checkpoint, (T,); NaN where no layer has a value."""
+    return _mean(list(values))
+
+
 def _gradient(steps: NDArray[np.int64], values: Array) -> Gradient:
     trends = tuple(trend(values[:, place]) for place in range(values.shape[1]))
     slope_p = correct([one.slope_p if one else np.nan for one in trends])
@@ -189,20 +216,24 @@ def _gradient(steps: NDArray[np.int64], values: Array) -> Gradient:
     slopes = np.array([one.slope if one else np.nan for one in trends])
     last = trends[-1]
     told = None if last is None or last.curvature_p is None else is_inverted_u(last, float(curvature_p[-1]))
-    return Gradient(steps, trends, slope_p, curvature_p, tuple(turns(steps.astype(float), slopes, slope_p)), told)
+    return Gradient(
+        steps, values, trends, slope_p, curvature_p, tuple(turns(steps.astype(float), slopes, slope_p)), told
+    )
 
 
 def _asymmetry(quantities: dict[str, dict[str, Array]]) -> Iterator[Asymmetry]:
     for name, grids in quantities.items():
         if all(role in grids for role in (*QK, *VO)):
-            first, second = (np.stack([grids[role][:, -1] for role in roles]) for roles in (QK, VO))
-            yield Asymmetry(name, *spread_ratio(first, second))
+            profiles = {role: grids[role][:, -1] for role in (*QK, *VO)}
+            found = spread_ratio(*(np.stack([profiles[role] for role in roles]) for roles in (QK, VO)))
+            yield Asymmetry(name, found, found.p, profiles)
 
 
-def _timescales(steps: NDArray[np.int64], ranks: dict[str, Array], exponents: dict[str, Array]) -> Timescales:
+def _timescales(steps: NDArray[np.int64], ranks: Array, exponents: Array) -> Timescales:
+    """ranks, exponents: (L, T), means over a layer's matrices."""
     t = steps.astype(float)
-    rank = decay(t, np.nanmean(_mean(list(ranks.values())), axis=0))
-    alpha = decay(t, np.nanmean(_mean(list(exponents.values())), axis=0)) if exponents else None
-    if rank is None or alpha is None:
-        return Timescales(rank, alpha, None, None)
-    return Timescales(rank, alpha, *ratio_of(alpha, rank))
+    rank_course, alpha_course = _over_layers(ranks), _over_layers(exponents)
+    rank, alpha = decay(t, rank_course), decay(t, alpha_course)
+    ratio, interval = ratio_of(alpha, rank) if rank and alpha else (None, None)
+    by_layer = tuple(decay(t, line) for line in exponents)
+    return Timescales(rank_course, alpha_course, rank, alpha, by_layer, ratio, interval)

@@ -5,6 +5,7 @@ Every p-value that is compared with CHANCE was corrected for the tests beside it
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class Trend:
 
     slope: of a straight line, with its 95% interval and p-value. curvature: coefficient of the square in a parabola,
     likewise. peak: depth of the parabola's vertex, None where it opens upwards. spread: largest minus smallest value.
+    terms: of the parabola, or of the line where there are too few layers for one: constant, then ascending powers.
     n: layers.
     """
 
@@ -44,6 +46,7 @@ class Trend:
     curvature_p: float | None
     peak: float | None
     spread: float
+    terms: tuple[float, ...]
     n: int
 
 
@@ -52,7 +55,8 @@ class Arrival:
     """When each layer has half of its largest compression, and whether that goes through the depth as a wave.
 
     half_steps: (L,) NaN where a layer never compresses. rho, p: Spearman's rank correlation with the layer. velocity:
-    slope of layer on step, layers per step, with a 90% bootstrap interval. n: layers with an arrival.
+    slope of layer on step, layers per step, with a 90% bootstrap interval; start: the layer at which that line is at
+    step 0. n: layers with an arrival.
     """
 
     half_steps: Array
@@ -60,12 +64,16 @@ class Arrival:
     p: float
     velocity: float
     velocity_interval: Interval
+    start: float
     n: int
 
 
 @dataclass(frozen=True)
 class Decay:
-    """x(t) = end + (start − end)·exp(−t/τ), with the standard error of ln τ, a 90% interval of τ and R²."""
+    """x(t) = end + (start − end)·exp(−t/τ), with the standard error of ln τ, a 90% interval of τ and R².
+
+    residual: root mean square of what the fit leaves, in the unit of x. n: points.
+    """
 
     tau: float
     tau_interval: Interval
@@ -73,6 +81,21 @@ class Decay:
     start: float
     end: float
     r2: float
+    residual: float
+    n: int
+
+    def at(self, steps: Array) -> Array:
+        """Give x at some steps."""
+        return _approach(steps, self.start, self.end, math.log(self.tau))
+
+
+@dataclass(frozen=True)
+class SpreadRatio:
+    """How much farther one group of roles spreads over depth than another, with a 95% interval. n: layers."""
+
+    ratio: float
+    interval: Interval
+    p: float
     n: int
 
 
@@ -116,15 +139,17 @@ def trend(values: Array) -> Trend | None:
     interval: Interval | None = None
     p: float | None = None
     peak: float | None = None
+    terms = tuple(map(float, line.params))
     if len(x) >= FEWEST_LAYERS:
         parabola = OLS(y, np.column_stack([np.ones_like(x), x, x * x])).fit()
+        terms = tuple(map(float, parabola.params))
         curvature, p = float(parabola.params[2]), float(parabola.pvalues[2])
         lowest, highest = parabola.conf_int()[2]
         interval = float(lowest), float(highest)
         peak = float(-parabola.params[1] / (2 * parabola.params[2])) if curvature < 0 else None
     spread = float(y.max() - y.min())
     slope, slope_p = float(line.params[1]), float(line.pvalues[1])
-    return Trend(slope, (float(low), float(high)), slope_p, curvature, interval, p, peak, spread, len(x))
+    return Trend(slope, (float(low), float(high)), slope_p, curvature, interval, p, peak, spread, terms, len(x))
 
 
 def is_inverted_u(one: Trend | None, p: float | None) -> bool:
@@ -164,7 +189,7 @@ def arrival(steps: Array, compressed: Array, *, least: float = 5.0, seed: int = 
     known = np.isfinite(halves)
     layers, times = np.flatnonzero(known).astype(np.float64), halves[known]
     n = len(times)
-    nothing = Arrival(halves, np.nan, np.nan, np.nan, (np.nan, np.nan), n)
+    nothing = Arrival(halves, np.nan, np.nan, np.nan, (np.nan, np.nan), np.nan, n)
     if n < 3 or len(np.unique(times)) < 2:
         return nothing
     rho = float(stats.spearmanr(layers, times).statistic)
@@ -174,8 +199,8 @@ def arrival(steps: Array, compressed: Array, *, least: float = 5.0, seed: int = 
         (stats.rankdata(times) - (n + 1) / 2,), lambda order, axis: (centred * order).sum(axis=axis),
         permutation_type="pairings", n_resamples=many, rng=np.random.default_rng(seed), vectorized=True,
     )  # fmt: skip
-    velocity = float(np.polyfit(times, layers, 1)[0])
-    return Arrival(halves, rho, float(test.pvalue), velocity, _velocities(layers, times, seed), n)
+    velocity, start = map(float, np.polyfit(times, layers, 1))
+    return Arrival(halves, rho, float(test.pvalue), velocity, _velocities(layers, times, seed), start, n)
 
 
 def _half(steps: Array, line: Array, least: float) -> float:
@@ -229,7 +254,8 @@ def decay(steps: Array, values: Array) -> Decay | None:
     r2 = 1.0 - float(residuals @ residuals) / float(((y - y.mean()) ** 2).sum())
     reach = float(stats.t.ppf(0.95, len(t) - 3)) * error
     interval = float(np.exp(log_tau - reach)), float(np.exp(log_tau + reach))
-    return Decay(float(np.exp(log_tau)), interval, error, start, end, r2, len(t))
+    residual = math.sqrt(float(np.mean(residuals**2)))
+    return Decay(float(np.exp(log_tau)), interval, error, start, end, r2, residual, len(t))
 
 
 def _approach(t: Array, start: float, end: float, log_tau: float) -> Array:
@@ -243,30 +269,45 @@ def ratio_of(slow: Decay, fast: Decay) -> tuple[float, Interval]:
     return float(np.exp(middle)), (float(np.exp(middle - reach)), float(np.exp(middle + reach)))
 
 
-def spread_ratio(first: Array, second: Array, *, seed: int = 0) -> tuple[float, float, int]:
-    """Compare how far two groups of roles spread over depth: (ratio, p-value, layers).
+def spread_ratio(first: Array, second: Array, *, seed: int = 0) -> SpreadRatio:
+    """Compare how far two groups of roles spread over depth.
 
     first, second: (roles, L) each. Spread is the root mean square of a role's values about the role's own mean. Where
     the groups do not differ, within a layer any role's value may stand for any other's: the p-value is the share of
-    such exchanges that give a ratio at least as far from 1.
+    such exchanges that give a ratio at least as far from 1. The interval is from layers drawn anew.
     """
     both = np.vstack([first, second])
-    kept = np.isfinite(both).all(axis=0)
-    centred = both[:, kept] - both[:, kept].mean(axis=1, keepdims=True)
+    both = both[:, np.isfinite(both).all(axis=0)]
+    centred = both - both.mean(axis=1, keepdims=True)
     roles, n = centred.shape
     if n < 3 or not centred.any():
-        return np.nan, np.nan, n
+        return SpreadRatio(np.nan, (np.nan, np.nan), np.nan, n)
     split = len(first)
 
     def log_ratio(values: Array) -> Array:
+        values = values - values.mean(axis=-1, keepdims=True)
         one, other = (np.square(part).mean(axis=(-2, -1)) for part in (values[..., :split, :], values[..., split:, :]))
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.log(one / other) / 2)
 
-    seen = float(log_ratio(centred))
+    seen = float(log_ratio(both))
     random = np.random.default_rng(seed)
     shuffled = random.permuted(np.broadcast_to(centred, (PERMUTATIONS, roles, n)), axis=1)
-    shuffled = shuffled - shuffled.mean(axis=2, keepdims=True)
-    others = np.abs(log_ratio(shuffled))
-    p = (1 + int((others >= abs(seen) - 1e-12).sum())) / (PERMUTATIONS + 1)
-    return float(np.exp(seen)), p, n
+    p = (1 + int((np.abs(log_ratio(shuffled)) >= abs(seen) - 1e-12).sum())) / (PERMUTATIONS + 1)
+    drawn = log_ratio(both[:, random.integers(n, size=(PERMUTATIONS, n))].swapaxes(0, 1))
+    drawn = drawn[np.isfinite(drawn)]
+    reach = np.exp(np.quantile(drawn, (0.025, 0.975))) if len(drawn) else (np.nan, np.nan)
+    return SpreadRatio(float(np.exp(seen)), (float(reach[0]), float(reach[1])), p, n)
+
+
+def mean_interval(values: Array) -> Interval:
+    """Give the 95% interval of the mean of independent values, by Student's t; NaN for fewer than two.
+
+    >>> [round(end, 3) for end in mean_interval(np.array([1.0, 2.0, 3.0]))]
+    [-0.484, 4.484]
+    """
+    known = values[np.isfinite(values)]
+    if len(known) < 2:
+        return np.nan, np.nan
+    middle, reach = float(known.mean()), float(stats.t.ppf(0.975, len(known) - 1) * stats.sem(known))
+    return middle - reach, middle + reach

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from statsmodels.regression.linear_model import OLS
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.studies.lifecycle import Lifecycle, lifecycle_tables
+from spectra_cli.studies.lifecycle_fits import correct
 from spectra_cli.table import read_table
 
 Array = NDArray[np.float64]
@@ -35,14 +36,18 @@ class Model:
 class PowerLaw:
     """y ∝ x^exponent by least squares of logarithms.
 
-    interval: 90%, from residuals drawn anew. r2: in the sample. left_out: the largest relative error of the y that is
-    predicted for each model by a fit to the others. n: models.
+    interval: 95%, by Student's t. p: that the exponent is 0, corrected for the laws beside it. bootstrap: 90%, from
+    residuals drawn anew, which for few models is far too narrow: of 400 nulls, 33% of three models and 13% of five were
+    outside even at 95%. r2: in the sample. left_out: the largest relative error of the y that is predicted for each
+    model by a fit to the others. n: models.
     """
 
     of: str
     on: str
     exponent: float
     interval: tuple[float, float]
+    p: float
+    bootstrap: tuple[float, float]
     r2: float
     left_out: float
     n: int
@@ -50,11 +55,12 @@ class PowerLaw:
 
 @dataclass(frozen=True)
 class Scaling:
-    """The models, and Δα against layers and against parameters."""
+    """The models, and Δα against layers and against parameters. tests: how many p-values there are."""
 
     alpha: str
     models: tuple[Model, ...]
     laws: tuple[PowerLaw, ...]
+    tests: int
 
 
 def scaling(tables: Sequence[str | Path], labels: Sequence[str] | None, alpha: str) -> Scaling:
@@ -74,7 +80,9 @@ def scaling(tables: Sequence[str | Path], labels: Sequence[str] | None, alpha: s
         power_law(np.array([getattr(one, name) for one in models], dtype=np.float64), spreads, f"Δ{alpha}", name)
         for name in ("layers", "parameters")
     ]
-    return Scaling(alpha, models, tuple(laws))
+    corrected = correct([law.p for law in laws])
+    kept = tuple(replace(law, p=float(p)) for law, p in zip(laws, corrected, strict=True))
+    return Scaling(alpha, models, kept, len(kept))
 
 
 def _model(run: Lifecycle, path: str | Path) -> Model:
@@ -106,6 +114,8 @@ def power_law(x: Array, y: Array, of: str, on: str, *, seed: int = 0) -> PowerLa
         if np.ptp(a[kept]) > 0:
             slope, intercept = np.polyfit(a[kept], b[kept], 1)
             errors.append(abs(np.expm1(intercept + slope * a[out] - b[out])))
-    interval = float(np.quantile(slopes, 0.05)), float(np.quantile(slopes, 0.95))
+    bootstrap = float(np.quantile(slopes, 0.05)), float(np.quantile(slopes, 0.95))
+    low, high = map(float, fit.conf_int()[1])
     r2 = float(fit.rsquared) if np.ptp(b) > 0 else 0.0
-    return PowerLaw(of, on, float(fit.params[1]), interval, r2, float(max(errors)), n)
+    slope, p = float(fit.params[1]), float(fit.pvalues[1])
+    return PowerLaw(of, on, slope, (low, high), p, bootstrap, r2, float(max(errors)), n)

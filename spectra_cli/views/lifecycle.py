@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from spectra_cli.studies.lifecycle import Gradient, Lifecycle
-from spectra_cli.studies.lifecycle_fits import CHANCE, Trend
+from spectra_cli.studies.lifecycle_fits import CHANCE, Array, Decay, Trend
 from spectra_cli.views.console import plain_table
 from spectra_cli.views.text import count, number, visible
 
@@ -27,6 +28,8 @@ def show_lifecycle(console: Console, runs: Sequence[Lifecycle]) -> None:
         console.print()
         table = plain_table("layer", "compression\nat the end", "half of it\nat step")
         for layer, (line, half) in enumerate(zip(run.compressed, run.wave.half_steps, strict=True)):
+            if not np.isfinite(line).any():
+                continue
             table.add_row(
                 str(layer), f"{number(float(line[-1]), 3)}%", number(float(half), 3) if np.isfinite(half) else "–"
             )
@@ -36,7 +39,7 @@ def show_lifecycle(console: Console, runs: Sequence[Lifecycle]) -> None:
 def lifecycle_sentences(run: Lifecycle) -> list[str]:
     """Say what was found, as whole sentences that are safe to print."""
     return [
-        _compression(run), wave_verdict(run), gradient_verdict("compression", run.gradient, "%"),
+        compression_verdict(run), wave_verdict(run), gradient_verdict("compression", run.gradient, "%"),
         *([gradient_verdict(run.alpha, run.alpha_gradient, "")] if run.alpha_gradient else []),
         *([gradient_verdict("entropy", run.entropy_gradient, " nats")] if run.entropy_gradient else []),
         *asymmetry_verdicts(run), timescale_verdict(run),
@@ -44,10 +47,14 @@ def lifecycle_sentences(run: Lifecycle) -> list[str]:
     ]  # fmt: skip
 
 
-def _compression(run: Lifecycle) -> str:
-    roles = ", ".join(f"{role} {value:.0f}%" for role, value in sorted(run.by_role.items(), key=lambda one: -one[1]))
+def compression_verdict(run: Lifecycle) -> str:
+    """Say how much of the stable rank is gone at the end, and of which roles."""
+    ends = sorted(((role, float(course[-1])) for role, course in run.by_role.items()), key=lambda one: -one[1])
+    roles = ", ".join(f"{role} {value:.0f}%" for role, value in ends)
+    low, high = run.interval
     return (
-        f"The stable rank fell by {np.nanmean(run.compressed[:, -1]):.0f}% of its start on average: {visible(roles)}."
+        f"The stable rank fell by {np.nanmean(run.compressed[:, -1]):.0f}% of its start, mean over layers "
+        f"(95%: {low:.0f} … {high:.0f}): {visible(roles)}."
     )
 
 
@@ -98,9 +105,10 @@ def asymmetry_verdicts(run: Lifecycle) -> list[str]:
     said = []
     for one in run.asymmetry:
         sure = "" if one.p < CHANCE else ", no significant difference"
+        low, high = one.found.interval
         said.append(
-            f"Over depth, {visible(one.quantity)} of q and k spreads {number(one.ratio, 2)} times as far as of v and o"
-            f" (p = {number(one.p, 2)}{sure})."
+            f"Over depth, {visible(one.quantity)} of q and k spreads {number(one.found.ratio, 2)} times as far as of v "
+            f"and o (95%: {number(low, 2)} … {number(high, 2)}; p = {number(one.p, 2)}{sure})."
         )
     return said
 
@@ -120,7 +128,17 @@ def timescale_verdict(run: Lifecycle) -> str:
     return (
         f"τ is {number(found.rank.tau, 2)} steps for the stable rank (R² {number(found.rank.r2, 3)}) and"
         f" {number(found.alpha.tau, 2)} for {visible(run.alpha)} (R² {number(found.alpha.r2, 3)}): {verdict}"
-        f" (ratio {number(found.ratio, 2)}, 98%: {number(low, 2)} … {number(high, 2)})."
+        f" (ratio {number(found.ratio, 2)}, 98%: {number(low, 2)} … {number(high, 2)}){_of_layers(run)}."
+    )
+
+
+def _of_layers(run: Lifecycle) -> str:
+    taus = [one.tau for one in run.timescales.by_layer if one]
+    if not taus:
+        return ""
+    return (
+        f"; layer by layer, τ of {visible(run.alpha)} is {number(min(taus), 2)} … {number(max(taus), 2)}"
+        f" in the {len(taus)} of {run.layers} that have one"
     )
 
 
@@ -136,28 +154,32 @@ def _run(run: Lifecycle) -> dict[str, Any]:
         "alpha": run.alpha,
         "steps": run.steps.tolist(),
         "compression": {
-            "value": _plain(float(np.nanmean(run.compressed[:, -1]))),
-            "by_role": {role: _plain(value) for role, value in run.by_role.items()},
-            "by_layer": [[_plain(value) for value in line] for line in run.compressed],
-            "verdict": _compression(run), "n": int(run.compressed.size),
+            "value": _plain(float(np.nanmean(run.compressed[:, -1]))), "interval": _pair(run.interval),
+            "by_role": {role: _list(course) for role, course in run.by_role.items()},
+            "by_layer": [_list(line) for line in run.compressed],
+            "verdict": compression_verdict(run), "n": run.layers,
         },
         "compression_gradient": _gradient("compression", run.gradient, "%"),
         "wave": {
             "value": _plain(wave.velocity), "interval": _pair(wave.velocity_interval), "rho": _plain(wave.rho),
-            "p": _plain(run.wave_p), "half_steps": [_plain(one) for one in wave.half_steps],
+            "p": _plain(run.wave_p), "half_steps": _list(wave.half_steps),
             "verdict": wave_verdict(run), "n": wave.n,
         },
         "alpha_gradient": _gradient(run.alpha, run.alpha_gradient, ""),
         "entropy_gradient": _gradient("entropy", run.entropy_gradient, " nats"),
         "asymmetry": [
-            {"quantity": one.quantity, "value": _plain(one.ratio), "p": _plain(one.p), "n": one.n, "verdict": said}
+            {
+                "quantity": one.quantity, "value": _plain(one.found.ratio), "interval": _pair(one.found.interval),
+                "p": _plain(one.p), "profiles": {role: _list(line) for role, line in one.profiles.items()},
+                "verdict": said, "n": one.found.n,
+            }
             for one, said in zip(run.asymmetry, asymmetry_verdicts(run), strict=False)
         ],
         "timescales": {
             "value": _plain(times.ratio), "interval": _pair(times.ratio_interval), "verdict": timescale_verdict(run),
-            **{name: None if one is None else {
-                "value": _plain(one.tau), "interval": _pair(one.tau_interval), "r2": _plain(one.r2), "n": one.n,
-            } for name, one in (("stable_rank", times.rank), ("alpha", times.alpha))},
+            "stable_rank": _decay(times.rank, run.steps, times.rank_course),
+            "alpha": _decay(times.alpha, run.steps, times.alpha_course),
+            "alpha_by_layer": [_decay(one) for one in times.by_layer],
             "n": 0 if times.rank is None else times.rank.n,
         },
         "tests": run.tests,
@@ -185,6 +207,20 @@ def _gradient(name: str, one: Gradient | None, unit: str) -> dict[str, Any] | No
         ],
         "verdict": gradient_verdict(name, one, unit), "n": last.n if last else 0,
     }  # fmt: skip
+
+
+def _decay(one: Decay | None, steps: NDArray[np.int64] | None = None, course: Array | None = None) -> Any:
+    if one is None:
+        return None
+    left = {} if steps is None or course is None else {"residuals": _list(course - one.at(steps.astype(float)))}
+    return {
+        "value": _plain(one.tau), "interval": _pair(one.tau_interval), "start": one.start, "end": one.end,
+        "r2": _plain(one.r2), "residual": one.residual, "n": one.n, **left,
+    }  # fmt: skip
+
+
+def _list(values: Array) -> list[float | None]:
+    return [_plain(float(value)) for value in values]
 
 
 def _plain(value: float | None) -> float | None:

@@ -123,8 +123,8 @@ def test_a_course_that_approaches_nothing_has_no_timescale():
 
 def test_roles_that_spread_farther_are_told_and_equal_ones_are_not():
     pairs = [(noise(seed, 2, DEPTH), noise(seed + 500, 2, DEPTH)) for seed in SEEDS]
-    assert sum(spread_ratio(3 * a, b)[1] < CHANCE for a, b in pairs) >= 95
-    assert sum(spread_ratio(a, b)[1] < CHANCE for a, b in pairs) <= 7
+    assert sum(spread_ratio(3 * a, b).p < CHANCE for a, b in pairs) >= 95
+    assert sum(spread_ratio(a, b).p < CHANCE for a, b in pairs) <= 7
 
 
 def test_p_values_are_corrected_for_the_tests_beside_them():
@@ -162,8 +162,31 @@ def test_a_whole_run_is_told_in_sentences_and_as_an_object():
     assert "Benjamini–Hochberg" in said
     (run,) = json.loads(json.dumps(lifecycle_json([found]), allow_nan=False))["runs"]
     for name in ("compression", "compression_gradient", "wave", "alpha_gradient", "entropy_gradient", "timescales"):
-        assert {"value", "verdict", "n"} <= set(run[name])
+        assert {"value", "interval", "verdict", "n"} <= set(run[name])
     assert {one["quantity"] for one in run["asymmetry"]} == {"compression", "alpha"}
+    for one in (*run["asymmetry"], run["compression"]):
+        low, high = one["interval"]
+        assert low <= one["value"] <= high
+    assert {len(course) for course in run["compression"]["by_role"].values()} == {len(STEPS)}
+    assert [len(line) for line in run["compression"]["by_layer"]] == [len(STEPS)] * 8
+    assert len(run["timescales"]["stable_rank"]["residuals"]) == len(STEPS)
+
+
+def test_alpha_of_every_layer_has_its_own_timescale():
+    found = lifecycle(planted_run()).timescales
+    assert [one.tau for one in found.by_layer] == pytest.approx([900] * 8, rel=1e-3)
+    assert found.alpha.residual < 1e-9
+    assert np.abs(found.alpha.at(STEPS) - found.alpha_course).max() < 1e-8
+
+
+def test_layers_that_were_not_scanned_leave_gaps_and_shift_no_other():
+    whole = planted_run()
+    kept = whole.numbers[whole.numbers["layer"] % 2 == 1]
+    some, every = lifecycle(Run("odd", kept, {})), lifecycle(whole)
+    assert some.layers == 4
+    assert some.wave.half_steps[1::2] == pytest.approx(every.wave.half_steps[1::2])
+    assert not np.isfinite(some.wave.half_steps[::2]).any()
+    assert some.wave.velocity == pytest.approx(every.wave.velocity, rel=0.1)
 
 
 @pytest.mark.parametrize(
