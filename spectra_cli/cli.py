@@ -509,7 +509,8 @@ def plot(
         typer.Option(
             "--kind",
             metavar="NAME",
-            help="trajectory, alignment, spectrum, heatmap, profile or roles: docs/figures.md.",
+            help="trajectory, alignment, spectrum, heatmap, profile, roles; over depth: wave, gradients, depth, "
+            "asymmetry, timescales: docs/figures.md.",
         ),
     ],
     output: Annotated[
@@ -518,7 +519,7 @@ def plot(
     ],
     metric: Annotated[
         str | None,
-        typer.Option("--metric", metavar="NAME", help="The number drawn, for heatmap, profile and roles; sd or sigma."),
+        typer.Option("--metric", metavar="NAME", help="The number drawn: for heatmap, profile, roles any; for spectrum sd or sigma; over depth an exponent."),
     ] = None,
     roles: Roles = None,
     match: Match = None,

@@ -71,7 +71,10 @@ def make(folder: Path, layers: int) -> Path:
 
 
 def importance(folder: Path) -> list[str]:
-    """Say how each exponent of a layer goes with the rise in loss when it is taken out; p-values corrected."""
+    """Say how each exponent of a layer goes with the rise in loss when it is taken out; p-values corrected.
+
+    Beside them stands the depth itself: an exponent that rises with depth goes with all that does.
+    """
     said, found = [], []
     for layers in DEPTHS:
         losses = json.loads((folder / f"depth{layers}.jsonl").read_text())
@@ -82,6 +85,7 @@ def importance(folder: Path) -> list[str]:
         for name in ALPHAS:
             means = frame[frame["metric"] == name].groupby("layer")["value"].mean().sort_index()
             found.append((layers, name, *spearman(means.to_numpy(), np.array(rises))))
+        found.append((layers, "depth itself", *spearman(np.arange(layers), np.array(rises))))
     for (layers, name, rho, p), corrected in zip(found, correct([one[-1] for one in found]), strict=True):
         said.append(
             f"{layers} layers, {name}: Spearman's rho {rho:.2f}, p {p:.3g}, of {len(found)} tests {corrected:.3g}"

@@ -141,6 +141,8 @@ def lifecycle(run: Run, alpha: str = "alpha") -> Lifecycle:
     numbers = run.numbers[run.numbers["layer"].notna() & run.numbers["role"].isin((*QK, *VO, *MLP))]
     steps = _steps(run, numbers)
     ranks = _grids(numbers, RANK)
+    if not ranks:
+        raise SpectraError(f"{run.label} holds no {RANK}", hint=f"scan again with {RANK} among the --metrics")
     lost = {role: compression(grid) for role, grid in ranks.items()}
     compressed = _mean(list(lost.values()))
     wave = arrival(steps.astype(float), compressed)

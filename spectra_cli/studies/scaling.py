@@ -23,7 +23,7 @@ DRAWS = 2000
 
 @dataclass(frozen=True)
 class Model:
-    """One model at its last checkpoint. spread: Δα. peak: depth of α's vertex, None where α has none."""
+    """One model at its last checkpoint. spread: Δα. peak: depth of α's vertex, None where it has none inside."""
 
     label: str
     layers: int
@@ -91,7 +91,8 @@ def _model(run: Lifecycle, path: str | Path) -> Model:
         raise SpectraError(f"{run.label} holds no {run.alpha} over depth", hint="scan it again with that metric")
     shapes = read_table(path, columns=("matrix", "rows", "cols")).to_pandas().drop_duplicates("matrix")
     parameters = int((shapes["rows"].astype(np.int64) * shapes["cols"]).sum())
-    return Model(run.label, run.layers, parameters, last.spread, last.peak)
+    peak = last.peak if last.peak is not None and 0 < last.peak < 1 else None
+    return Model(run.label, run.layers, parameters, last.spread, peak)
 
 
 def power_law(x: Array, y: Array, of: str, on: str, *, seed: int = 0) -> PowerLaw:

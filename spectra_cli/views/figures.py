@@ -14,6 +14,15 @@ from typing import TYPE_CHECKING
 from spectra_cli.errors import SpectraError
 from spectra_cli.views.figures_course import SPECTRA, WEIGHTS, alignment, alignment_lines, roles
 from spectra_cli.views.figures_depth import heatmap, heatmap_lines, profile, profile_lines
+from spectra_cli.views.figures_layers import asymmetry, asymmetry_lines, depth, depth_lines
+from spectra_cli.views.figures_lifecycle import (
+    gradient_lines,
+    gradients,
+    timescale_lines,
+    timescales,
+    wave,
+    wave_lines,
+)
 from spectra_cli.views.figures_records import Kind, Options
 from spectra_cli.views.figures_save import save, suffix_of
 from spectra_cli.views.figures_spectrum import spectrum, spectrum_lines
@@ -42,6 +51,26 @@ KINDS: tuple[Kind, ...] = (
     Kind("heatmap", "Any metric by layer and checkpoint.", heatmap, metric="stable_rank", lines=heatmap_lines),
     Kind("profile", "Any metric over depth, at a few checkpoints.", profile, metric="stable_rank", lines=profile_lines),
     Kind("roles", "Any metric over training, a panel for each role.", roles, metric="stable_rank", lines=course_lines),
+    Kind(
+        "wave", "Compression by layer and step, with the front that goes through the depth.",
+        wave, metrics=("stable_rank",), also=("alpha",), lines=wave_lines,
+    ),
+    Kind(
+        "gradients", "Slopes over depth of compression, an exponent and entropy over training, and where they turn.",
+        gradients, metrics=("stable_rank",), also=("entropy",), metric="alpha", lines=gradient_lines,
+    ),
+    Kind(
+        "depth", "An exponent over normalised depth at the end, for one model or several.",
+        depth, metrics=("stable_rank",), metric="alpha", lines=depth_lines,
+    ),
+    Kind(
+        "asymmetry", "How far q and k, and v and o, spread over depth, in compression and an exponent.",
+        asymmetry, metrics=("stable_rank",), metric="alpha", lines=asymmetry_lines,
+    ),
+    Kind(
+        "timescales", "How stable rank and an exponent approach their ends, and the two timescales fitted.",
+        timescales, metrics=("stable_rank",), metric="alpha", lines=timescale_lines,
+    ),
 )  # fmt: skip
 MOST_MATRICES = 24
 

@@ -68,7 +68,7 @@ def wave_verdict(run: Lifecycle) -> str:
         least = "; four layers can never be sure" if one.n <= 4 else ""
         return f"No wave: the order in which layers compress does not go with their depth ({numbers}{least})."
     way = "from the first layer to the last" if one.rho > 0 else "from the last layer to the first"
-    low, high = one.velocity_interval
+    low, high = sorted(math.copysign(1, one.rho) * end for end in one.velocity_interval)
     speed = f"{number(abs(one.velocity), 2)} layers a step (90%: {number(low, 2)} … {number(high, 2)})"
     return f"Compression goes through the depth as a wave, {way}, {speed} ({numbers})."
 

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spectra_cli.errors import SpectraError
+from spectra_cli.studies.lifecycle import Lifecycle, lifecycle
 from spectra_cli.studies.stability_records import Comparison, RunStability
 from spectra_cli.views.figures import labels_of, losses_of
 from spectra_cli.views.figures_course import alignment
-from spectra_cli.views.figures_records import Options
+from spectra_cli.views.figures_layers import asymmetry_of, depth_of
+from spectra_cli.views.figures_lifecycle import gradients_of, timescales_of, wave_of
+from spectra_cli.views.figures_records import Chart, Options
 from spectra_cli.views.figures_save import LARGEST, specification, write_whole
 from spectra_cli.views.figures_style import NAMES, titled
 from spectra_cli.views.figures_trajectory import RATE, phases_of, trajectory
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 SCRIPTS = ("report_data.js", "report_figures.js", "report_table.js")
 FIXED = {"trajectory": (trajectory, (RATE,)), "alignment": (alignment, ("cos_spectrum_final", "cos_weights_final"))}
+OVER_STEPS = {"wave": wave_of, "gradients": gradients_of, "timescales": timescales_of}
 CONTROLS = (
     '<div class="bar" role="region" aria-label="what the figures show"><div class="controls">'
     '<label id="run-choice">run <select id="run"></select></label>'
@@ -66,7 +70,9 @@ def report(
     )
     found = [_phases(detail, loss) for detail, loss in zip(details, logged, strict=True)]
     compared = _compared(details, found)
-    page = render(Material(details, [provenance(path) for path in tables], found, command, compared), logged).encode()
+    courses = [_lifecycle(detail) for detail in details]
+    material = Material(details, [provenance(path) for path in tables], found, command, compared, courses)
+    page = render(material, logged).encode()
     if len(page) > LARGEST:
         raise SpectraError(f"{output} would have {len(page):,} bytes", hint="report on fewer tables at a time")
     write_whole(Path(output), page)
@@ -75,6 +81,14 @@ def report(
 
 def _phases(detail: Detail, losses: Losses | None) -> RunStability | None:
     return phases_of(detail.run, losses) if RATE in detail.run.numbers and detail.facts["known"] else None
+
+
+def _lifecycle(detail: Detail) -> Lifecycle | None:
+    """Study a run over depth, None where it has no such course."""
+    try:
+        return lifecycle(detail.run)
+    except SpectraError:
+        return None
 
 
 def _compared(details: Sequence[Detail], found: Sequence[RunStability | None]) -> Comparison | None:
@@ -93,7 +107,10 @@ def render(material: Material, losses: Sequence[Losses | None]) -> str:
         "runs": [detail.facts for detail in material.details],
         "titles": {name: titled(name) for name in NAMES},
         "templates": [_templates(detail) for detail in material.details],
-        "charts": [_charts(detail, loss) for detail, loss in zip(material.details, losses, strict=True)],
+        "charts": [
+            {**_charts(detail, loss), **_lifecycle_charts(one, material)}
+            for detail, loss, one in zip(material.details, losses, material.lifecycle, strict=True)
+        ],
     }
     packed = "\n".join(
         f'<script type="text/plain" id="packed-{text(name)}">{content}</script>'
@@ -114,12 +131,29 @@ def _templates(detail: Detail) -> dict[str, Any]:
 
 def _charts(detail: Detail, losses: Losses | None) -> dict[str, Any]:
     """Give the charts that Python draws, those whose metrics the table has."""
-    found = {}
-    for name, (draw, metrics) in FIXED.items():
-        if all(metric in detail.run.numbers and detail.run.numbers[metric].gt(-2).any() for metric in metrics):
-            spec = specification(draw([detail.run], Options(losses=(losses,), follow=True)))
-            found[name] = {key: part for key, part in spec.items() if key not in ("config", "padding", "$schema")}
-    return found
+    return {
+        name: _bare(draw([detail.run], Options(losses=(losses,), follow=True)))
+        for name, (draw, metrics) in FIXED.items()
+        if all(metric in detail.run.numbers and detail.run.numbers[metric].gt(-2).any() for metric in metrics)
+    }
+
+
+def _lifecycle_charts(one: Lifecycle | None, material: Material) -> dict[str, Any]:
+    """Give the charts over depth of one run; an exponent over depth is of all runs together."""
+    if one is None:
+        return {}
+    every = [other for other in material.lifecycle if other and other.alpha_gradient]
+    over = {name: _bare(draw(one, follow=True)) for name, draw in OVER_STEPS.items()}
+    return {
+        **over,
+        **({"depth": _bare(depth_of(every))} if one.alpha_gradient else {}),
+        **({"asymmetry": _bare(asymmetry_of(one))} if one.asymmetry else {}),
+    }
+
+
+def _bare(chart: Chart) -> dict[str, Any]:
+    """Give a chart without its look, which the page sets."""
+    return {key: part for key, part in specification(chart).items() if key not in ("config", "padding", "$schema")}
 
 
 def _head(material: Material, title: str) -> str:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spectra_cli.studies.lifecycle import Lifecycle
 from spectra_cli.studies.stability_records import Comparison, Ratio, RunStability
+from spectra_cli.views.lifecycle import lifecycle_sentences
 from spectra_cli.views.report_data import Detail
 from spectra_cli.views.stability_words import NOUNS, ratio, ratio_sentences, sentences
 from spectra_cli.views.text import visible
@@ -19,7 +21,8 @@ from spectra_cli.views.text import visible
 class Material:
     """All that the page is made of. details, metadata, stability: one for each run. command: that made the page.
 
-    comparison: the runs that have phases, against the first of them; None where there are fewer than two.
+    comparison: the runs that have phases, against the first of them; None where there are fewer than two. lifecycle:
+    one for each run, None where it has no course over depth.
     """
 
     details: Sequence[Detail]
@@ -27,6 +30,7 @@ class Material:
     stability: Sequence[RunStability | None]
     command: str
     comparison: Comparison | None = None
+    lifecycle: Sequence[Lifecycle | None] = ()
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,20 @@ def side_by_side(material: Material) -> str:
         f'<div class="scroll" tabindex="0" role="region" aria-label="ratios"><table id="ratios"><thead><tr>{heads}</tr>'
         f"</thead><tbody>{rows}</tbody></table></div>"
     )
+
+
+def over_depth(material: Material) -> str:
+    """Give the findings of the Lifecycle study as sentences, a run at a time, and its figures."""
+    found = [one for one in material.lifecycle if one]
+    if not found:
+        return ""
+    parts = []
+    for one in found:
+        if len(material.details) > 1:
+            parts.append(f"<h3>{text(one.label)}</h3>")
+        said = "".join(f"<li>{text(line)}</li>" for line in lifecycle_sentences(one))
+        parts.append(f'<ul class="findings">{said}</ul>')
+    return "".join([*parts, *(figure(name, SAYS[name])(material) for name in LIFECYCLE_FIGURES)])
 
 
 def matrices(material: Material) -> str:
@@ -186,6 +204,7 @@ def scan_command(facts: dict[str, Any], detail: Detail) -> str:
     return shlex.join([*words, *(["--fused"] if options.get("fused") else [])])
 
 
+LIFECYCLE_FIGURES = ("wave", "gradients", "timescales", "depth", "asymmetry")
 SAYS = {
     "trajectory": "How fast each role's spectrum moves at each step; the loss beneath, where there is one. "
     "Phases are shaded where the data support them.",
@@ -193,6 +212,11 @@ SAYS = {
     "spectrum": "Each singular value's share against its rank, at the step chosen (thick) and at others (thin).",
     "heatmap": "The metric chosen above by layer and checkpoint; each column is a checkpoint.",
     "profile": "The metric chosen above over depth, at the step chosen; faint, at the first checkpoint.",
+    "wave": "Compression of the stable rank by layer and step; dots where a layer has half of its largest.",
+    "gradients": "Slopes over depth at each step, with 95% bands; dashed where one turns.",
+    "timescales": "How far stable rank and α still have to go, the fits, and their timescales.",
+    "depth": "α over depth at the last checkpoint, with parabolas; all runs of this page.",
+    "asymmetry": "How q, k, v and o spread over depth about their own means, at the last checkpoint.",
     "course": "The metric chosen above over training, mean over each role's matrices. Drag to move, scroll to zoom.",
 }
 
@@ -205,6 +229,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("heatmap", "Layers and steps", chosen("heatmap", "role", SAYS["heatmap"], "role")),
     Section("profile", "Over depth", figure("profile", SAYS["profile"])),
     Section("course", "Over training", figure("course", SAYS["course"])),
+    Section("lifecycle", "Lifecycle: training and depth", over_depth),
     Section("table", "Matrices", matrices),
     Section("accuracy", "Accuracy and provenance", accuracy),
     Section("commands", "Commands", commands),

@@ -6,12 +6,18 @@ import re
 import subprocess
 import sys
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from PIL import Image
 
 from spectra_cli.cli import app
-from spectra_cli.studies.runs import read_run
+from spectra_cli.studies.lifecycle import lifecycle_tables
+from spectra_cli.studies.runs import Run, read_run
 from spectra_cli.studies.stability_compare import compare_tables
+from spectra_cli.table import SCHEMA, read_metadata, row_groups, write_table
 from spectra_cli.views.figures import KINDS, Choice, plot, read_runs
 from spectra_cli.views.figures_records import Options
 from spectra_cli.views.figures_save import specification
@@ -19,6 +25,7 @@ from spectra_cli.views.figures_style import step_scale
 from tests.test_stability_command import write_planted
 
 NAMES = [kind.name for kind in KINDS]
+OVER_DEPTH = ("wave", "gradients", "depth", "asymmetry", "timescales")
 
 
 @pytest.fixture
@@ -28,9 +35,15 @@ def losses(tmp_path):
     return path
 
 
+@pytest.fixture
+def table_of(table_path, deep_table):
+    """A table from which a kind can be drawn: those of the Lifecycle study take layers and checkpoints enough."""
+    return lambda name: deep_table if name in OVER_DEPTH else table_path
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_every_kind_is_drawn_as_svg_with_its_marks(name, table_path, tmp_path):
-    plot([table_path], name, str(tmp_path / "a.svg"))
+def test_every_kind_is_drawn_as_svg_with_its_marks(name, table_of, tmp_path):
+    plot([table_of(name)], name, str(tmp_path / "a.svg"))
     drawn = (tmp_path / "a.svg").read_text()
     assert drawn.startswith("<svg")
     assert drawn.count("<path") > 10
@@ -38,8 +51,8 @@ def test_every_kind_is_drawn_as_svg_with_its_marks(name, table_path, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_kind_is_drawn_on_a_terminal(name, table_path, spectra):
-    said = spectra("plot", table_path, "--kind", name, "-o", "-")
+def test_every_kind_is_drawn_on_a_terminal(name, table_of, spectra):
+    said = spectra("plot", table_of(name), "--kind", name, "-o", "-")
     assert said.code == 0
     assert "┤" in said.out
     assert "\x1b" not in said.out, "a pipe gets plain text"
@@ -58,9 +71,9 @@ def test_a_pdf_is_a_pdf(table_path, tmp_path):
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF-")
 
 
-def test_several_runs_are_drawn_side_by_side(table_path, tmp_path):
+def test_several_runs_are_drawn_side_by_side(table_of, tmp_path):
     for name in NAMES:
-        plot([table_path, table_path], name, str(tmp_path / "a.svg"), Choice(labels="adam,muon"))
+        plot([table_of(name)] * 2, name, str(tmp_path / "a.svg"), Choice(labels="adam,muon"))
         drawn = (tmp_path / "a.svg").read_text()
         assert "adam" in drawn
         assert "muon" in drawn
@@ -91,6 +104,69 @@ def test_phase_one_is_shaded_up_to_the_onset_that_the_study_finds(tmp_path):
     assert sorted(span["end"] for span in spans) == [onset.step, onset.interval[1]]
     assert min(span["step"] for span in spans) <= 2
     assert f"the onset at step {onset.step:,.0f}" in json.dumps(spec)
+
+
+def drawn(name, table, **choice):
+    kind = KINDS[NAMES.index(name)]
+    chosen = Choice(**choice)
+    return specification(kind.draw(read_runs([table], kind, chosen), Options(metric=chosen.metric or kind.metric)))
+
+
+def test_the_front_of_a_wave_is_the_line_through_its_arrivals(deep_table):
+    spec = drawn("wave", deep_table)
+    wave = lifecycle_tables([deep_table], None, "alpha")[0].wave
+    data = list(spec["datasets"].values())
+    (halves,) = [one for one in data if set(one[0]) == {"layer", "step"} and len(one) == 6]
+    assert [one["step"] for one in halves] == pytest.approx(list(wave.half_steps))
+    (front,) = [one for one in data if set(one[0]) == {"layer", "step"} and len(one) > 6]
+    for one in front:
+        assert one["layer"] == pytest.approx(wave.start + wave.velocity * one["step"])
+    assert "as a wave" in json.dumps(spec)
+
+
+def test_where_there_is_no_wave_no_front_is_drawn(deep_table, tmp_path):
+    places = pa.array([0, 5, 2, 3, 4, 1], pa.int32())  # of the layers: no order in depth
+    column = SCHEMA.names.index("layer")
+    groups = (
+        group.set_column(column, "layer", pc.take(places, group["layer"].combine_chunks()))
+        for group in row_groups(deep_table)
+    )
+    table = tmp_path / "a.parquet"
+    write_table(table, groups, read_metadata(deep_table))
+    spec = drawn("wave", table)
+    assert "No wave" in json.dumps(spec)
+    assert not [one for one in spec["datasets"].values() if set(one[0]) == {"layer", "step"} and len(one) > 6]
+
+
+def test_a_thousand_checkpoints_are_thinned_to_what_a_picture_can_show():
+    steps = np.arange(1000)
+    lines = [
+        {
+            "model": "m", "revision": f"step{step}", "stage": None, "step": step, "tokens": None, "role": "q",
+            "matrix": f"layers.{layer}.q", "layer": layer, "order": step, "rows": 8, "cols": 8,
+            "stable_rank": 8 - 4 * step / (step + 50 + layer),
+        }
+        for step in steps for layer in range(5)
+    ]  # fmt: skip
+    spec = specification(KINDS[NAMES.index("wave")].draw([Run("long", pd.DataFrame(lines), {})], Options()))
+    cells = max(spec["datasets"].values(), key=len)
+    assert len(cells) <= 5 * 240
+    assert {one["at"] for one in cells} >= {0, 999}
+
+
+def test_the_exponent_drawn_over_depth_is_the_one_chosen(deep_table):
+    spec = drawn("depth", deep_table, metric="alpha_hill")
+    numbers = read_run(deep_table, ["alpha_hill"]).numbers
+    want = numbers[(numbers["layer"] == 2) & (numbers["step"] == 1200)]["alpha_hill"].mean()
+    points = next(one for one in spec["datasets"].values() if "layer" in one[0])
+    assert next(one["value"] for one in points if one["layer"] == 2) == pytest.approx(want, rel=1e-12)
+
+
+def test_a_run_without_depth_is_refused_in_two_lines(table_path, spectra, tmp_path):
+    said = spectra("plot", table_path, "--kind", "wave", "-o", tmp_path / "a.png")
+    assert (said.code, said.err.count("\n")) == (1, 2)
+    assert "too few for a course over depth" in said.err
+    assert not (tmp_path / "a.png").exists()
 
 
 def test_step_0_has_a_place_on_an_axis_that_says_how_it_is_spaced():
@@ -126,6 +202,7 @@ def test_html_needs_no_network(table_path, tmp_path):
         (["--kind", "roles", "-o", "a.png", "--metric", "alfa"], "alpha"),
         (["--kind", "alignment", "-o", "a.png", "--metric", "alpha"], "no choice of --metric"),
         (["--kind", "spectrum", "-o", "a.png", "--metric", "alpha"], "sigma"),
+        (["--kind", "timescales", "-o", "a.png", "--metric", "entropy"], "no exponent that this study reads"),
         (["--kind", "roles", "-o", "a.png", "--roles", "router"], "its roles are"),
         (["--kind", "roles", "-o", "a.png", "--match", "("], "no expression"),
         (["--kind", "profile", "-o", "a.png", "--steps", "x"], "0,100,600"),

@@ -55,6 +55,13 @@ def page_path(kept_run, tmp_path_factory):
     return folder / "a.html"
 
 
+@pytest.fixture(scope="module")
+def deep_page(deep_table, tmp_path_factory):
+    path = tmp_path_factory.mktemp("deep page") / "a.html"
+    report([deep_table], str(path))
+    return path
+
+
 @pytest.fixture
 def opened(browser, page_path):
     """Open a page and give it; afterwards nothing may have failed or been asked of a network."""
@@ -107,6 +114,38 @@ def names_in(page):
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_is_drawn(name, opened):
     assert opened().locator(f"#figure-{name} svg path").count() > 5
+
+
+@pytest.mark.parametrize("name", ["wave", "gradients", "timescales", "depth", "asymmetry"])
+def test_every_figure_over_depth_is_drawn(name, opened, deep_page):
+    assert opened(deep_page).locator(f"#figure-{name} svg path").count() > 5
+
+
+def test_the_section_over_depth_says_what_was_found_and_follows_the_slider(opened, deep_page):
+    page = opened(deep_page)
+    assert "as a wave, from the first layer to the last" in page.locator("#lifecycle .findings").inner_text()
+    before = page.locator("#figure-wave svg").evaluate("one => one.outerHTML")
+    page.locator("#step").focus()
+    page.keyboard.press("Home")
+    page.evaluate("spectra.drawn()")
+    assert page.locator("#figure-wave svg").evaluate("one => one.outerHTML") != before
+
+
+def test_a_run_without_a_course_over_depth_has_no_such_section(opened):
+    assert opened().locator("#lifecycle").count() == 0
+
+
+def test_of_two_runs_the_one_without_depth_keeps_the_findings_and_hides_the_figures(
+    opened, deep_table, table_path, tmp_path
+):
+    report([deep_table, table_path], str(tmp_path / "both.html"))
+    page = opened(tmp_path / "both.html")
+    assert page.locator("#figure-wave").is_visible()
+    page.locator("#run").select_option(index=1)
+    page.evaluate("spectra.drawn()")
+    assert not page.locator("#figure-wave").is_visible()
+    assert page.locator("#lifecycle .findings").is_visible()
+    assert page.locator("#figure-course").is_visible()
 
 
 def test_the_slider_moves_every_figure(opened):

@@ -35,8 +35,11 @@
   };
 
   const fixed = async (kind) => {
-    const spec = page.charts[state.run][kind];
-    byId(`figure-${kind}`).closest("section").hidden = !spec;
+    const spec = page.charts[state.run][kind], holder = byId(`figure-${kind}`);
+    if (!holder) return;
+    const section = holder.closest("section");
+    holder.closest("figure").hidden = !spec;
+    section.hidden = !section.querySelector("figure:not([hidden]), .findings");
     if (!spec) return;
     const view = await embed(`figure-${kind}`, structuredClone(spec));
     put(view, "cursor", cursor());
@@ -121,7 +124,7 @@
   };
 
   const follow = async () => {
-    for (const id of ["trajectory", "alignment", "course", "heatmap"]) {
+    for (const id of ["trajectory", "alignment", "course", "heatmap", "wave", "gradients", "timescales"]) {
       const view = views.get(`figure-${id}`);
       if (view) { put(view, "cursor", cursor()); await view.runAsync(); }
     }
@@ -138,6 +141,7 @@
     document.body.dataset.first = "yes";
     await fixed("alignment");
     for (const part of [spectrum, heatmap, profile, course]) await part();
+    for (const kind of ["wave", "gradients", "timescales", "depth", "asymmetry"]) await fixed(kind);
     document.body.dataset.ready = "yes";
   };
   spectra.listeners.push((parts) => {
