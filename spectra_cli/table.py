@@ -130,12 +130,19 @@ def read_table(
     """Read a table that `scan` or `diff` wrote; `.to_pandas()` gives a frame with categories for its names.
 
     vectors: read the `vector` column too, which holds the spectra. metrics: only the rows of these. columns: only
-    these. Raises SpectraError where the file is not there or is no such table.
+    these. Rows are chosen a row group at a time, so that the others are never in memory together. Raises SpectraError
+    where the file is not there or is no such table.
     """
     wanted = list(columns) if columns is not None else SCHEMA.names if vectors else WITHOUT_VECTORS
-    _open(path).close()
-    chosen = pc.field("metric").isin(list(metrics)) if metrics is not None else None
-    return pq.read_table(path, columns=wanted, filters=chosen, partitioning=None)
+    with _open(path) as file:
+        if metrics is None:
+            return file.read(columns=wanted).select(wanted)
+        chosen = pa.array(list(metrics), pa.string())
+        parts = [file.schema_arrow.empty_table().select(wanted)]
+        for index in range(file.num_row_groups):
+            group = file.read_row_group(index, columns=[*wanted, "metric"])
+            parts.append(group.filter(pc.is_in(group["metric"].cast(pa.string()), chosen)).select(wanted))
+    return pa.concat_tables(parts).unify_dictionaries()
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
