@@ -519,7 +519,11 @@ def plot(
     ],
     metric: Annotated[
         str | None,
-        typer.Option("--metric", metavar="NAME", help="The number drawn: for heatmap, profile, roles any; for spectrum sd or sigma; over depth an exponent."),
+        typer.Option(
+            "--metric",
+            metavar="NAME",
+            help="The number drawn: any for heatmap, profile, roles; sd or sigma; an exponent over depth.",
+        ),
     ] = None,
     roles: Roles = None,
     match: Match = None,

@@ -48,9 +48,12 @@ def test_the_same_seed_gives_the_same_weights(trained, tmp_path):
     assert (again / name).read_bytes() == (trained / name).read_bytes()
 
 
-@pytest.mark.parametrize("recipe", [demo.Recipe(optimizer="muon"), demo.Recipe(schedule="wsd", weight_decay=0.0)])
+@pytest.mark.parametrize(
+    "recipe", [demo.Recipe(optimizer="muon"), demo.Recipe(schedule="wsd", weight_decay=0.0), demo.Recipe(layers=2)]
+)
 def test_another_recipe_trains_too(recipe, tmp_path):
     run = demo.train(tmp_path / "other", say=print, steps=4, saved=(0, 2), recipe=recipe)
     lines = [json.loads(line) for line in (run / "loss.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [0, 2, 4]
+    assert json.loads((run / "step4" / "config.json").read_text())["num_hidden_layers"] == recipe.layers
     assert lines[-1]["val_loss"] < lines[0]["val_loss"]

@@ -55,7 +55,10 @@ class PowerLaw:
 
 @dataclass(frozen=True)
 class Scaling:
-    """The models, and Δα against layers and against parameters. tests: how many p-values there are."""
+    """The models, and Δα and the depth of the peak against layers and parameters. tests: how many p-values there are.
+
+    The peak has laws only where three models of different depth have one.
+    """
 
     alpha: str
     models: tuple[Model, ...]
@@ -64,7 +67,10 @@ class Scaling:
 
 
 def scaling(tables: Sequence[str | Path], labels: Sequence[str] | None, alpha: str) -> Scaling:
-    """Fit Δα over models. alpha: as for `lifecycle`. Raises SpectraError for fewer than three different depths."""
+    """Fit Δα, and the depth of α's peak, over models. alpha: as for `lifecycle`.
+
+    Raises SpectraError for fewer than three different depths.
+    """
     if len(tables) < FEWEST_MODELS:
         raise SpectraError(
             f"{len(tables)} tables are too few for a fit over models", hint="give three or more, one a model", code=2
@@ -75,14 +81,24 @@ def scaling(tables: Sequence[str | Path], labels: Sequence[str] | None, alpha: s
         raise SpectraError(
             "the tables hold fewer than three different numbers of layers", hint="give models of different depth"
         )
-    spreads = np.array([one.spread for one in models])
     laws = [
-        power_law(np.array([getattr(one, name) for one in models], dtype=np.float64), spreads, f"Δ{alpha}", name)
-        for name in ("layers", "parameters")
+        power_law(np.array([getattr(one, size) for one in kept], np.float64), np.array(values), of, size)
+        for of, kept, values in _quantities(models, alpha)
+        for size in ("layers", "parameters")
+        if len({one.layers for one in kept}) >= FEWEST_MODELS
     ]
     corrected = correct([law.p for law in laws])
-    kept = tuple(replace(law, p=float(p)) for law, p in zip(laws, corrected, strict=True))
-    return Scaling(alpha, models, kept, len(kept))
+    told = tuple(replace(law, p=float(p)) for law, p in zip(laws, corrected, strict=True))
+    return Scaling(alpha, models, told, len(told))
+
+
+def _quantities(models: Sequence[Model], alpha: str) -> list[tuple[str, list[Model], list[float]]]:
+    """Give what is fitted: Δα of every model, and the depth of the peak of those that have one."""
+    peaked = [one for one in models if one.peak is not None]
+    return [
+        (f"Δ{alpha}", list(models), [one.spread for one in models]),
+        ("the depth of the peak", peaked, [one.peak for one in peaked if one.peak is not None]),
+    ]
 
 
 def _model(run: Lifecycle, path: str | Path) -> Model:

@@ -28,10 +28,11 @@ def show_scaling(console: Console, found: Scaling) -> None:
 def law_sentence(law: PowerLaw) -> str:
     """Say one power law, whether it is sure, and what it rests on."""
     low, high = law.interval
+    of = visible(law.of[:1].upper() + law.of[1:])
     way = "grows" if law.exponent > 0 else "falls"
     verdict = f"{way} with {law.on}" if law.p < CHANCE else f"is not shown to change with {law.on}"
     return (
-        f"{visible(law.of)} {verdict}: the power is {number(law.exponent, 2)} (95%: {number(low, 2)} … "
+        f"{of} {verdict}: the power is {number(law.exponent, 2)} (95%: {number(low, 2)} … "
         f"{number(high, 2)}; p = {number(law.p, 2)}; R² {number(law.r2, 2)} over {law.n} models, in the sample; a "
         f"model left out is predicted within {100 * law.left_out:.0f}%)."
     )

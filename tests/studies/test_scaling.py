@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spectra_cli.studies.lifecycle_fits import CHANCE
-from spectra_cli.studies.scaling import power_law
+from spectra_cli.studies.scaling import Model, _quantities, power_law
 from tests.studies.test_lifecycle import write_planted
 
 LAYERS = np.array([4.0, 8.0, 12.0, 24.0, 48.0])
@@ -54,7 +54,8 @@ def test_three_models_are_compared_by_the_command_line(tables, spectra):
     found = json.loads(spectra("scaling", *tables, "--json").out)
     assert [one["layers"] for one in found["models"]] == [4, 5, 7]
     assert [one["parameters"] for one in found["models"]] == [24 * 24 * 4 * layers for layers in (4, 5, 7)]
-    assert [law["on"] for law in found["laws"]] == ["layers", "parameters"]
+    assert [law["on"] for law in found["laws"]][:2] == ["layers", "parameters"]
+    assert found["tests"] == len(found["laws"])
 
 
 def test_too_few_models_or_depths_are_refused(tables, spectra):
@@ -63,3 +64,11 @@ def test_too_few_models_or_depths_are_refused(tables, spectra):
     said = spectra("scaling", tables[0], tables[1], tables[1], "--label", "a,b,c")
     assert (said.code, said.err.count("\n")) == (1, 2)
     assert "different" in said.err
+
+
+def test_the_depth_of_the_peak_is_fitted_where_three_models_have_one():
+    models = [Model(f"m{layers}", layers, 100 * layers, 0.1 * layers**0.26, 2 / layers) for layers in (4, 8, 16)]
+    (_, _, spreads), (named, kept, peaks) = _quantities([*models, Model("flat", 32, 3200, 0.2, None)], "alpha")
+    assert (len(spreads), named, len(kept)) == (4, "the depth of the peak", 3)
+    law = power_law(np.array([one.layers for one in kept], float), np.array(peaks), named, "layers")
+    assert law.exponent == pytest.approx(-1)
