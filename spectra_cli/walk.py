@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -81,6 +81,7 @@ class Side:
     device: str
     closing: ExitStack
     known: Known
+    held: dict[str, torch.Tensor | svd.Factors | None] = field(default_factory=dict)
 
     @classmethod
     def open(cls, checkpoint: Checkpoint, plan: Plan, device: str, supply: Supply, known: Known) -> Side:
@@ -92,6 +93,23 @@ class Side:
 
     def array(self, name: str) -> torch.Tensor | svd.Factors:
         """Give a matrix as it is stored, (rows, cols): whole, or as an adapter's two factors."""
+        if name not in self.held:
+            return self._read(name)
+        found = self.held[name]
+        if found is None:
+            found = self.held[name] = self._read(name)
+        return found
+
+    @contextmanager
+    def holding(self, name: str) -> Iterator[None]:
+        """Read a matrix at most once while it is measured. One thread at a time may hold a matrix."""
+        self.held[name] = None
+        try:
+            yield
+        finally:
+            del self.held[name]
+
+    def _read(self, name: str) -> torch.Tensor | svd.Factors:
         matrix = self.matrices[name]
         factors = self.weights.factors(matrix.tensor)
         if factors is None:
@@ -366,8 +384,9 @@ def _measure(here: Side, matrix: Matrix, final: Side | None, prev: Side | None, 
     name = matrix.name
     try:
         sides = [side for side in dict.fromkeys((final, prev)) if side is not None and _comparable(side, matrix)]
-        pairs = _pairs(here, name, sides)
-        spectrum = here.spectrum(name)
+        with here.holding(name):
+            pairs = _pairs(here, name, sides)
+            spectrum = here.spectrum(name)
     except SpectraError as error:
         if error.stops:
             raise
@@ -409,12 +428,7 @@ def _comparable(other: Side, matrix: Matrix) -> bool:
 def _pairs(here: Side, name: str, sides: Sequence[Side]) -> dict[Side, Pair]:
     """Compare a matrix with its namesakes; where one has the very same entries, its spectrum serves here too."""
     others = [side for side in sides if side is not here]
-    distances = {}
-    for other in others:
-        array, theirs = here.array(name), other.array(name)
-        distances[other] = svd.compare(array, theirs, device=here.device)
-        if distances[other][1] == 0.0 and array.dtype == theirs.dtype:
-            here.spectra.setdefault(name, other.spectrum(name))
+    distances = dict(zip(others, _distances(here, name, others), strict=True))
     own = here.spectrum(name)
     pairs: dict[Side, Pair] = {
         other: Pair(
@@ -429,6 +443,18 @@ def _pairs(here: Side, name: str, sides: Sequence[Side]) -> dict[Side, Pair]:
     if here in sides:
         pairs[here] = Pair(own, own, float(np.dot(own.sigma, own.sigma)), 0.0, None, *_turned(here, here, name))
     return pairs
+
+
+def _distances(here: Side, name: str, others: Sequence[Side]) -> list[tuple[float, float]]:
+    """Give ⟨A,B⟩_F and ‖A − B‖_F to each namesake; where one is the same in every bit, its spectrum serves here too."""
+    if not others:
+        return []
+    array, theirs = here.array(name), [other.array(name) for other in others]
+    found = svd.compare_each(array, theirs, device=here.device)
+    for other, one, (_, distance) in zip(others, theirs, found, strict=True):
+        if distance == 0.0 and array.dtype == one.dtype:
+            here.spectra.setdefault(name, other.spectrum(name))
+    return found
 
 
 def _turned(here: Side, other: Side, name: str) -> tuple[Products, Products]:

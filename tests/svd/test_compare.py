@@ -65,11 +65,32 @@ def test_nan_where_either_holds_nan_or_inf(bad, dtype):
         assert all(math.isnan(one) for one in svd.compare(*pair))
 
 
-def test_measure_gives_what_spectrum_and_compare_give():
-    a, b, c = (whole((30, 20), seed) for seed in range(3))
-    found, pairs = svd.measure(a, (b, c))
-    assert (found.sigma == svd.spectrum(a).sigma).all()
-    assert pairs == (svd.compare(a, b), svd.compare(a, c))
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(30, 20), (3, 300_000), (70_000, 5)])
+def test_several_at_once_give_what_each_alone_gives(shape, dtype):
+    a, b, c = (whole(shape, seed, dtype) for seed in range(3))
+    assert svd.compare_each(a, [b, c, a]) == [svd.compare(a, other) for other in (b, c, a)]
+
+
+def test_several_of_very_different_scales_do_not_disturb_each_other():
+    a = torch.full((4, 4), 1e200, dtype=torch.float64)
+    others = [a * 1e-300, -a, a * 1e-400 + 1e-200, a.clone()]
+    found = svd.compare_each(a, others)
+    assert found == [svd.compare(a, other) for other in others]
+    assert found[2][0] == pytest.approx(16.0, rel=1e-14)
+    assert found[3] == (math.inf, 0.0)
+
+
+def test_the_strides_of_either_do_not_change_a_bit():
+    a, b = (torch.randn(300, 2000, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
+    assert svd.compare(a, b) == svd.compare(a.T.contiguous().T, b) == svd.compare(a, b.T.contiguous().T)
+
+
+def test_factors_are_compared_with_whole_matrices_and_with_factors_in_one_call():
+    a, b = (svd.Factors(whole((6, 2), seed).double(), whole((2, 5), seed + 1).double()) for seed in (0, 5))
+    dense = whole((6, 5), 9).double()
+    assert svd.compare_each(a, [b, dense]) == [svd.compare(a, b), svd.compare(a, dense)]
+    assert svd.compare_each(dense, [a, b]) == [svd.compare(dense, a), svd.compare(dense, b)]
 
 
 def test_different_shapes_are_refused_with_both_named():
