@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,6 +100,15 @@ def test_a_scan_on_the_gpu_writes_the_table_of_the_cpu_within_the_bounds(kept_ru
     a, b = (pd.read_parquet(one.output) for one in (there, here))
     assert a.drop(columns=["value", "vector"]).equals(b.drop(columns=["value", "vector"]))
     assert np.allclose(a["value"], b["value"], rtol=ACCURACY, atol=1e-9, equal_nan=True)
+
+
+@pytest.mark.skipif(GPU != "cpu", reason="there is a GPU, on which the benchmark would run")
+def test_the_benchmark_says_in_two_lines_that_there_is_no_gpu():
+    benchmark = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
+    done = subprocess.run([sys.executable, benchmark], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[0] == "gpu.py: torch finds no GPU with float64 here"
+    assert len(done.stderr.splitlines()) == 2
 
 
 LIMITED = """

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from spectra_cli.records import Problem, Spectrum
 from spectra_cli.svd.blocks import power_of_two
 from spectra_cli.svd.devices import free_bytes, is_cpu, is_out_of_memory
-from spectra_cli.svd.rules import LENGTH, Found, as_spectrum, by_gram, error_of_squares, steps
+from spectra_cli.svd.rules import LENGTH, as_spectrum, by_gram, error_of_squares, steps
 
 if TYPE_CHECKING:
     import torch
@@ -34,12 +34,17 @@ BATCH_BYTES = 1 << 30
 """Most bytes of a device that a batch takes; a larger matrix is a batch of its own. Of a Pythia-160m's matrices in fp16
 some 40 of 768×768 fit; from 4,096×4,096 on each is alone, and large enough to keep a device busy."""
 
+WRONG = Problem(
+    "the GPU gave eigenvalues that are not those of their matrices: the CPU computed these",
+    "the numbers are as good; please report it, with the GPU's name and the versions of torch and of the driver",
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
     """What a device made of a matrix.
 
-    spectrum: None where the matrix is left to the CPU. fallback: what there was no memory for, and what was done.
+    spectrum: None where the matrix is left to the CPU. fallback: what the device failed at, and what was done instead.
     """
 
     spectrum: Spectrum | None
@@ -154,14 +159,14 @@ def _attempts(batch: _Batch[Key], device: str) -> list[Attempt]:
     while len(done) < len(batch.matrices):
         piece = slice(len(done), len(done) + size)
         some = batch.matrices[piece]
-        found: list[Spectrum | None] | None = None
+        found: list[Attempt] | None = None
         try:
-            found = _spectra(some, _copied(some, device) if batch.there is None else batch.there[piece])
+            found = _computed(some, _copied(some, device) if batch.there is None else batch.there[piece])
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
         if found is not None:
-            done += [Attempt(one, fallback) for one in found]
+            done += [replace(one, fallback=one.fallback or fallback) for one in found]
             continue
         batch.there = None  # takes room itself; not in the block above, where the failure still holds on to it
         if size > 1:
@@ -179,8 +184,8 @@ def _attempts(batch: _Batch[Key], device: str) -> list[Attempt]:
     return done
 
 
-def _spectra(matrices: tuple[torch.Tensor, ...], there: torch.Tensor) -> list[Spectrum | None]:
-    """Compute the spectra of matrices of one shape where their copy lies, (b, m, n); None where bounds are missed."""
+def _computed(matrices: tuple[torch.Tensor, ...], there: torch.Tensor) -> list[Attempt]:
+    """Compute matrices of one shape where their copy lies, (b, m, n)."""
     import torch
 
     powers = [power_of_two(matrix) for matrix in matrices]
@@ -191,11 +196,14 @@ def _spectra(matrices: tuple[torch.Tensor, ...], there: torch.Tensor) -> list[Sp
     norms = torch.linalg.vector_norm(grams, dim=(-2, -1))
     squares = torch.linalg.eigvalsh(grams).flip(-1)
     on_cpu = (one.cpu().numpy() for one in (squares, traces, norms))
-    spectra: list[Spectrum | None] = []
+    attempts = []
     for matrix, power, values, trace, norm in zip(matrices, powers, *on_cpu, strict=True):
-        found = _judged(values, float(trace), float(norm), steps(matrix))
-        spectra.append(as_spectrum(matrix, power, found) if found else None)
-    return spectra
+        if trace and not is_spectrum_of(values, float(trace), float(norm), steps(matrix)):
+            attempts.append(Attempt(None, WRONG))
+            continue
+        found = by_gram(values, float(trace), steps(matrix))
+        attempts.append(Attempt(as_spectrum(matrix, power, found) if found else None))
+    return attempts
 
 
 def _grams(there: torch.Tensor, powers: list[int]) -> torch.Tensor:
@@ -218,13 +226,6 @@ def _grams(there: torch.Tensor, powers: list[int]) -> torch.Tensor:
         side = block.mT if rows >= cols else block
         grams.baddbmm_(side, side.mT)
     return grams
-
-
-def _judged(squares: NDArray[np.float64], trace: float, norm: float, steps: float) -> Found | None:
-    """σ from the eigenvalues of a Gram matrix; None where they miss the bounds, or cannot be its eigenvalues."""
-    if trace and not is_spectrum_of(squares, trace, norm, steps):
-        return None
-    return by_gram(squares, trace, steps)
 
 
 def is_spectrum_of(squares: NDArray[np.float64], trace: float, norm: float, steps: float) -> bool:

@@ -246,4 +246,3 @@ def test_a_full_gpu_takes_smaller_batches_and_then_leaves_matrices_to_the_cpu(ti
     for matrix, attempt in zip(matrices, found, strict=True):
         if attempt.spectrum is not None:
             assert_agrees(attempt, matrix)
-
