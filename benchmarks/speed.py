@@ -57,9 +57,7 @@ def spread(numbers: list[float], form: str) -> str:
     return f"{middle} ({low} … {high})"
 
 
-def compete(
-    contenders: dict[str, Contender], rounds: int, beside: Callable[[Contender], str] = lambda _: ""
-) -> None:
+def compete(contenders: dict[str, Contender], rounds: int, beside: Callable[[Contender], str] = lambda _: "") -> None:
     """Run all in turn, some rounds, after one that is not counted; print the table, the first against all others.
 
     beside: what else to print of a contender that has ended.

@@ -151,10 +151,10 @@ def test_a_scan_on_a_full_gpu_says_once_that_the_cpu_helped_and_is_done(tmp_path
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(GPU).total_memory
     allowed = torch.cuda.memory_reserved(GPU) + (16 << 20)  # less than an embedding takes, and room for all else
-    torch.cuda.set_per_process_memory_fraction(allowed / total, GPU)
+    torch.cuda.set_per_process_memory_fraction(allowed / total)
     try:
         said = spectra("scan", tmp_path / "run", "-o", tmp_path / "a.parquet", "--device", GPU)
     finally:
-        torch.cuda.set_per_process_memory_fraction(1.0, GPU)
+        torch.cuda.set_per_process_memory_fraction(1.0)
     assert said.code == 0
     assert said.err.count("had no memory for a matrix of 1000000×16: the CPU computed it") == 1

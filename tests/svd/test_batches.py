@@ -236,11 +236,11 @@ def test_a_full_gpu_takes_smaller_batches_and_then_leaves_matrices_to_the_cpu(ti
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(GPU).total_memory
     allowed = torch.cuda.memory_reserved(GPU) + times * device_bytes(1000, 1000, 4)
-    torch.cuda.set_per_process_memory_fraction(allowed / total, GPU)
+    torch.cuda.set_per_process_memory_fraction(allowed / total)
     try:
         found = attempts(matrices, GPU, room=1 << 40)
     finally:
-        torch.cuda.set_per_process_memory_fraction(1.0, GPU)
+        torch.cuda.set_per_process_memory_fraction(1.0)
     assert sum(one.spectrum is None for one in found) == left
     assert all(GPU in one.fallback.message for one in found)
     for matrix, attempt in zip(matrices, found, strict=True):
