@@ -1,7 +1,8 @@
 """One contender of `speed.py`, in a process of its own: loads a checkpoint, then runs once for every line it is sent.
 
-It prints the seconds of each run, and at the end of its input the peak of its resident memory in MB. Loading and
-imports are not in the seconds. Each contender has the threading that was fastest for it on two cores.
+It prints the seconds of each run, and at the end of its input the peaks of its resident memory and of its memory on
+the device in MB. Loading and imports are not in the seconds. Each contender has the threading that was fastest for it
+on two cores. Those that take a device are given it by `gpu.py`.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from pathlib import Path
 Work = Callable[[], object]
 
 
-def scan(checkpoint: Path) -> Work:
+def scan(checkpoint: Path, device: str = "cpu") -> Work:
     """Run a scan, files and table included: one checkpoint, or a folder of them."""
     from spectra_cli.scan import scan_checkpoints
 
     folder = tempfile.TemporaryDirectory()  # removed when this process ends
-    return lambda: scan_checkpoints(checkpoint, Path(folder.name) / "one.parquet")
+    return lambda: scan_checkpoints(checkpoint, Path(folder.name) / "one.parquet", device=device)
 
 
 def floor(checkpoint: Path) -> Work:
@@ -55,7 +56,36 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _svdvals(checkpoint: Path, name: str, threads: int) -> Work:
+TOGETHER = 16
+"""Matrices of one shape that `gpu_floor` gives to a kernel at once."""
+
+
+def gpu_floor(checkpoint: Path, device: str) -> Work:
+    """Run nothing but kernels on a device, from RAM: copy, AᵀA and eigvalsh in float64, some of one shape at once."""
+    from itertools import groupby
+
+    import torch
+    from synthetic import matrices
+
+    stored = sorted(matrices(checkpoint), key=lambda one: (-one.numel(), *one.shape))
+    shapes = [list(alike) for _, alike in groupby(stored, key=lambda one: one.shape)]
+    groups = [alike[start : start + TOGETHER] for alike in shapes for start in range(0, len(alike), TOGETHER)]
+
+    def work() -> None:
+        for some in groups:
+            there = torch.stack(some).to(device)
+            tall = there if there.shape[1] >= there.shape[2] else there.mT
+            gram = torch.zeros(len(some), tall.shape[2], tall.shape[2], dtype=torch.float64, device=device)
+            for start in range(0, tall.shape[1], 1024):
+                block = tall[:, start : start + 1024].double()
+                gram.baddbmm_(block.mT, block)
+            torch.linalg.eigvalsh(gram)
+        torch.get_device_module(device).synchronize()
+
+    return work
+
+
+def _svdvals(checkpoint: Path, name: str, threads: int, device: str) -> Work:
     import torch
     from synthetic import matrices
 
@@ -64,19 +94,20 @@ def _svdvals(checkpoint: Path, name: str, threads: int) -> Work:
     def work() -> None:
         torch.set_num_threads(threads)
         for one in stored:
-            torch.linalg.svdvals(one.to(dtype))
+            torch.linalg.svdvals(one.to(device).to(dtype))
+        torch.get_device_module(device).synchronize()
 
     return work
 
 
-def svdvals32(checkpoint: Path) -> Work:
+def svdvals32(checkpoint: Path, device: str = "cpu") -> Work:
     """Loop over torch.linalg.svdvals in float32, two threads."""
-    return _svdvals(checkpoint, "float32", 2)
+    return _svdvals(checkpoint, "float32", 2, device)
 
 
-def svdvals64(checkpoint: Path) -> Work:
+def svdvals64(checkpoint: Path, device: str = "cpu") -> Work:
     """Loop over torch.linalg.svdvals in float64, which alone is as accurate, two threads."""
-    return _svdvals(checkpoint, "float64", 2)
+    return _svdvals(checkpoint, "float64", 2, device)
 
 
 def weightwatcher(checkpoint: Path) -> Work:
@@ -123,10 +154,10 @@ DIFFRACT = ("frob_norm", "nuclear_norm", "l2_norm", "stable_rank", "effective_ra
 
 
 def main() -> None:
-    """Serve one contender: NAME CHECKPOINT."""
-    name, checkpoint = sys.argv[1], Path(sys.argv[2])
+    """Serve one contender: NAME CHECKPOINT [DEVICE]."""
+    name, checkpoint, *device = sys.argv[1:]
     told, sys.stdout = sys.stdout, sys.stderr
-    work = globals()[name](checkpoint)
+    work = globals()[name](Path(checkpoint), *device)
     print("ready", file=told, flush=True)
     for _ in sys.stdin:
         start = time.perf_counter()
@@ -134,7 +165,13 @@ def main() -> None:
         print(time.perf_counter() - start, file=told, flush=True)
     with open("/proc/self/status", encoding="ascii") as status:
         peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
-    print(peak / 1024, file=told, flush=True)
+    print(peak / 1024, _device_peak(*device), file=told, flush=True)
+
+
+def _device_peak(device: str = "cpu") -> float:
+    import torch
+
+    return 0.0 if device == "cpu" else torch.get_device_module(device).max_memory_allocated(device) / 1e6
 
 
 if __name__ == "__main__":

@@ -14,21 +14,29 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from synthetic import SHAPES, write_checkpoint
 
 KERNELS = ("floor", "svdvals32", "svdvals64")
+HEADING = f"{'':<16} {'seconds':<26} {'times the scan’s':<24} {'MB':>6}"
+
+
+def described(name: str) -> str:
+    """Say what a shape is."""
+    return "{0}: {layers} layers of width {width}, {tokens} tokens, fp16".format(name, **SHAPES[name])
 
 
 class Contender:
-    """A running process that waits for its next round."""
+    """A running process that waits for its next round. device_peak: MB that it took on its device, once it ended."""
 
-    def __init__(self, name: str, checkpoint: Path, python: str = sys.executable) -> None:
+    def __init__(self, name: str, checkpoint: Path, *device: str, python: str = sys.executable) -> None:
         """Start it and wait until it has loaded its input."""
-        command = [python, str(Path(__file__).with_name("contender.py")), name, str(checkpoint)]
+        command = [python, str(Path(__file__).with_name("contender.py")), name, str(checkpoint), *device]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.seconds: list[float] = []
+        self.device_peak = 0.0
         if self.process.stdout.readline() != "ready\n":
             sys.exit(f"{name} could not start: see above")
 
@@ -40,7 +48,8 @@ class Contender:
 
     def peak(self) -> float:
         """Peak memory in MB; ends the process."""
-        return float(self.process.communicate()[0])
+        resident, self.device_peak = map(float, self.process.communicate()[0].split())
+        return resident
 
 
 def spread(numbers: list[float], form: str) -> str:
@@ -48,8 +57,11 @@ def spread(numbers: list[float], form: str) -> str:
     return f"{middle} ({low} … {high})"
 
 
-def compete(contenders: dict[str, Contender], rounds: int) -> None:
-    """Run all in turn, some rounds, after one that is not counted; print the table, the first against all others."""
+def compete(contenders: dict[str, Contender], rounds: int, beside: Callable[[Contender], str] = lambda _: "") -> None:
+    """Run all in turn, some rounds, after one that is not counted; print the table, the first against all others.
+
+    beside: what else to print of a contender that has ended.
+    """
     for counted in range(rounds + 1):
         for one in contenders.values():
             one.round()
@@ -58,7 +70,7 @@ def compete(contenders: dict[str, Contender], rounds: int) -> None:
     first = next(iter(contenders.values()))
     for name, one in contenders.items():
         ratios = [other / own for own, other in zip(first.seconds, one.seconds, strict=True)]
-        print(f"{name:<16} {spread(one.seconds, '.2f'):<26} {spread(ratios, '.2f'):<24} {one.peak():6.0f}")
+        print(f"{name:<16} {spread(one.seconds, '.2f'):<26} {spread(ratios, '.2f'):<24} {one.peak():6.0f}{beside(one)}")
 
 
 def main() -> None:
@@ -72,12 +84,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         run, shape = Path(place) / "run", SHAPES[asked.shape]
         one = write_checkpoint(run / "step0", seed=0, **shape)
-        print(f"{asked.shape}: {shape['layers']} layers of width {shape['width']}, {shape['tokens']} tokens, fp16")
-        print(f"{'':<16} {'seconds':<26} {'times the scan’s':<24} {'MB':>6}")
+        print(f"{described(asked.shape)}\n{HEADING}")
         contenders = {name: Contender(name, one) for name in ("scan", *KERNELS) if name not in asked.without}
         for tool in asked.tool:
             name, _, python = tool.partition("=")
-            contenders[name] = Contender(name, one, python)
+            contenders[name] = Contender(name, one, python=python)
         compete(contenders, asked.rounds)
         if asked.trajectory:
             trajectory(run, shape, asked.rounds)

@@ -89,7 +89,7 @@ Ema = Annotated[bool, typer.Option("--ema", help="Take the average of the weight
 FollowLinks = Annotated[
     bool, typer.Option("--follow-links", help="Also read what links lead to outside a checkpoint's folder.")
 ]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N, xpu or mps.")]
 Threads = Annotated[
     int | None,
     typer.Option("--threads", metavar="N", help="Matrices computed side by side; all processors by default."),
@@ -264,6 +264,7 @@ def _scan(
         view.show_scan(screen, done, roles, shown)
         if advise:
             view.show_next(screen, done)
+        view.show_problems(done.fallbacks)
     view.show_problems(done.problems)
     return 3 if done.problems else 0
 
@@ -314,7 +315,7 @@ def diff(
         typer.echo(json.dumps({"matrices": facts, "problems": [asdict(problem) for problem in found.problems]}))
     else:
         show_diff(view.make_console(error=False), found, everything=everything)
-    view.show_problems(found.problems)
+    view.show_problems((*found.fallbacks, *found.problems))
     return 3 if found.problems else 0
 
 

@@ -25,7 +25,8 @@ class Diff:
     """Two checkpoints compared. table: SCHEMA, the rows of A (`_final` against B), then of B (`_prev` against A).
     rows_of_a: how many of them are A's.
 
-    problems: matrices that only one of them has, that differ in shape, or that could not be read.
+    problems: matrices that only one of them has, that differ in shape, or that could not be read. fallbacks: what a
+    GPU had no memory for, and who computed it then.
     """
 
     a: Checkpoint
@@ -34,6 +35,7 @@ class Diff:
     rows_of_a: int
     metadata: Mapping[str, Any]
     problems: tuple[Problem, ...]
+    fallbacks: tuple[Problem, ...] = ()
 
 
 def diff_checkpoints(
@@ -65,7 +67,7 @@ def diff_checkpoints(
     if output is not None:
         write_whole(Path(output), tables, facts)
     joined = pa.concat_tables(tables).unify_dictionaries()
-    return Diff(first, second, joined, tables[0].num_rows, facts, problems)
+    return Diff(first, second, joined, tables[0].num_rows, facts, problems, tuple(walk.fallbacks))
 
 
 def _only_checkpoint(source: str, client: sources.Client, ema: bool) -> Checkpoint:

@@ -26,7 +26,8 @@ Started = Callable[[Plan, Layout, str], None]
 class Scan:
     """What a scan gave: where the table is, how many rows it holds, its metadata, and what could not be read.
 
-    steps: how many different steps the run was found to have.
+    steps: how many different steps the run was found to have. fallbacks: what a GPU had no memory for, and who
+    computed it then.
     losses: the file beside the table with the run's loss and learning rate, where the training program kept them.
     """
 
@@ -36,6 +37,7 @@ class Scan:
     problems: tuple[Problem, ...]
     steps: int
     losses: Path | None = None
+    fallbacks: tuple[Problem, ...] = ()
 
 
 def scan_checkpoints(
@@ -73,7 +75,7 @@ def scan_checkpoints(
         kept = _losses(Path(output), plan, problems) if losses else None
         rows = parts.assemble(list(notes), facts)
     steps = len({one.step for one in plan.checkpoints if one.step is not None})
-    return Scan(Path(output), rows, facts, tuple(problems), steps, kept)
+    return Scan(Path(output), rows, facts, tuple(problems), steps, kept, tuple(walk.fallbacks))
 
 
 def _losses(output: Path, plan: Plan, problems: list[Problem]) -> Path | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import groupby, product
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from spectra_cli import architectures, metrics, svd
 from spectra_cli.engines import local
+from spectra_cli.engines.ahead import ahead
 from spectra_cli.errors import SpectraError
 from spectra_cli.metrics.uncertainty import uncertain
 from spectra_cli.plan import Plan, open_checkpoint, threads, twin_of
@@ -54,22 +57,35 @@ class Known:
         self, weights: Weights, checkpoint: Checkpoint, matrix: Matrix, compute: Callable[[Matrix], Spectrum]
     ) -> Spectrum:
         """Give a matrix's spectrum, from an earlier checkpoint that has the very same file or else computed."""
-        if not self.recurring or not isinstance(checkpoint.path, Remote):
+        key = self._key(weights, checkpoint, matrix)
+        if key is None:
             return compute(matrix)
-        blobs = {file.name: file.blob for file in checkpoint.path.files}
-        places = [(blobs[path.name], offset, size) for path, offset, size in weights.stretches(matrix.tensor)]
-        # Where a tensor is made of several stretches, other files (a config, an index) say how: those may differ.
-        if len(places) != 1 or places[0][0] not in self.recurring:
-            return compute(matrix)
-        key = (*places, matrix.tensor, matrix.view, repr(matrix.index), matrix.rows, matrix.cols, matrix.transposed)
         if key not in self.spectra:
             self.spectra[key] = compute(matrix)
         return self.spectra[key]
 
+    def has(self, weights: Weights, checkpoint: Checkpoint, matrix: Matrix) -> bool:
+        """Say whether an earlier checkpoint with the very same file gave a matrix's spectrum."""
+        return self._key(weights, checkpoint, matrix) in self.spectra
+
+    def _key(self, weights: Weights, checkpoint: Checkpoint, matrix: Matrix) -> tuple[object, ...] | None:
+        """Name the bytes of a matrix and how it is cut out of them; None where no other checkpoint may have them."""
+        if not self.recurring or not isinstance(checkpoint.path, Remote):
+            return None
+        blobs = {file.name: file.blob for file in checkpoint.path.files}
+        places = [(blobs[path.name], offset, size) for path, offset, size in weights.stretches(matrix.tensor)]
+        # Where a tensor is made of several stretches, other files (a config, an index) say how: those may differ.
+        if len(places) != 1 or places[0][0] not in self.recurring:
+            return None
+        return (*places, matrix.tensor, matrix.view, repr(matrix.index), matrix.rows, matrix.cols, matrix.transposed)
+
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """An open checkpoint that can be compared: its matrices by name, and those of their spectra already known."""
+    """An open checkpoint that can be compared: its matrices by name, and those of their spectra already known.
+
+    coming: what a GPU is to give, by name. fallbacks: what it had no memory for.
+    """
 
     checkpoint: Checkpoint
     layout: Layout
@@ -82,6 +98,8 @@ class Side:
     closing: ExitStack
     known: Known
     held: dict[str, torch.Tensor | svd.Factors | None] = field(default_factory=dict)
+    coming: dict[str, Future[svd.Attempt | None]] = field(default_factory=dict)
+    fallbacks: dict[str, Problem] = field(default_factory=dict)
 
     @classmethod
     def open(cls, checkpoint: Checkpoint, plan: Plan, device: str, supply: Supply, known: Known) -> Side:
@@ -94,10 +112,10 @@ class Side:
     def array(self, name: str) -> torch.Tensor | svd.Factors:
         """Give a matrix as it is stored, (rows, cols): whole, or as an adapter's two factors."""
         if name not in self.held:
-            return self._read(name)
+            return self.read(name)
         found = self.held[name]
         if found is None:
-            found = self.held[name] = self._read(name)
+            found = self.held[name] = self.read(name)
         return found
 
     @contextmanager
@@ -109,7 +127,8 @@ class Side:
         finally:
             del self.held[name]
 
-    def _read(self, name: str) -> torch.Tensor | svd.Factors:
+    def read(self, name: str) -> torch.Tensor | svd.Factors:
+        """Read a matrix from its file, held or not."""
         matrix = self.matrices[name]
         factors = self.weights.factors(matrix.tensor)
         if factors is None:
@@ -128,13 +147,24 @@ class Side:
         return self.spectra[name]
 
     def _compute(self, matrix: Matrix) -> Spectrum:
-        seed = SHUFFLE_SEED if "rand_distance" in self.plan.metrics else None
-        return svd.spectrum(self.array(matrix.name), device=self.device, shuffle_seed=seed)
+        """Take what the GPU found, where there is one; what it leaves is computed here."""
+        promise = self.coming.get(matrix.name)
+        attempt = promise.result() if promise else None
+        if attempt is not None and attempt.fallback is not None:
+            self.fallbacks[matrix.name] = attempt.fallback
+        if attempt is not None and attempt.spectrum is not None:
+            return attempt.spectrum
+        return svd.spectrum(self.array(matrix.name), shuffle_seed=self.shuffle_seed)
+
+    @property
+    def shuffle_seed(self) -> int | None:
+        """The seed of the random order whose spectrum is asked for; None where it is not."""
+        return SHUFFLE_SEED if "rand_distance" in self.plan.metrics else None
 
     def vectors(self, name: str, count: int) -> svd.Vectors:
         """Give a matrix's first singular vectors, left and right, computed when they are first asked for."""
         if name not in self.leading:
-            self.leading[name] = svd.singular_vectors(self.array(name), count, device=self.device)
+            self.leading[name] = svd.singular_vectors(self.array(name), count)
         return self.leading[name]
 
 
@@ -157,7 +187,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class One:
-    """What one matrix gave; same: the checkpoints in which it has the very same entries; the rest as in Measured."""
+    """What one matrix gave; same: the checkpoints in which it has the very same entries; the rest as in Measured.
+
+    fallbacks: what a GPU had no memory for, and what was done: the numbers are as good as any.
+    """
 
     rows: tuple[Row, ...] = ()
     same: frozenset[str] = frozenset()
@@ -165,6 +198,7 @@ class One:
     random: bool = False
     unmoved: bool = False
     open: tuple[str, ...] = ()
+    fallbacks: tuple[Problem, ...] = ()
 
 
 @dataclass
@@ -183,6 +217,7 @@ class Walk:
     reference: Side | None = None
     previous: Side | None = None
     problems: list[Problem] = field(default_factory=list)
+    fallbacks: list[Problem] = field(default_factory=list)
     passed: Checkpoint | None = None
     begun: bool = False
     each: Each = field(default_factory=lambda: _on_this_machine)
@@ -254,6 +289,7 @@ class Walk:
         if then is not None:
             self._fetch_ahead(then)
         ones = self.each(self, here, then)
+        self.fallbacks = list(dict.fromkeys((*self.fallbacks, *(told for one in ones for told in one.fallbacks))))
         problems = [
             *(_unreadable(checkpoint, one) for one in here.weights.unreadable),
             *_differences(here, self.reference),
@@ -302,7 +338,7 @@ class Walk:
                     raise
                 # met again, and told, where a matrix is compared with it
 
-        list(_run(work, reference, reference.layout.matrices))
+        _run(work, [reference], reference.layout.matrices)
 
     def forget(self) -> None:
         """Compare nothing with the checkpoint measured last: its files are not what they were."""
@@ -358,18 +394,81 @@ def side_by_side(
         told(matrix)
         return one
 
-    return list(_run(work, here, matrices))
+    return _run(work, [one for one in dict.fromkeys((here, final, previous)) if one is not None], matrices)
 
 
-def _run(work: Callable[[Matrix], Result], side: Side, matrices: Sequence[Matrix]) -> Iterator[Result]:
-    return local.run(
-        work,
-        matrices,
-        threads=threads(side.plan.request),
-        alone=_too_large_for_company,
-        cost=lambda matrix: svd.gigaflops(matrix.rows, matrix.cols),
-        memory=side.memory,
-    )
+def _run(work: Callable[[Matrix], Result], sides: Sequence[Side], matrices: Sequence[Matrix]) -> list[Result]:
+    """Do the work of each matrix, side by side, while a GPU, where that is the device, computes the sides' spectra."""
+    here = sides[0]
+    on_gpu = svd.computes_on(here.device) != "cpu"
+    ordered = sorted(matrices, key=_equal_shapes_together) if on_gpu else matrices
+    with _computed_on_gpu(sides, ordered) if on_gpu else nullcontext():
+        found = local.run(
+            work,
+            ordered,
+            threads=threads(here.plan.request),
+            alone=_too_large_for_company,
+            cost=_gigaflops,
+            memory=here.memory,
+        )
+        results = dict(zip((matrix.name for matrix in ordered), found, strict=True))
+    return [results[matrix.name] for matrix in matrices]
+
+
+@contextmanager
+def _computed_on_gpu(sides: Sequence[Side], matrices: Sequence[Matrix]) -> Iterator[None]:
+    """Have one thread give a GPU the matrices whose spectra are not known, in this order, for all to wait for.
+
+    The processors compare, measure and take what the GPU leaves: only that thread ever asks the device for memory.
+    """
+    wanted = [
+        (side, side.matrices[matrix.name])
+        for _, alike in groupby(matrices, key=_equal_shapes_together)
+        for side, matrix in product(sides, tuple(alike))
+        if _comparable(side, matrix) and matrix.name not in side.spectra
+    ]
+    attempts = _attempts(wanted, sides[0].device, sides[0].shuffle_seed)
+    with ahead(attempts, [(side, matrix.name) for side, matrix in wanted]) as promises:
+        for (side, name), promise in promises.items():
+            side.coming[name] = promise
+        yield
+    for side in sides:
+        side.coming.clear()
+
+
+def _attempts(
+    wanted: Sequence[tuple[Side, Matrix]], device: str, seed: int | None
+) -> Generator[tuple[tuple[Side, str], svd.Attempt]]:
+    """Give the device's attempt at each matrix that can be read, with that at its entries in random order if asked."""
+
+    def stored() -> Iterator[tuple[tuple[Side, str], torch.Tensor]]:
+        for side, matrix in wanted:
+            try:
+                known = side.known.has(side.weights, side.checkpoint, matrix)
+                array = None if known else side.read(matrix.name)
+            except SpectraError:
+                continue  # met again, and told, where the matrix is measured
+            if array is not None and not isinstance(array, svd.Factors):
+                yield (side, matrix.name), array
+                if seed is not None:
+                    yield (side, matrix.name), svd.shuffled(array, seed)
+
+    found = svd.in_batches(stored(), device)
+    if seed is None:
+        yield from found
+        return
+    for (key, own), (_, other) in zip(found, found, strict=True):
+        both = own.spectrum and other.spectrum and replace(own.spectrum, shuffled=other.spectrum.sigma)
+        yield key, svd.Attempt(both, own.fallback or other.fallback)
+
+
+def _gigaflops(matrix: Matrix) -> float:
+    return svd.gigaflops(matrix.rows, matrix.cols)
+
+
+def _equal_shapes_together(matrix: Matrix) -> tuple[float, int, int]:
+    """Sort the dearest first, as they are begun by `local.run` too."""
+    return -_gigaflops(matrix), matrix.rows, matrix.cols
 
 
 def _unreadable(checkpoint: Checkpoint, one: Skipped) -> Problem:
@@ -413,6 +512,7 @@ def _measure(here: Side, matrix: Matrix, final: Side | None, prev: Side | None, 
         random=metrics.on_random_baseline(spectrum),
         unmoved=to_prev is not None and to_prev.distance == 0,
         open=uncertain(spectrum, names, final=to_final, prev=to_prev, alpha_range=_alpha_range(here.plan)),
+        fallbacks=tuple(side.fallbacks[name] for side in (here, *pairs) if name in side.fallbacks),
     )
 
 
@@ -450,7 +550,7 @@ def _distances(here: Side, name: str, others: Sequence[Side]) -> list[tuple[floa
     if not others:
         return []
     array, theirs = here.array(name), [other.array(name) for other in others]
-    found = svd.compare_each(array, theirs, device=here.device)
+    found = svd.compare_each(array, theirs)
     for other, one, (_, distance) in zip(others, theirs, found, strict=True):
         if distance == 0.0 and array.dtype == one.dtype:
             here.spectra.setdefault(name, other.spectrum(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from spectra_cli.errors import SpectraError
@@ -24,7 +25,7 @@ def choose_device(name: str) -> str:
     if kind == "cpu":
         return kind
     if kind == "auto":
-        return next((device for device in ("cuda", "xpu") if _count(device)), "cpu")
+        return next((device for device in ("cuda", "xpu") if _count(device) and computes_on(device) == device), "cpu")
     if _count(kind) <= int(index or 0):
         raise SpectraError(f"torch finds no device {name} here", hint="use --device auto or --device cpu", code=2)
     return name
@@ -41,14 +42,43 @@ def _count(kind: str) -> int:
 
 
 def computes_on(device: str) -> str:
-    """Name the device that does the arithmetic: the CPU in place of mps, which has no float64.
+    """Name the device that does the arithmetic: the CPU in place of one that has no float64, as no mps and some xpu.
 
-    In float32 no rule reaches the error bounds, so for mps the most accurate route is the only one.
+    In float32 no rule reaches the error bounds (see `batches`), so that there the CPU is the only route.
 
     >>> computes_on("mps"), computes_on("cuda:1")
     ('cpu', 'cuda:1')
     """
-    return "cpu" if device == "mps" else device
+    return device if _has_float64(device) else "cpu"
+
+
+def _has_float64(device: str) -> bool:
+    kind, _, index = device.partition(":")
+    if kind == "xpu":
+        import torch
+
+        return bool(torch.xpu.get_device_properties(int(index or 0)).has_fp64)
+    return kind != "mps"
+
+
+def is_cpu(device: str) -> bool:
+    """Say whether a device, by torch's name for it, is the CPU.
+
+    >>> is_cpu("cpu:0"), is_cpu("cuda")
+    (True, False)
+    """
+    return device.partition(":")[0] == "cpu"
+
+
+def free_bytes(device: str) -> int:
+    """Bytes that can be had on a device now: on a GPU what its driver calls free, and what torch holds unused."""
+    import torch
+
+    if is_cpu(device):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    module = torch.get_device_module(device)
+    free: int = module.mem_get_info(device)[0]
+    return free + int(module.memory_reserved(device)) - int(module.memory_allocated(device))
 
 
 def describe(device: str) -> str:
@@ -57,7 +87,7 @@ def describe(device: str) -> str:
     >>> describe("cpu")
     'fp64 Gram'
     """
-    return "fp64 Gram on the CPU, as mps has no float64" if device == "mps" else "fp64 Gram"
+    return "fp64 Gram" if computes_on(device) == device else f"fp64 Gram on the CPU, as {device} has no float64"
 
 
 def gigaflops(rows: int, cols: int) -> float:
@@ -104,10 +134,14 @@ def calibrate(device: str, seconds: float = 1.0) -> float:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Say whether an exception is a refusal of memory: torch's own are RuntimeErrors, told by their text on the CPU.
+    """Say whether an exception is a refusal of memory: torch's own are RuntimeErrors, told by their text.
+
+    cuBLAS and cuSOLVER, which take memory of their own, say CUBLAS_STATUS_ALLOC_FAILED and the like.
 
     >>> is_out_of_memory(MemoryError()), is_out_of_memory(RuntimeError("a shape does not fit"))
     (True, False)
     """
     text = str(error)
-    return isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text
+    return isinstance(error, MemoryError) or any(
+        words in text for words in ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
+    )

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from spectra_cli.records import Spectrum
 from spectra_cli.svd.blocks import float64_blocks
 
 if TYPE_CHECKING:
@@ -52,19 +53,37 @@ FAR_FROM_SQUARE = 1.5
 """long/short from which a QR first pays."""
 
 
-def singular_values(matrix: torch.Tensor, power: int, device: str) -> Found:
-    """σ of the matrix divided by 2^power. All NaN where it holds NaN or Inf."""
-    gram = gram_matrix(matrix, power, device)
-    size = gram.shape[0]
+def singular_values(matrix: torch.Tensor, power: int) -> Found:
+    """σ of the matrix divided by 2^power, on the CPU. All NaN where it holds NaN or Inf."""
+    gram = gram_matrix(matrix, power)
     trace = float(gram.diagonal().sum())
+    squares = np.linalg.eigvalsh(gram.numpy())[::-1] if math.isfinite(trace) and trace else np.zeros(gram.shape[0])
+    return by_gram(squares, trace, steps(matrix)) or _exact(matrix, power)
+
+
+def by_gram(squares: NDArray[np.float64], trace: float, steps: float) -> Found | None:
+    """σ = √λ where the bounds hold, None where they do not.
+
+    squares: (n,) the eigenvalues λ of a Gram matrix, descending; not looked at where its trace is 0 or no number.
+
+    >>> by_gram(np.array([4.0, 1.0]), 5.0, 1.0)[0], by_gram(np.array([4.0, 1e-14]), 4.0, 1.0)
+    (array([2., 1.]), None)
+    """
     if not math.isfinite(trace):
-        return np.full(size, np.nan), "gram", math.nan
+        return np.full(len(squares), np.nan), "gram", math.nan
     if trace == 0:
-        return np.zeros(size), "gram", 0.0
-    values, errors = _roots(_eigenvalues(gram), _steps(matrix))
-    if (errors <= allowed(values)).all():
-        return values, "gram", float(errors.max())
-    return _exact(matrix, power)
+        return np.zeros(len(squares)), "gram", 0.0
+    values, errors = _roots(squares, error_of_squares(squares, steps))
+    return (values, "gram", float(errors.max())) if (errors <= allowed(values)).all() else None
+
+
+def as_spectrum(matrix: torch.Tensor, power: int, found: Found) -> Spectrum:
+    """Put what was found for a matrix divided by 2^power back into the unit of its entries."""
+    values, rule, error = found
+    rows, cols = matrix.shape
+    with np.errstate(over="ignore", under="ignore"):
+        sigma, bound = np.ldexp(values, power), float(np.ldexp(error, power))
+    return Spectrum(sigma, rows, cols, str(matrix.dtype).removeprefix("torch."), rule, bound)
 
 
 def allowed(sigma: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -80,42 +99,35 @@ def allowed(sigma: NDArray[np.float64]) -> NDArray[np.float64]:
     return bounds
 
 
-def gram_matrix(matrix: torch.Tensor, power: int, device: str) -> torch.Tensor:
+def gram_matrix(matrix: torch.Tensor, power: int) -> torch.Tensor:
     """G of the short side, (n, n), accumulated in float64 over blocks of the long side."""
     import torch
 
     size, tall = min(matrix.shape), matrix.shape[0] >= matrix.shape[1]
-    gram, product = (torch.zeros((size, size), dtype=torch.float64, device=device) for _ in range(2))
-    for block in float64_blocks(matrix, LENGTH, power=power, device=device):
+    gram, product = (torch.zeros((size, size), dtype=torch.float64) for _ in range(2))
+    for block in float64_blocks(matrix, LENGTH, power=power):
         side = block.T if tall else block
-        if device == "cpu":
-            with np.errstate(invalid="ignore", over="ignore"):  # Inf in a matrix is seen in the Gram's diagonal
-                np.matmul(side.numpy(), side.numpy().T, out=product.numpy())
-            gram += product
-        else:
-            gram.addmm_(side, side.T)
+        with np.errstate(invalid="ignore", over="ignore"):  # Inf in a matrix is seen in the Gram's diagonal
+            np.matmul(side.numpy(), side.numpy().T, out=product.numpy())
+        gram += product
     return gram
 
 
-def _eigenvalues(gram: torch.Tensor) -> NDArray[np.float64]:
-    """λ of the Gram matrix, descending."""
-    import torch
-
-    if gram.device.type == "cpu":
-        values = np.linalg.eigvalsh(gram.numpy())
-    else:
-        values = torch.linalg.eigvalsh(gram).cpu().numpy()
-    return values[::-1]
-
-
-def _steps(matrix: torch.Tensor) -> float:
+def steps(matrix: torch.Tensor) -> float:
     """√(n + m/64): how far rounding errors of about one step each add up."""
     return math.sqrt(min(matrix.shape) + max(matrix.shape) / 64)
 
 
-def _roots(squares: NDArray[np.float64], steps: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def error_of_squares(squares: NDArray[np.float64], steps: float) -> NDArray[np.float64]:
+    """δ, the bound on the error of each eigenvalue of a Gram matrix; squares: (n,) descending."""
+    bounds: NDArray[np.float64] = UNIT * (
+        (2 + steps) * squares[0] + 2 * np.linalg.norm(squares) + (12 + 3 * steps) * np.abs(squares)
+    )
+    return bounds
+
+
+def _roots(squares: NDArray[np.float64], delta: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """σ̂ = √λ̂ and the bound on the error of each."""
-    delta = UNIT * ((2 + steps) * squares[0] + 2 * np.linalg.norm(squares) + (12 + 3 * steps) * np.abs(squares))
     values = np.sqrt(np.maximum(squares, 0.0))
     with np.errstate(divide="ignore"):
         return values, delta / (values + np.sqrt(np.maximum(squares - delta, 0.0)))
@@ -130,5 +142,5 @@ def _exact(matrix: torch.Tensor, power: int) -> Found:
         tall = (block if matrix.shape[0] >= matrix.shape[1] else block.T).numpy()
         core = np.asarray(np.linalg.qr(np.concatenate((core, tall)), mode="r")) if far else tall
     values = np.asarray(np.linalg.svd(core, compute_uv=False), dtype=np.float64)
-    each = 2 * UNIT * ((1 + _steps(matrix)) * values[0] + 2 * float(np.linalg.norm(values)))
+    each = 2 * UNIT * ((1 + steps(matrix)) * values[0] + 2 * float(np.linalg.norm(values)))
     return values, "qr+svd" if far else "svd", each * math.ceil(max(matrix.shape) / length)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectra_cli.svd.blocks import float64_blocks, power_of_two
-from spectra_cli.svd.devices import computes_on
 from spectra_cli.svd.rules import LENGTH, gram_matrix
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 Vectors = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def singular_vectors(matrix: torch.Tensor, count: int, *, device: str = "cpu") -> Vectors:
+def singular_vectors(matrix: torch.Tensor, count: int) -> Vectors:
     """U and V of the `count` largest singular values, in the order of σ: A·vᵢ = σᵢ·uᵢ.
 
     matrix: (m, n), any real dtype and strides. Returns (m, K) and (n, K) with orthonormal columns, K = count or
@@ -34,10 +33,10 @@ def singular_vectors(matrix: torch.Tensor, count: int, *, device: str = "cpu") -
     >>> left, right.round(12).T
     (array([[1.]]), array([[0.6, 0.8]]))
     """
-    power, target = power_of_two(matrix), computes_on(device)
+    power = power_of_two(matrix)
     kept = min(count, *matrix.shape)
-    short = _leading(gram_matrix(matrix, power, target), kept)
-    long = _other_side(matrix, short, power, target)
+    short = _leading(gram_matrix(matrix, power), kept)
+    long = _other_side(matrix, short, power)
     tall = matrix.shape[0] >= matrix.shape[1]
     return (long, short) if tall else (short, long)
 
@@ -49,22 +48,20 @@ def _leading(gram: torch.Tensor, count: int) -> NDArray[np.float64]:
     size = gram.shape[0]
     if not math.isfinite(float(gram.diagonal().sum())):
         return np.full((size, count), np.nan)
-    _, found = eigh(gram.cpu().numpy(), subset_by_index=(size - count, size - 1), driver="evr")
+    _, found = eigh(gram.numpy(), subset_by_index=(size - count, size - 1), driver="evr")
     vectors: NDArray[np.float64] = found[:, ::-1]
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0, keepdims=True), axis=0)
     return vectors * np.where(largest < 0, -1.0, 1.0)
 
 
-def _other_side(matrix: torch.Tensor, short: NDArray[np.float64], power: int, device: str) -> NDArray[np.float64]:
+def _other_side(matrix: torch.Tensor, short: NDArray[np.float64], power: int) -> NDArray[np.float64]:
     """Orthonormal columns along A·V (or Aᵀ·U), (long side, count), each in the direction of its product."""
     import torch
 
     tall = matrix.shape[0] >= matrix.shape[1]
-    vectors = torch.from_numpy(np.ascontiguousarray(short)).to(device)
-    pieces = [
-        (block if tall else block.T) @ vectors for block in float64_blocks(matrix, LENGTH, power=power, device=device)
-    ]
-    product = torch.cat(pieces).cpu().numpy()
+    vectors = torch.from_numpy(np.ascontiguousarray(short))
+    pieces = [(block if tall else block.T) @ vectors for block in float64_blocks(matrix, LENGTH, power=power)]
+    product = torch.cat(pieces).numpy()
     if not np.isfinite(product).all():
         return np.full(product.shape, np.nan)
     columns, triangle = np.linalg.qr(product)

@@ -1,6 +1,7 @@
 """Which device is chosen, what a spectrum is said to cost, and the bounds that the formulas of `rules` state."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,8 +18,9 @@ UNIT = 2.0**-53
 class Found:
     """What torch says of a kind of devices on a machine that has so many."""
 
-    def __init__(self, many):
+    def __init__(self, many, without_float64=()):
         self.many = many
+        self.without_float64 = without_float64
 
     def is_available(self):
         return self.many > 0
@@ -26,12 +28,15 @@ class Found:
     def device_count(self):
         return self.many or 7  # a number that counts only where they are available
 
+    def get_device_properties(self, index):
+        return SimpleNamespace(has_fp64=index not in self.without_float64)
+
 
 @pytest.fixture
 def machine(monkeypatch):
-    def has(*, cuda=0, xpu=0, mps=False):
+    def has(*, cuda=0, xpu=0, mps=False, without_float64=()):
         monkeypatch.setattr(torch, "cuda", Found(cuda))
-        monkeypatch.setattr(torch, "xpu", Found(xpu))
+        monkeypatch.setattr(torch, "xpu", Found(xpu, without_float64))
         monkeypatch.setattr(torch.backends, "mps", Found(int(mps)))
 
     return has
@@ -45,6 +50,7 @@ def machine(monkeypatch):
         ({"xpu": 1}, "xpu"),
         ({"cuda": 2, "xpu": 1}, "cuda"),
         ({"mps": True}, "cpu"),
+        ({"xpu": 1, "without_float64": [0]}, "cpu"),
     ],
 )
 def test_auto_is_a_gpu_with_float64_where_there_is_one(there, chosen, machine):
@@ -94,10 +100,13 @@ def test_a_name_of_no_device_is_refused(name):
     assert (refused.value.hint, refused.value.code) == ("use auto, cpu, cuda, cuda:N, mps or xpu", 2)
 
 
-def test_only_mps_has_its_arithmetic_elsewhere():
-    assert [computes_on(name) for name in ("cpu", "cuda:1", "xpu", "mps")] == ["cpu", "cuda:1", "xpu", "cpu"]
-    assert svd.describe("cuda") == svd.describe("cpu") == "fp64 Gram"
+def test_what_has_no_float64_has_its_arithmetic_elsewhere(machine):
+    machine(cuda=2, xpu=2, mps=True, without_float64=[1])
+    names = ("cpu", "cuda:1", "xpu", "xpu:1", "mps")
+    assert [computes_on(name) for name in names] == ["cpu", "cuda:1", "xpu", "cpu", "cpu"]
+    assert svd.describe("cuda") == svd.describe("cpu") == svd.describe("xpu") == "fp64 Gram"
     assert svd.describe("mps") == "fp64 Gram on the CPU, as mps has no float64"
+    assert svd.describe("xpu:1") == "fp64 Gram on the CPU, as xpu:1 has no float64"
 
 
 @pytest.mark.parametrize(("rows", "cols"), [(300, 700), (700, 300)])
@@ -121,7 +130,7 @@ def test_the_rate_of_this_machine_is_what_it_takes():
 
 def test_a_gram_s_bound_is_the_one_that_is_stated():
     matrix = torch.from_numpy(np.random.default_rng(0).normal(size=(50, 30)))
-    values, rule, error = singular_values(matrix, 0, "cpu")
+    values, rule, error = singular_values(matrix, 0)
     squares, steps = values**2, math.sqrt(30 + 50 / 64)
     delta = UNIT * ((2 + steps) * squares[0] + 2 * np.linalg.norm(squares) + (12 + 3 * steps) * squares)
     assert rule == "gram"
@@ -137,7 +146,7 @@ def test_an_exact_svd_s_bound_is_the_one_that_is_stated(shape, rule, blocks):
     long, short = max(shape), min(shape)
     tall = np.linalg.qr(random.normal(size=(long, short)))[0] * np.geomspace(1, 1e-9, short)
     matrix = torch.from_numpy(np.ascontiguousarray(tall if shape[0] == long else tall.T))
-    values, found, error = singular_values(matrix, 0, "cpu")
+    values, found, error = singular_values(matrix, 0)
     steps = math.sqrt(short + long / 64)
     assert found == rule
     bound = blocks * 2 * UNIT * ((1 + steps) * values[0] + 2 * np.linalg.norm(values))
