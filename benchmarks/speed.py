@@ -28,6 +28,15 @@ def described(name: str) -> str:
     return "{0}: {layers} layers of width {width}, {tokens} tokens, fp16".format(name, **SHAPES[name])
 
 
+def blas() -> str:
+    """Say which OpenBLAS NumPy multiplies with, and for which processor it chose its kernels."""
+    import numpy  # noqa: F401  loads it
+    from threadpoolctl import threadpool_info
+
+    one = next(one for one in threadpool_info() if one["internal_api"] == "openblas" and "numpy" in one["filepath"])
+    return f"OpenBLAS {one['version']}, kernels for {one['architecture']}"
+
+
 class Contender:
     """A running process that waits for its next round. device_peak: MB that it took on its device, once it ended."""
 
@@ -84,7 +93,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         run, shape = Path(place) / "run", SHAPES[asked.shape]
         one = write_checkpoint(run / "step0", seed=0, **shape)
-        print(f"{described(asked.shape)}\n{HEADING}")
+        print(f"{described(asked.shape)}; {blas()}\n{HEADING}")
         contenders = {name: Contender(name, one) for name in ("scan", *KERNELS) if name not in asked.without}
         for tool in asked.tool:
             name, _, python = tool.partition("=")

@@ -17,9 +17,11 @@ from typing import Any
 from spectra_cli import sources, svd
 from spectra_cli.engines.ray import Cluster, Reference, connect
 from spectra_cli.errors import SpectraError
+from spectra_cli.measuring import One, side_by_side
 from spectra_cli.plan import Plan, Request, open_checkpoint
 from spectra_cli.records import Checkpoint, Matrix, Spectrum
-from spectra_cli.walk import Each, Known, One, Side, Walk, side_by_side
+from spectra_cli.sides import Known, Side
+from spectra_cli.walk import Each, Walk
 
 SHARDS_A_SLOT = 2
 """So that a slot that is done has something left to take, and few jobs open the same files."""
