@@ -27,21 +27,26 @@ def scan(checkpoint: Path, device: str = "cpu") -> Work:
 
 
 def floor(checkpoint: Path) -> Work:
-    """Run nothing but kernels, from RAM: float64 in blocks, NumPy's AᵀA, eigvalsh; one thread each, largest first."""
-    import numpy as np
+    """Run nothing but kernels, from RAM: float64 in blocks, AᵀA, its eigenvalues; one thread each, largest first.
+
+    The fastest that `kernels.py` measures and Python can call beside one another.
+    """
     import torch
     from synthetic import matrices
     from threadpoolctl import threadpool_limits
 
+    from spectra_cli.svd.lapack import add_gram
+    from spectra_cli.svd.lapack import eigenvalues as of_gram
+
     stored = sorted(matrices(checkpoint), key=torch.numel, reverse=True)
 
     def eigenvalues(matrix: torch.Tensor) -> None:
-        tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
-        gram = np.zeros((tall.shape[1], tall.shape[1]))
-        for start in range(0, tall.shape[0], 1024):
-            block = tall[start : start + 1024].float().double().numpy()
-            gram += block.T @ block
-        np.linalg.eigvalsh(gram)
+        tall = matrix.shape[0] >= matrix.shape[1]
+        gram = torch.zeros((min(matrix.shape),) * 2, dtype=torch.float64).T
+        for start in range(0, max(matrix.shape), 1024):
+            block = matrix[start : start + 1024] if tall else matrix[:, start : start + 1024]
+            add_gram(gram, block.float().double().contiguous(), tall=tall)
+        of_gram(gram)
 
     def work() -> None:
         with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count(), _one_thread) as pool:

@@ -3,7 +3,7 @@
 `python benchmarks/speed.py --shape 160m` prints a table: medians with their range, and ratios round by round. Every
 contender of `contender.py` is a process of its own that has loaded its input before the first round. Another tool
 that wants an environment of its own is given one: `--tool weightwatcher=OTHER/bin/python`. `--trajectory` also times
-a scan of ten checkpoints against ten times one, and says how much memory scans of 1, 3 and 10 need.
+scans of several checkpoints against one, with the memory that each needs, and a run whose checkpoints repeat.
 """
 
 from __future__ import annotations
@@ -104,16 +104,22 @@ def main() -> None:
 
 
 def trajectory(run: Path, shape: dict[str, int], rounds: int) -> None:
-    """Scans of 1, 3 and 10 checkpoints that all differ, in turn."""
+    """Scans of 1, 3 and 10 checkpoints that all differ, and of 10 of which every other repeats the one before."""
     for step in range(1, 10):
         write_checkpoint(run / f"step{step}", seed=step, **shape)
     contenders = {}
-    for count in (1, 3, 10):
-        some = run.with_name(f"first{count}")
+    for name, stored in {
+        "1 checkpoint": [0],
+        "3 checkpoints": range(3),
+        "5 checkpoints": range(5),
+        "10 checkpoints": range(10),
+        "10, 5 distinct": [step // 2 for step in range(10)],
+    }.items():
+        some = run.with_name(name)
         some.mkdir()
-        for step in range(count):
-            (some / f"step{step}").symlink_to(run / f"step{step}")
-        contenders[f"{count} checkpoints"] = Contender("scan", some)
+        for step, one in enumerate(stored):
+            (some / f"step{step}").symlink_to(run / f"step{one}")
+        contenders[name] = Contender("scan", some)
     compete(contenders, rounds)
     shutil.rmtree(run)
 

@@ -149,6 +149,7 @@ def _single() -> None:
 @contextmanager
 def blas_threads(count: int) -> Iterator[None]:
     """Bound the threads of every BLAS in the process and of torch in this thread, and restore them."""
+    import scipy.linalg  # noqa: F401  its BLAS is bound only once it is loaded
     import torch
     from threadpoolctl import threadpool_limits
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from spectra_cli.records import Spectrum
 from spectra_cli.svd.blocks import float64_blocks
+from spectra_cli.svd.lapack import add_gram, eigenvalues
 
 if TYPE_CHECKING:
     import torch
@@ -35,19 +36,15 @@ Found = tuple[NDArray[np.float64], str, float]
 
 UNIT = 2.0**-53
 
-# Seconds in one thread, and for two at a time in two threads, on an AMD EPYC with NumPy 2.4 (OpenBLAS 0.3.31) and
-# torch 2.13 (MKL 2024.2). NumPy multiplies a block by its own transpose with dsyrk, half of the work, and lets other
-# threads run meanwhile; SciPy's wrapper of dsyrk does not, and MKL's eigenvalues do not scale over threads here.
+# The Gram matrix and its eigenvalues are computed by `lapack`, whose table compares the routes. Of the rest, seconds
+# in one thread, and for two at a time in two threads, on an AMD EPYC with NumPy 2.4 (OpenBLAS 0.3.31) and torch 2.13:
 #
 # |                         | NumPy (chosen) | torch        |
-# | BᵀB, 1024×768           | 0.014  0.014   | 0.024  0.028 |
-# | eigvalsh, 768           | 0.029  0.033   | 0.047  0.078 |
-# | eigvalsh, 2048          | 0.47   0.70    | 0.57   1.52  |
 # | svd, 768, σ only        | 0.084  0.24    | 0.14   0.58  |
 # error of QR, 6144×64, in u·σ₁: 16 with NumPy's, 400 with torch's.
 
 LENGTH = 1024
-"""Rows of a block: 768×3072 takes 0.041 s in blocks of 768 or 1024, 0.045 in 512, 0.054 in 2048 (one thread)."""
+"""Rows of a block. 768×3072 takes 21 to 22 ms, two at once, and 8192×768 57 to 64 in any length from 256 to 2048."""
 
 FAR_FROM_SQUARE = 1.5
 """long/short from which a QR first pays."""
@@ -57,7 +54,7 @@ def singular_values(matrix: torch.Tensor, power: int) -> Found:
     """σ of the matrix divided by 2^power, on the CPU. All NaN where it holds NaN or Inf."""
     gram = gram_matrix(matrix, power)
     trace = float(gram.diagonal().sum())
-    squares = np.linalg.eigvalsh(gram.numpy())[::-1] if math.isfinite(trace) and trace else np.zeros(gram.shape[0])
+    squares = eigenvalues(gram)[::-1] if math.isfinite(trace) and trace else np.zeros(gram.shape[0])
     return by_gram(squares, trace, steps(matrix)) or _exact(matrix, power)
 
 
@@ -100,16 +97,13 @@ def allowed(sigma: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def gram_matrix(matrix: torch.Tensor, power: int) -> torch.Tensor:
-    """G of the short side, (n, n), accumulated in float64 over blocks of the long side."""
+    """G of the short side, (n, n), in float64, summed over blocks of the long side; its lower triangle, by columns."""
     import torch
 
     size, tall = min(matrix.shape), matrix.shape[0] >= matrix.shape[1]
-    gram, product = (torch.zeros((size, size), dtype=torch.float64) for _ in range(2))
+    gram = torch.zeros((size, size), dtype=torch.float64).T
     for block in float64_blocks(matrix, LENGTH, power=power):
-        side = block.T if tall else block
-        with np.errstate(invalid="ignore", over="ignore"):  # Inf in a matrix is seen in the Gram's diagonal
-            np.matmul(side.numpy(), side.numpy().T, out=product.numpy())
-        gram += product
+        add_gram(gram, block, tall=tall)
     return gram
 
 
