@@ -20,7 +20,7 @@ Work = Callable[[], object]
 
 def scan(checkpoint: Path, device: str = "cpu") -> Work:
     """Run a scan, files and table included: one checkpoint, or a folder of them."""
-    from spectra_cli.scan import scan_checkpoints
+    from spectra_cli.jobs.scan import scan_checkpoints
 
     folder = tempfile.TemporaryDirectory()  # removed when this process ends
     return lambda: scan_checkpoints(checkpoint, Path(folder.name) / "one.parquet", device=device)

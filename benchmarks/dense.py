@@ -45,14 +45,14 @@ COLUMNS = (
 def write(path: Path, checkpoints: int, layers: int) -> int:
     """Write the table: three courses that the study reads, noise for all other metrics. Gives the rows."""
     from spectra_cli.metrics import METRICS as ALL
-    from spectra_cli.table import write_table
+    from spectra_cli.storage.table import write_table
 
     names = [metric.name for metric in ALL if metric.default]
     return write_table(path, _parts(checkpoints, layers, names), {"tool": "spectra", "source": "made up"})
 
 
 def _parts(checkpoints: int, layers: int, names: list[str]) -> Iterator[pa.Table]:
-    from spectra_cli.table import SCHEMA
+    from spectra_cli.storage.table import SCHEMA
 
     random = np.random.default_rng(0)
     matrices = layers * len(ROLES)
@@ -94,13 +94,13 @@ def _parts(checkpoints: int, layers: int, names: list[str]) -> Iterator[pa.Table
 
 
 def study(table: str) -> int:
-    from spectra_cli.studies.lifecycle import lifecycle_tables
+    from spectra_cli.studies.lifecycle.study import lifecycle_tables
 
     return len(lifecycle_tables([table], None, "alpha")[0].steps)
 
 
 def read_here(table: str) -> int:
-    from spectra_cli.table import read_table
+    from spectra_cli.storage.table import read_table
 
     return len(read_table(table, metrics=METRICS, columns=COLUMNS).to_pandas())
 

@@ -18,7 +18,7 @@ import ray
 from ray.cluster_utils import Cluster
 from synthetic import write_checkpoint
 
-from spectra_cli.scan import scan_checkpoints
+from spectra_cli.jobs.scan import scan_checkpoints
 
 
 def seconds(run: Path, table: Path, **options: object) -> float:

@@ -21,10 +21,10 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from spectra_cli.scan import scan_checkpoints
-from spectra_cli.studies.runs import Run, read_run
-from spectra_cli.studies.stability import METRICS, RATE, stability
-from spectra_cli.studies.stability_records import RunStability
+from spectra_cli.jobs.scan import scan_checkpoints
+from spectra_cli.studies.inputs.runs import Run, read_run
+from spectra_cli.studies.stability.findings import RunStability
+from spectra_cli.studies.stability.study import METRICS, RATE, stability
 
 PEAK, BEND, END = 60.0, 1500.0, 60_000.0
 HEIGHT = 3e-4

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from spectra_cli import architectures
-from spectra_cli.cli import main
-from spectra_cli.views.catalogue import metrics_page
+from spectra_cli.cli.app import main
+from spectra_cli.views.console.catalogue import metrics_page
 
 FOLDER = Path(__file__).parent
 COMMANDS = (

@@ -7,13 +7,13 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spectra_cli.diff import diff_checkpoints as diff_checkpoints
-    from spectra_cli.scan import scan_checkpoints as scan_checkpoints
-    from spectra_cli.table import read_table as read_table
+    from spectra_cli.jobs.diff import diff_checkpoints as diff_checkpoints
+    from spectra_cli.jobs.scan import scan_checkpoints as scan_checkpoints
+    from spectra_cli.storage.table import read_table as read_table
 
 __all__ = ["__version__", "diff_checkpoints", "read_table", "scan_checkpoints"]
 
-_HOMES = {"scan_checkpoints": "scan", "diff_checkpoints": "diff", "read_table": "table"}
+_HOMES = {"scan_checkpoints": "jobs.scan", "diff_checkpoints": "jobs.diff", "read_table": "storage.table"}
 
 
 def __getattr__(name: str) -> Any:

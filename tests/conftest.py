@@ -7,9 +7,9 @@ from typing import NamedTuple
 import pytest
 from hypothesis import settings
 
-from spectra_cli.cli import main
-from spectra_cli.scan import scan_checkpoints
-from tests import runs
+from spectra_cli.cli.app import main
+from spectra_cli.jobs.scan import scan_checkpoints
+from tests.support import runs
 
 settings.register_profile("on any machine", deadline=None)  # a busy one is no failure
 settings.load_profile("on any machine")

@@ -42,7 +42,7 @@ def test_ci_runs_the_readme_s_own_test_command():
 
 
 def test_every_command_in_the_docs_is_one_that_exists():
-    from spectra_cli.cli import main
+    from spectra_cli.cli.app import main
 
     shown = "\n".join(path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
     commands = {line.split()[1] for line in re.findall(r"^\$? ?spectra [a-z]+.*$", shown, re.MULTILINE)}
@@ -67,7 +67,7 @@ def test_the_readme_s_pipe_works(kept_run, tmp_path):
     (line,) = [line for block in blocks("sh") for line in block.splitlines() if " -o - " in line]
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "mine").symlink_to(kept_run)
-    command = line.replace("spectra scan", f"{shlex.quote(sys.executable)} -m spectra_cli.cli scan", 1)
+    command = line.replace("spectra scan", f"{shlex.quote(sys.executable)} -m spectra_cli.cli.app scan", 1)
     command = command.replace("| python", f"| {shlex.quote(sys.executable)}")
     said = subprocess.run(
         command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False,

@@ -22,12 +22,12 @@ import torch
 from scipy import stats
 from transformers import GPTNeoXForCausalLM
 
-from spectra_cli import demo
-from spectra_cli.cli import main
-from spectra_cli.scan import scan_checkpoints
-from spectra_cli.studies.lifecycle import ALPHAS, ENTROPY, RANK
-from spectra_cli.studies.lifecycle_fits import correct
-from spectra_cli.table import read_table
+from spectra_cli.cli.app import main
+from spectra_cli.jobs import demo
+from spectra_cli.jobs.scan import scan_checkpoints
+from spectra_cli.storage.table import read_table
+from spectra_cli.studies.lifecycle.fits import correct
+from spectra_cli.studies.lifecycle.study import ALPHAS, ENTROPY, RANK
 
 DEPTHS = (4, 6, 8, 12, 16)
 STEPS = 900

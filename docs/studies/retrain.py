@@ -14,10 +14,10 @@ import sys
 import time
 from pathlib import Path
 
-from spectra_cli import demo
-from spectra_cli.cli import main
-from spectra_cli.scan import scan_checkpoints
-from spectra_cli.studies.stability import METRICS
+from spectra_cli.cli.app import main
+from spectra_cli.jobs import demo
+from spectra_cli.jobs.scan import scan_checkpoints
+from spectra_cli.studies.stability.study import METRICS
 
 RECIPES = {
     "adamw": demo.Recipe(),

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from spectra_cli.architectures.cutting import cut, cut_factors
 from spectra_cli.architectures.families import ARCHITECTURES
-from spectra_cli.architectures.page import catalogue
 from spectra_cli.architectures.reading import architecture_of, layout
 from spectra_cli.architectures.record import ROLES, Architecture, Rule, Split, role_of
+from spectra_cli.architectures.reference_page import catalogue
 from spectra_cli.architectures.toml import from_toml, load, to_toml
 
 __all__ = [

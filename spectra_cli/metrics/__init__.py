@@ -1,6 +1,6 @@
 """The metrics: pure functions of a spectrum or a pair of them, and METRICS, the list of them all.
 
-Adding one is a function in a module of this folder, an entry in METRICS and a case in `tests/metrics/oracles.py`.
+Adding one is a function in a module of this folder, an entry in METRICS and a case in `tests/support/metric_oracles.py`.
 Knows singular values, and nothing of devices, files or tables. NaN is "undefined"; what does not apply gives nothing.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.metrics.catalogue import Metric, Vector
+from spectra_cli.metrics.metric import Metric, Vector
 from spectra_cli.metrics.norms import frobenius_norm, nuclear_norm, sd, spectral_norm
 from spectra_cli.metrics.other_tools import alpha_weighted, log_alpha_norm, log_norm, rand_distance
 from spectra_cli.metrics.pairs import (
@@ -38,6 +38,12 @@ from spectra_cli.metrics.ranks import (
     spectral_gap,
     stable_rank,
 )
+from spectra_cli.metrics.subspaces import (
+    cos_left_vectors,
+    cos_right_vectors,
+    overlap_left_vectors,
+    overlap_right_vectors,
+)
 from spectra_cli.metrics.tails import (
     alpha_clauset,
     alpha_clauset_ks,
@@ -50,7 +56,6 @@ from spectra_cli.metrics.tails import (
     alpha_tail_stderr,
     alpha_tail_xmin,
 )
-from spectra_cli.metrics.vectors import cos_left_vectors, cos_right_vectors, overlap_left_vectors, overlap_right_vectors
 from spectra_cli.records import Pair, Spectrum
 
 __all__ = ["METRICS", "Metric", "RankRange", "measure", "on_random_baseline", "select", "violations"]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectra_cli.metrics import METRICS, measure
-from spectra_cli.metrics.catalogue import Vector
+from spectra_cli.metrics.metric import Vector
 from spectra_cli.metrics.rank_range import ALL_RANKS, RankRange
 from spectra_cli.records import Pair, Spectrum
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from statsmodels.regression.linear_model import OLS
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.studies.lifecycle import Lifecycle, lifecycle_tables
-from spectra_cli.studies.lifecycle_fits import correct
-from spectra_cli.table import read_table
+from spectra_cli.storage.table import read_table
+from spectra_cli.studies.lifecycle.fits import correct
+from spectra_cli.studies.lifecycle.study import Lifecycle, lifecycle_tables
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from spectra_cli.table import read_table
+from spectra_cli.storage.table import read_table
 
 CLOSE = 0.99
 COLUMNS = ("revision", "step", "role", "metric", "value")

@@ -32,8 +32,8 @@ from spectra_cli.svd.devices import (
 )
 from spectra_cli.svd.factors import Factors, compare_factors, spectrum_of_factors, vectors_of_factors
 from spectra_cli.svd.rules import as_spectrum, singular_values
-from spectra_cli.svd.vectors import Vectors, shuffled
-from spectra_cli.svd.vectors import singular_vectors as vectors_of_tensor
+from spectra_cli.svd.singular_vectors import Vectors, shuffled
+from spectra_cli.svd.singular_vectors import singular_vectors as vectors_of_tensor
 
 if TYPE_CHECKING:
     import torch

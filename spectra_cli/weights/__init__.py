@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.weights.adapters import is_adapter, open_adapter
 from spectra_cli.weights.contents import Contents, OpenWeights, Weights, renamed
-from spectra_cli.weights.dcp import is_dcp, open_dcp
 from spectra_cli.weights.files import LFS_POINTER, Boundary, Provider, admit
+from spectra_cli.weights.formats.torch import STREAM_MAGIC, ZIP_MAGIC
 from spectra_cli.weights.grouping import SAFETENSORS, STATES, TORCH, Listing, has_better_twin, list_folder, pick
-from spectra_cli.weights.model_files import open_safetensors, open_torch
-from spectra_cli.weights.parallel import (
+from spectra_cli.weights.layouts.dcp import is_dcp, open_dcp
+from spectra_cli.weights.layouts.peft import is_adapter, open_adapter
+from spectra_cli.weights.layouts.quantised import pair_scales
+from spectra_cli.weights.layouts.shards import open_safetensors, open_torch
+from spectra_cli.weights.layouts.tensor_parallel import (
     is_deepspeed,
     is_megatron,
     is_neox,
@@ -29,10 +31,8 @@ from spectra_cli.weights.parallel import (
     open_megatron,
     open_neox,
 )
-from spectra_cli.weights.parts import LowRank
-from spectra_cli.weights.quantised import pair_scales
-from spectra_cli.weights.text import JSON_BYTES, shown
-from spectra_cli.weights.torch_files import STREAM_MAGIC, ZIP_MAGIC
+from spectra_cli.weights.plain_data import JSON_BYTES, shown
+from spectra_cli.weights.tensors import LowRank
 
 __all__ = ["FORMATS", "Format", "LowRank", "Weights", "described_by", "open_weights", "recognise", "wanted"]
 

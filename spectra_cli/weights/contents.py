@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Skipped, StoredTensor
 from spectra_cli.weights.files import Provider, SourceFile, Stretch
-from spectra_cli.weights.parts import LowRank, Part, Product, read_factors, read_part, stretches
-from spectra_cli.weights.text import shown
+from spectra_cli.weights.plain_data import shown
+from spectra_cli.weights.tensors import LowRank, Part, Product, read_factors, read_part, stretches
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.weights.text import parse_json, shown
+from spectra_cli.weights.plain_data import parse_json, shown
 
 COPY_AGAIN = "copy or download the file again, or leave this checkpoint out"
 LFS_POINTER = b"version https://git-lfs"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.weights.files import COPY_AGAIN
-from spectra_cli.weights.text import shown
+from spectra_cli.weights.plain_data import shown
 
 SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d+)-of-(?P<count>\d+)(?P<suffix>\.\w+)")
 STATES = re.compile(

@@ -8,7 +8,7 @@ import pytest
 
 from spectra_cli.architectures import layout
 from spectra_cli.errors import SpectraError
-from tests.architectures.stored import NEOX_CONFIG, named
+from tests.support.stored import NEOX_CONFIG, named
 
 QKV = "gpt_neox.layers.0.attention.query_key_value.weight"
 

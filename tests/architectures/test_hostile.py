@@ -12,7 +12,7 @@ from spectra_cli.architectures import ARCHITECTURES, layout
 from spectra_cli.architectures.expressions import Contradiction, index, size
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import StoredTensor
-from tests.architectures.stored import named
+from tests.support.stored import named
 
 SIZES = {"heads": 6, "kv_heads": 2, "head_dim": 5, "hidden": 30}
 WORDS = st.sampled_from(

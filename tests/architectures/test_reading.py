@@ -9,7 +9,7 @@ import pytest
 
 from spectra_cli.architectures import ARCHITECTURES, layout
 from spectra_cli.records import StoredTensor
-from tests.architectures.stored import NEOX_CONFIG, named, names, neox, tensors
+from tests.support.stored import NEOX_CONFIG, named, names, neox, tensors
 
 LAYER = ["attn.q", "attn.k", "attn.v", "attn.o", "mlp.up", "mlp.down"]
 

@@ -20,9 +20,9 @@ from spectra_cli.architectures import (
     load,
     to_toml,
 )
-from spectra_cli.architectures.page import UNCOVERED
+from spectra_cli.architectures.reference_page import UNCOVERED
 from spectra_cli.errors import SpectraError
-from tests.architectures.stored import names, tensors
+from tests.support.stored import names, tensors
 
 OWN = """
 name = "own"

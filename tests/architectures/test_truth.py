@@ -12,15 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from spectra_cli.architectures import ARCHITECTURES, cut, layout
-from spectra_cli.architectures.page import UNCOVERED
+from spectra_cli.architectures.reference_page import UNCOVERED
 from spectra_cli.records import Layout
 from spectra_cli.weights import open_weights
-from tests.architectures.forward import (
-    attention_matrices,
-    innermost_attention,
-    without_norms,
-)
-from tests.architectures.tiny import FAMILIES, Tiny
+from tests.support.forward import attention_matrices, innermost_attention, without_norms
+from tests.support.tiny_models import FAMILIES, Tiny
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

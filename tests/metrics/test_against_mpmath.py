@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from spectra_cli.metrics import METRICS, Metric, measure
-from spectra_cli.metrics.catalogue import Vector
+from spectra_cli.metrics.metric import Vector
 from spectra_cli.records import Pair
-from tests.metrics.oracles import ONE_MATRIX, numbers
-from tests.metrics.oracles_of_pairs import TWO_MATRICES
-from tests.metrics.planted import PAIRS, SPECTRA
+from tests.support.metric_oracles import ONE_MATRIX, numbers
+from tests.support.pair_oracles import TWO_MATRICES
+from tests.support.spectra import PAIRS, SPECTRA
 
 Rows = Sequence[tuple[str, float | None, Vector | None]]
 

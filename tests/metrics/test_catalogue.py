@@ -13,7 +13,7 @@ from spectra_cli.errors import SpectraError
 from spectra_cli.metrics import METRICS, Metric, measure, select
 from spectra_cli.metrics.aliases import ALIASES, Alias
 from spectra_cli.records import Spectrum
-from tests.metrics.planted import PAIRS, SPECTRA
+from tests.support.spectra import PAIRS, SPECTRA
 
 NAMES = tuple(metric.name for metric in METRICS)
 PAIR = PAIRS["gaussian"]

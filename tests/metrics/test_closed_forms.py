@@ -9,7 +9,7 @@ import pytest
 
 from spectra_cli.metrics import measure, select
 from spectra_cli.records import Spectrum
-from tests.metrics.planted import Array, spectrum_of
+from tests.support.spectra import Array, spectrum_of
 
 
 def numbers(spectrum: Spectrum) -> dict[str, float]:

@@ -11,8 +11,8 @@ from spectra_cli.errors import SpectraError
 from spectra_cli.metrics import RankRange, on_random_baseline, select, violations
 from spectra_cli.metrics.norms import sd
 from spectra_cli.metrics.scale import within
+from spectra_cli.metrics.subspaces import cos_left_vectors
 from spectra_cli.metrics.uncertainty import uncertain
-from spectra_cli.metrics.vectors import cos_left_vectors
 from spectra_cli.records import Pair, Spectrum
 
 

@@ -13,8 +13,8 @@ from spectra_cli.metrics.norms import nuclear_norm
 from spectra_cli.metrics.pairs import cos_weights, sd_variation
 from spectra_cli.metrics.power_law import alpha_hill
 from spectra_cli.metrics.ranks import condition_number, entropy, spectral_gap, stable_rank
+from spectra_cli.metrics.subspaces import cos_left_vectors
 from spectra_cli.metrics.uncertainty import uncertain
-from spectra_cli.metrics.vectors import cos_left_vectors
 from spectra_cli.records import Pair, Spectrum
 
 OF_ONE = {

@@ -17,7 +17,7 @@ from spectra_cli.metrics.power_law import alpha, alpha_ols, alpha_r2, alpha_stde
 from spectra_cli.metrics.ranks import entropy, entropy_energy
 from spectra_cli.metrics.tail_fit import TailFit, clauset_fit, tail_fit
 from spectra_cli.records import Spectrum
-from tests.metrics.planted import Array, spectrum_of
+from tests.support.spectra import Array, spectrum_of
 
 
 def of_eigenvalues(values: Array) -> Spectrum:

@@ -10,7 +10,7 @@ import pytest
 from spectra_cli.metrics import violations
 from spectra_cli.metrics.pairs import cos_spectrum, cos_weights, sd_variation, sd_variation_rate, stability_bound
 from spectra_cli.records import Pair, Spectrum
-from tests.metrics.planted import PAIRS, diagonal_pair, pair_of
+from tests.support.spectra import PAIRS, diagonal_pair, pair_of
 
 
 def test_a_matrix_does_not_differ_from_itself() -> None:

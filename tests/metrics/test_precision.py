@@ -13,7 +13,7 @@ from spectra_cli.metrics import select
 from spectra_cli.metrics.precision import numerical_rank, quantisation_floor
 from spectra_cli.metrics.uncertainty import uncertain
 from spectra_cli.records import Pair, Spectrum
-from tests.metrics.planted import Array, spectrum_of
+from tests.support.spectra import Array, spectrum_of
 
 DTYPES = ["float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz"]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from spectra_cli.metrics import METRICS, measure, violations
 from spectra_cli.records import Pair, Spectrum
-from tests.metrics.planted import Array, pair_of, spectrum_of
+from tests.support.spectra import Array, pair_of, spectrum_of
 
 NAMES = frozenset(metric.name for metric in METRICS)
 BY_NAME = {metric.name: metric for metric in METRICS}

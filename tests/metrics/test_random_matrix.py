@@ -10,7 +10,7 @@ import pytest
 from spectra_cli.metrics import on_random_baseline
 from spectra_cli.metrics.random_matrix import mp_outliers, spectral_norm_ratio_mp
 from spectra_cli.records import Spectrum
-from tests.metrics.planted import Array, spectrum_of
+from tests.support.spectra import Array, spectrum_of
 
 SHAPES = [(64, 64), (128, 512), (300, 60), (200, 199), (16, 1000)]
 

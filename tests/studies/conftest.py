@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.stability_calibration import FLOOR, SCALE, plant_checkpoints
-from spectra_cli.scan import scan_checkpoints
+from spectra_cli.jobs.scan import scan_checkpoints
 
 
 class Course(NamedTuple):

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.scan import scan_checkpoints
-from spectra_cli.studies.lifecycle import lifecycle, lifecycle_tables
-from spectra_cli.studies.lifecycle_fits import (
+from spectra_cli.jobs.scan import scan_checkpoints
+from spectra_cli.studies.inputs.runs import Run
+from spectra_cli.studies.lifecycle.fits import (
     CHANCE,
     arrival,
     correct,
@@ -22,8 +22,8 @@ from spectra_cli.studies.lifecycle_fits import (
     trend,
     turns,
 )
-from spectra_cli.studies.runs import Run
-from spectra_cli.views.lifecycle import lifecycle_json, lifecycle_sentences
+from spectra_cli.studies.lifecycle.study import lifecycle, lifecycle_tables
+from spectra_cli.views.console.lifecycle import lifecycle_json, lifecycle_sentences
 
 STEPS = np.unique(np.concatenate([[0], np.geomspace(1, 10_000, 39).round()])).astype(float)
 DEPTH = 12

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.studies.runs import groups, read_run
-from tests import runs
+from spectra_cli.studies.inputs.runs import groups, read_run
+from tests.support import runs
 
 
 def test_a_run_has_a_line_per_checkpoint_and_matrix_and_the_table_s_values(table_path):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from spectra_cli.studies.lifecycle_fits import CHANCE
+from spectra_cli.studies.lifecycle.fits import CHANCE
 from spectra_cli.studies.scaling import Model, _quantities, power_law
 from tests.studies.test_lifecycle import write_planted
 
@@ -37,7 +37,7 @@ def test_values_that_do_not_grow_raise_few_false_alarms(models):
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory):
-    from spectra_cli.scan import scan_checkpoints
+    from spectra_cli.jobs.scan import scan_checkpoints
 
     folder = tmp_path_factory.mktemp("depths")
     return [

@@ -20,12 +20,12 @@ from benchmarks.stability_calibration import (
     within_one,
 )
 from spectra_cli.errors import SpectraError
-from spectra_cli.scan import scan_checkpoints
-from spectra_cli.studies.losses import read_losses
-from spectra_cli.studies.runs import Run, read_run
-from spectra_cli.studies.stability import METRICS, stability
-from spectra_cli.studies.stability_compare import compare_tables, ratios
-from spectra_cli.views.stability_words import sentences
+from spectra_cli.jobs.scan import scan_checkpoints
+from spectra_cli.studies.inputs.runs import Run, read_run
+from spectra_cli.studies.inputs.training_logs import read_losses
+from spectra_cli.studies.stability.compare import compare_tables, ratios
+from spectra_cli.studies.stability.study import METRICS, stability
+from spectra_cli.views.sentences.stability import sentences
 
 DROP = 8000.0
 

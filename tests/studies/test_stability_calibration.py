@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.stability_calibration import DECLINE, FLOOR, STRAIGHT, covers, plant, within_one
-from spectra_cli.studies.stability import stability
+from spectra_cli.studies.stability.study import stability
 
 pytestmark = pytest.mark.slow
 

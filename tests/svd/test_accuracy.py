@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from spectra_cli import svd
-from tests.svd.oracles import assert_within_bounds, exact_by_construction, planted, true_sigma, true_sigma_of_tall
+from tests.support.svd_oracles import (
+    assert_within_bounds,
+    exact_by_construction,
+    planted,
+    true_sigma,
+    true_sigma_of_tall,
+)
 
 SHAPES = ((8, 8), (24, 24), (40, 12), (12, 40))
 CONDITIONS = (0, 2, 4, 5, 5.5, 6, 7, 8, 12, 16)

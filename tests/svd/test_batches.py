@@ -9,8 +9,8 @@ import torch
 
 from spectra_cli import svd
 from spectra_cli.svd.batches import device_bytes, is_spectrum_of
-from tests.gpus import EVERYWHERE, GPU
-from tests.svd.oracles import assert_within_bounds, exact_by_construction, planted, true_sigma
+from tests.support.gpus import EVERYWHERE, GPU
+from tests.support.svd_oracles import assert_within_bounds, exact_by_construction, planted, true_sigma
 
 SHAPES = [(8, 8), (24, 24), (40, 12), (12, 40), (1, 7), (7, 1)]
 DTYPES = [

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from spectra_cli import svd
-from tests.svd.oracles import assert_within_bounds, true_sigma
+from tests.support.svd_oracles import assert_within_bounds, true_sigma
 
 SHAPES = pytest.mark.parametrize(("rows", "cols", "rank"), [(9, 6, 2), (6, 9, 1), (5, 4, 7), (1, 8, 1), (7, 7, 7)])
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from spectra_cli import svd
-from spectra_cli.engines import local
-from tests.svd.oracles import planted
+from spectra_cli.engines import processors
+from tests.support.svd_oracles import planted
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 SETTINGS = settings(max_examples=60, deadline=None)
@@ -108,7 +108,7 @@ def test_a_view_gives_the_same_bits_as_a_copy(dtype, shape):
 def test_same_bits_however_many_are_measured_side_by_side():
     random = torch.Generator().manual_seed(0)
     stored = [torch.randn(200, 50 * part, generator=random).half() for part in range(1, 7)]
-    runs = [list(local.run(lambda one: svd.spectrum(one).sigma, stored, threads=count)) for count in (1, 2, 5)]
+    runs = [list(processors.run(lambda one: svd.spectrum(one).sigma, stored, threads=count)) for count in (1, 2, 5)]
     with threadpool_limits(limits=1):
         runs.append([svd.spectrum(one).sigma for one in stored])
     for run in runs[1:]:

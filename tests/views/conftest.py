@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from spectra_cli.scan import scan_checkpoints
+from spectra_cli.jobs.scan import scan_checkpoints
 from tests.studies.test_lifecycle import write_planted
 
 

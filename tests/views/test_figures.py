@@ -13,16 +13,16 @@ import pyarrow.compute as pc
 import pytest
 from PIL import Image
 
-from spectra_cli.cli import app
-from spectra_cli.studies.lifecycle import lifecycle_tables
-from spectra_cli.studies.runs import Run, read_run
-from spectra_cli.studies.stability_compare import compare_tables
-from spectra_cli.table import SCHEMA, read_metadata, row_groups, write_table
-from spectra_cli.views.figures import KINDS, Choice, plot, read_runs
-from spectra_cli.views.figures_records import Options
-from spectra_cli.views.figures_save import specification
-from spectra_cli.views.figures_style import step_scale
-from tests.test_stability_command import write_planted
+from spectra_cli.cli.app import app
+from spectra_cli.storage.table import SCHEMA, read_metadata, row_groups, write_table
+from spectra_cli.studies.inputs.runs import Run, read_run
+from spectra_cli.studies.lifecycle.study import lifecycle_tables
+from spectra_cli.studies.stability.compare import compare_tables
+from spectra_cli.views.figures.figure import Options
+from spectra_cli.views.figures.kinds import KINDS, Choice, plot, read_runs
+from spectra_cli.views.figures.save import specification
+from spectra_cli.views.figures.style import step_scale
+from tests.cli.test_stability_command import write_planted
 
 NAMES = [kind.name for kind in KINDS]
 OVER_DEPTH = ("wave", "gradients", "depth", "asymmetry", "timescales")
@@ -229,7 +229,7 @@ def test_the_help_names_every_kind_and_imports_nothing_heavy():
     assert app
     heavy = "altair pandas pyarrow torch transformers"
     code = (
-        "import sys; from spectra_cli.cli import main; main(['plot', '--help']);"
+        "import sys; from spectra_cli.cli.app import main; main(['plot', '--help']);"
         "main(['plot', 'x', '--kind', 'y', '-o', 'z.png']);"
         f"sys.exit(bool(set('{heavy}'.split()) & set(sys.modules)))"
     )

@@ -13,12 +13,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
-from spectra_cli.scan import scan_checkpoints
-from spectra_cli.studies.stability_compare import compare_tables
-from spectra_cli.table import read_metadata, row_groups, write_table
-from spectra_cli.views.report import report
-from tests import runs
-from tests.test_stability_command import write_planted
+from spectra_cli.jobs.scan import scan_checkpoints
+from spectra_cli.storage.table import read_metadata, row_groups, write_table
+from spectra_cli.studies.stability.compare import compare_tables
+from spectra_cli.views.report.report import report
+from tests.cli.test_stability_command import write_planted
+from tests.support import runs
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 FLAGS = [

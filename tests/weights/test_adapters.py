@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from spectra_cli.weights import open_weights, recognise
-from tests.weights.checkpoints import refusal
+from tests.support.checkpoints import refusal
 
 A = torch.randn(2, 6, generator=torch.Generator().manual_seed(1))
 B = torch.randn(5, 2, generator=torch.Generator().manual_seed(2))

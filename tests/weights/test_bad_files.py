@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from spectra_cli.weights import open_weights, recognise
-from tests.weights.checkpoints import example, refusal, same, save_config, save_safetensors
+from tests.support.checkpoints import example, refusal, same, save_config, save_safetensors
 
 NAMES = ["model.safetensors", "pytorch_model.bin", "ckpt.pt"]
 

@@ -12,7 +12,7 @@ from torch.distributed.checkpoint import state_dict_saver
 from torch.distributed.checkpoint.metadata import ChunkStorageMetadata
 
 from spectra_cli.weights import open_weights, recognise
-from tests.weights.checkpoints import example, refusal, same
+from tests.support.checkpoints import example, refusal, same
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 

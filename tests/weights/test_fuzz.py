@@ -21,9 +21,9 @@ from torch.distributed.checkpoint import state_dict_saver
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.weights import open_weights, recognise
-from spectra_cli.weights.pickled import UnreadablePickleError
-from spectra_cli.weights.pickles import read_pickle
-from tests.weights.checkpoints import example, read_all, save_shards
+from spectra_cli.weights.formats.pickle_objects import UnreadablePickleError
+from spectra_cli.weights.formats.unpickling import read_pickle
+from tests.support.checkpoints import example, read_all, save_shards
 
 FEW = settings(derandomize=True, deadline=2000, max_examples=60, suppress_health_check=list(HealthCheck), database=None)
 MANY = settings(FEW, max_examples=int(os.environ.get("SPECTRA_FUZZ", "300")))

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from spectra_cli.weights.pickled import UnreadablePickleError
-from spectra_cli.weights.pickles import read_pickle
-from tests.weights.checkpoints import example, refusal, same
+from spectra_cli.weights.formats.pickle_objects import UnreadablePickleError
+from spectra_cli.weights.formats.unpickling import read_pickle
+from tests.support.checkpoints import example, refusal, same
 
 
 def archive(path: Path, pickled: bytes, **storages: bytes) -> Path:

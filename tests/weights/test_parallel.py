@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spectra_cli.weights import open_weights, recognise
-from tests.weights.checkpoints import refusal, same
+from tests.support.checkpoints import refusal, same
 
 RANKS = pytest.mark.parametrize("ranks", [1, 2, 4])
 

@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 from spectra_cli.weights import open_weights
-from tests.weights.checkpoints import save_config
+from tests.support.checkpoints import save_config
 
 FP8 = torch.float8_e4m3fn
 

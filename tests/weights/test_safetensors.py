@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.weights import open_weights
-from tests.weights.checkpoints import example, refusal, same, save_config, save_safetensors, save_shards
+from tests.support.checkpoints import example, refusal, same, save_config, save_safetensors, save_shards
 
 
 def write(path: Path, header: bytes, data: bytes = b"") -> Path:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from spectra_cli.weights import open_weights
-from tests.weights.checkpoints import example, refusal, same, save_torch
+from tests.support.checkpoints import example, refusal, same, save_torch
 
 WRITERS = pytest.mark.parametrize("as_zip", [True, False], ids=["zip", "stream"])
 

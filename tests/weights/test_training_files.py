@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import torch
 
 from spectra_cli.weights import open_weights
-from tests.weights.checkpoints import example, refusal, same, save_config, save_torch
+from tests.support.checkpoints import example, refusal, same, save_config, save_torch
 
 
 def test_optimizer_states_are_left_out_and_said_so(tmp_path: Path) -> None:

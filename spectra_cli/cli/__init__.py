@@ -1,0 +1,3 @@
+"""The command line: parse, call one job, show. `main` runs one command."""
+
+from spectra_cli.cli.app import main as main

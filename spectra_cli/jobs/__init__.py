@@ -1,0 +1,1 @@
+"""What a command and a Python call do, each read from top to bottom: scan, diff, inspect, verify, demo."""

@@ -1,0 +1,202 @@
+"""Looks into a source before a scan: what would be read, split, skipped and repeated, and what it would cost."""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+import math
+import resource
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from spectra_cli import sources, svd, weights
+from spectra_cli.errors import SpectraError
+from spectra_cli.measure.plan import Plan, Request, Say, make_plan, open_checkpoint, threads, twin_of
+from spectra_cli.records import Checkpoint, Layout, Remote, StoredTensor
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a scan would cost: arithmetic in GFLOP, bytes read from files, peak memory in bytes, time in seconds."""
+
+    gigaflops: float
+    bytes_read: int
+    peak_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """What a scan would ask of the Hub. calls: listings, those already made included. nbytes: that it would fetch.
+
+    total: bytes of all files. requests: for files, about. in_parts: byte ranges of some tensors, or else whole files.
+    cached: bytes that are on this machine already. disk: the bound on scratch space. keeps_reference: whether
+    the reference's matrices stay there, or are fetched again for each checkpoint.
+    """
+
+    calls: int
+    nbytes: int
+    total: int
+    requests: int
+    in_parts: bool
+    cached: int
+    disk: int
+    keeps_reference: bool
+
+
+@dataclass(frozen=True)
+class CheckpointFacts:
+    """One checkpoint as `inspect` shows it; problem says why it cannot be read, and then the rest is empty."""
+
+    checkpoint: Checkpoint
+    format: str = ""
+    nbytes: int = 0
+    dtypes: tuple[str, ...] = ()
+    duplicate_of: str | None = None
+    files: tuple[Path, ...] = ()
+    problem: SpectraError | None = None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A plan with what a look into the files adds: facts of each checkpoint, the layout of one, gaps, the cost."""
+
+    plan: Plan
+    facts: tuple[CheckpointFacts, ...]
+    layout: Layout
+    tensors: dict[str, StoredTensor]
+    gaps: tuple[tuple[int, int], ...]
+    device: str
+    cost: Cost
+    differing: tuple[str, ...]
+    fetching: Fetching | None = None
+
+
+def inspect_source(source: str | Path, *, say: Say = lambda _: None, **options: Any) -> Inspection:
+    """Say what a scan would read, split, skip and cost; computes no spectrum, but times the machine for a second.
+
+    On the Hub one checkpoint is looked into, the last that can be read; of the others only the listing counts. say:
+    told what is waited for. options: the fields of Request. Raises SpectraError where no checkpoint can be read.
+    """
+    request = Request(str(source), **options)
+    plan = make_plan(request, say)
+    with plan.supply(looking=True) as supply:
+        return _inspect(plan, request, supply)
+
+
+def _inspect(plan: Plan, request: Request, supply: sources.Supply) -> Inspection:
+    device = svd.choose_device(request.device)
+    facts: list[CheckpointFacts] = []
+    shown: tuple[Layout, dict[str, StoredTensor]] | None = None
+    shapes: dict[str, tuple[int, int]] = {}
+    differing: list[str] = []
+    for one in reversed(plan.checkpoints):
+        if shown is not None and isinstance(one.path, Remote):
+            facts.append(CheckpointFacts(one, facts[-1].format, remote_bytes(one)))
+            continue
+        try:
+            with open_checkpoint(one, request, supply) as (opened, layout):
+                own = {matrix.name: (matrix.rows, matrix.cols) for matrix in layout.matrices}
+                if shown is None:
+                    shown, shapes = (layout, dict(opened.tensors)), own
+                elif own != shapes:
+                    differing.append(one.revision)
+                facts.append(_facts(one, opened, layout))
+        except SpectraError as error:
+            facts.append(CheckpointFacts(one, problem=error))
+    if shown is None:
+        raise facts[-1].problem or SpectraError("nothing can be read", hint="check the files")
+    facts = _mark_duplicates(facts[::-1], plan)
+    steps = [one.step for one in plan.checkpoints if one.step is not None]
+    return Inspection(
+        plan,
+        tuple(facts),
+        *shown,
+        tuple(sources.gaps(steps)),
+        device,
+        _cost(shown[0], facts, device, request),
+        tuple(reversed(differing)),
+        _fetching(plan, supply),
+    )
+
+
+def remote_bytes(one: Checkpoint) -> int:
+    """Give the bytes of a checkpoint's files on the Hub; 0 for one on this machine."""
+    return sum(file.size for file in one.path.files) if isinstance(one.path, Remote) else 0
+
+
+def _fetching(plan: Plan, supply: sources.Supply) -> Fetching | None:
+    """Estimate from the listing, and from what would be asked of the files of the checkpoint that was looked into."""
+    remote = [one.path for one in plan.checkpoints if isinstance(one.path, Remote)]
+    if not remote:
+        return None
+    planned = supply.planned()
+    files = {file.blob: (place, file) for place in remote for file in place.files}
+    there = {blob: file.size for blob, (place, file) in files.items() if sources.in_cache(place, file)}
+    nbytes = requests = 0
+    for blob, (_, file) in files.items():
+        asked = planned.get(file.name, [(0, file.size)])
+        if blob not in there:
+            nbytes += sum(min(stop, file.size) - start for start, stop in asked)
+            requests += len(asked) + (1 if asked[:1] != [(0, file.size)] else 0)  # and one for the header
+    whole = sum(file.size for _, file in files.values())
+    keeps = not supply.tight() or max(remote_bytes(one) for one in plan.checkpoints) <= supply.disk // 2
+    times = 1 if not supply.tight() else 2 if keeps else 3  # itself, as the previous one, as the reference
+    calls = len({place.repository for place in remote}) + len({(place.repository, place.commit) for place in remote})
+    parts = any(asked and asked[0][1] - asked[0][0] < supply.size_of(name) for name, asked in planned.items())
+    cached = sum(there.values())
+    return Fetching(calls, times * nbytes, whole, times * requests, parts, cached, supply.disk, keeps)
+
+
+def _facts(one: Checkpoint, opened: weights.Weights, layout: Layout) -> CheckpointFacts:
+    used = {matrix.tensor for matrix in layout.matrices}
+    dtypes = tuple(sorted({opened.tensors[name].dtype for name in used if name in opened.tensors}))
+    nbytes = sum(file.stat().st_size for file in opened.files)
+    return CheckpointFacts(one, opened.format, nbytes, dtypes, files=opened.files)
+
+
+def _cost(layout: Layout, facts: Sequence[CheckpointFacts], device: str, request: Request) -> Cost:
+    readable = [fact for fact in facts if fact.problem is None]
+    once = math.fsum(svd.gigaflops(matrix.rows, matrix.cols) for matrix in layout.matrices)
+    flops = once * len({fact.duplicate_of or fact.checkpoint.revision for fact in readable})
+    rate = svd.calibrate(device)
+    workers = threads(request)
+    largest = sorted((svd.working_bytes(matrix.rows, matrix.cols) for matrix in layout.matrices), reverse=True)[
+        :workers
+    ]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + sum(largest)  # what is loaded by now stays
+    return Cost(flops, sum(fact.nbytes for fact in readable), peak, flops / rate / workers)
+
+
+def _mark_duplicates(facts: Sequence[CheckpointFacts], plan: Plan) -> list[CheckpointFacts]:
+    """Mark each checkpoint whose weight files repeat those of an earlier one, byte for byte."""
+    seen: dict[str, CheckpointFacts] = {}
+    marked = []
+    for fact in facts:
+        if isinstance(fact.checkpoint.path, Remote):
+            marked.append(replace(fact, duplicate_of=twin_of(fact.checkpoint, plan)))
+            continue
+        twin = seen.setdefault(_fingerprint(fact.files), fact) if fact.files else fact
+        same = twin is not fact and _identical(fact.files, twin.files)
+        marked.append(replace(fact, duplicate_of=twin.checkpoint.revision) if same else fact)
+    return marked
+
+
+def _fingerprint(files: Sequence[Path]) -> str:
+    """Digest the sizes and some of the bytes: cheap, and equal wherever the files are equal."""
+    digest = hashlib.sha256()
+    for path in files:
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            for eighth in range(8):
+                file.seek(size * eighth // 8)
+                digest.update(size.to_bytes(8, "big") + file.read(65536))
+    return digest.hexdigest()
+
+
+def _identical(some: Sequence[Path], others: Sequence[Path]) -> bool:
+    return len(some) == len(others) and all(
+        filecmp.cmp(one, other, shallow=False) for one, other in zip(some, others, strict=True)
+    )

@@ -1,0 +1,179 @@
+"""Checks a table: that it is whole and unchanged, that its numbers can be true, and that they come out again.
+
+Knows tables and metrics; what it finds wrong it gives back and never mends.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spectra_cli.jobs.recompute import Recomputed, compute_again
+from spectra_cli.metrics import METRICS
+from spectra_cli.records import Problem
+from spectra_cli.storage import table
+
+ACCURACY = 1e-9  # what every singular value may be wrong by, as a share of the largest
+ROUNDING = 1e-9
+CHANGED = "the file was damaged or edited: take it from where it came, or scan again"
+IMPOSSIBLE = "no matrix has such a number: the file was edited, or spectra has an error: please report it"
+BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was looked at, and what is wrong with it; a sound table has no findings."""
+
+    path: Path
+    rows: int
+    checkpoints: int
+    matrices: int
+    findings: tuple[Problem, ...]
+    recomputed: tuple[Recomputed, ...] = ()
+
+
+def verify_table(
+    path: str | Path, *, sample: int = 0, seed: int = 0, source: str | None = None, map: str | None = None
+) -> Verified:
+    """Check a table that `scan` or `diff` wrote: what `spectra verify` does.
+
+    sample: so many matrices, drawn by seed, are computed again from the source and compared. source: where the
+    checkpoints lie now, unless it is where the table says. map: the scan's --map. Raises SpectraError where the file
+    is no such table, or the source cannot be read.
+    """
+    facts = table.read_metadata(path)
+    findings = list(_facts_wrong(facts, pq.read_schema(path)))
+    places: list[tuple[str, str | None, list[str]]] = []
+    rows = 0
+    for place, group in enumerate(_groups(Path(path), findings)):
+        rows += group.num_rows
+        frame = group.to_pandas()
+        findings += _group_wrong(place, group, frame, facts)
+        findings += _numbers_wrong(frame)
+        places.append((str(frame["revision"].iloc[0]), _text(frame["stage"].iloc[0]), _names(frame)))
+    findings += _missing(facts, places)
+    matrices = sum(len(names) for _, _, names in places)
+    done = Verified(Path(path), rows, len(places), matrices, tuple(findings))
+    if not sample or findings:
+        return done
+    drawn = random.Random(seed).sample(_pairs(places), min(sample, matrices))  # noqa: S311 - a sample, no secret
+    again, apart = compute_again(Path(path), facts, [place[:2] for place in places], drawn, source=source, map=map)
+    return replace(done, findings=tuple(apart), recomputed=tuple(again))
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _names(frame: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(frame["matrix"].astype(str)))
+
+
+def _pairs(places: Sequence[tuple[str, str | None, list[str]]]) -> list[tuple[int, str]]:
+    return [(place, name) for place, (_, _, names) in enumerate(places) for name in names]
+
+
+def _facts_wrong(facts: Mapping[str, Any], schema: pa.Schema) -> Iterator[Problem]:
+    """Check what the file says of itself."""
+    if schema.remove_metadata() != table.SCHEMA:
+        yield Problem("the columns have not the types of a table of spectra", CHANGED)
+    if facts.get("schema_version") != table.SCHEMA_VERSION:
+        yield Problem(
+            f"the schema is version {facts.get('schema_version')}", "verify it with the version that wrote it"
+        )
+    if "sha256" not in facts:
+        yield Problem("the table holds no checksums", "scan again to have a table that can be verified")
+    elif facts["sha256"] != table.facts_digest(facts):
+        yield Problem("the metadata do not match their checksum", CHANGED)
+
+
+def _groups(path: Path, findings: list[Problem]) -> Iterator[pa.Table]:
+    """Give the row groups that can be read."""
+    with pq.ParquetFile(path) as file:
+        for place in range(file.num_row_groups):
+            try:
+                group = file.read_row_group(place)
+                group.validate(full=True)
+            except (pa.ArrowException, OSError):
+                findings.append(Problem(f"row group {place + 1} of {file.num_row_groups} cannot be read", CHANGED))
+                continue
+            if group.num_rows and group.schema.names == table.SCHEMA.names:
+                yield group
+
+
+def _group_wrong(place: int, group: pa.Table, frame: pd.DataFrame, facts: Mapping[str, Any]) -> Iterator[Problem]:
+    """Check that a row group is the one that was written, of one checkpoint, with no row twice."""
+    written = facts.get("row_groups", [])
+    where = f"the rows of {frame['revision'].iloc[0]}"
+    if place >= len(written) or written[place]["sha256"] != table.rows_digest(group):
+        yield Problem(f"{where} do not match their checksum", CHANGED)
+    if frame["revision"].nunique() != 1 or frame.duplicated(["matrix", "metric"]).any():
+        yield Problem(f"{where} hold a matrix's number twice, or another checkpoint's", CHANGED)
+
+
+def _missing(facts: Mapping[str, Any], places: Sequence[tuple[str, str | None, list[str]]]) -> Iterator[Problem]:
+    """Check that all that was asked for is there, or was said not to be readable."""
+    if len(places) != len(facts.get("row_groups", places)):
+        yield Problem(f"{len(facts['row_groups'])} checkpoints were written, {len(places)} are there", CHANGED)
+    there = {(revision, stage): len(names) for revision, stage, names in places}
+    for revision, stage, _, matrices in facts.get("checkpoints", []):
+        found = there.get((revision, stage))
+        if found != matrices and not (found is None and matrices == 0):
+            yield Problem(f"{revision} should have {matrices or 'no'} matrices, and has {found or 'none'}", CHANGED)
+
+
+def _numbers_wrong(frame: pd.DataFrame) -> list[Problem]:
+    """Check ranges and inequalities; of each kind and checkpoint the first matrix is named."""
+    frame = frame.assign(r=np.minimum(frame["rows"], frame["cols"]))
+    where = f"{frame['revision'].iloc[0]}: "
+    found = [
+        where + text for name, rows in frame.groupby("metric", observed=True) for text in _out_of_range(name, rows)
+    ]
+    wide = frame.pivot_table("value", ["matrix", "r"], "metric", observed=True, dropna=False)
+    found += [where + text for text in _unequal(wide.reset_index("r"))]
+    return [Problem(text, IMPOSSIBLE) for text in found]
+
+
+def _out_of_range(name: str, rows: pd.DataFrame) -> Iterator[str]:
+    if name not in BY_NAME:
+        yield f"there is no metric {name}"
+        return
+    limits = np.array([BY_NAME[name].limits(int(r)) for r in rows["r"]])
+    slack = ROUNDING * np.maximum(1.0, np.abs(np.nan_to_num(limits, posinf=0.0, neginf=0.0)))
+    value = rows["value"].to_numpy()
+    wrong = (value < limits[:, 0] - slack[:, 0]) | (value > limits[:, 1] + slack[:, 1])
+    if wrong.any():
+        yield f"{name} of {rows['matrix'].iloc[wrong.argmax()]} is {value[wrong.argmax()]:.6g}, outside of its range"
+    for matrix, r, vector in zip(rows["matrix"], rows["r"], rows["vector"], strict=True):
+        if vector is not None and not _is_distribution(np.asarray(vector, np.float64), int(r)):
+            yield f"{name} of {matrix} is no distribution of {r} values in descending order"
+            return
+
+
+def _is_distribution(vector: np.ndarray, r: int) -> bool:
+    if np.isnan(vector).all():
+        return len(vector) == r
+    falls = bool((np.diff(vector) <= ROUNDING).all())
+    return len(vector) == r and bool((vector >= 0).all()) and falls and abs(vector.sum() - 1) < 1e-4
+
+
+def _unequal(wide: pd.DataFrame) -> Iterator[str]:
+    """Check the two inequalities that hold for every pair, within what errors of the spectra can add."""
+    root = np.sqrt(wide["r"])
+    for small, large, slack in (
+        ("sd_variation_prev", "stability_bound_prev", 2 * ACCURACY * root * (1 + root)),
+        ("cos_weights_prev", "cos_spectrum_prev", 1e-12 + 4 * ACCURACY * root),
+        ("cos_weights_final", "cos_spectrum_final", 1e-12 + 4 * ACCURACY * root),
+    ):
+        if small in wide and large in wide:
+            wrong = wide[small].abs() > wide[large] * (1 + ROUNDING) + slack
+            if wrong.any():
+                yield f"{small} of {wrong.idxmax()} exceeds {large}"

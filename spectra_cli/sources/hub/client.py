@@ -1,0 +1,219 @@
+"""Talks to the Hub through huggingface_hub: references, listings, and bytes of files. Knows nothing of checkpoints."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from spectra_cli.errors import SpectraError
+from spectra_cli.records import Remote, RemoteFile
+from spectra_cli.sources.hub.retry import Patience, TryAgainError, client_factory, trouble
+
+if TYPE_CHECKING:
+    import httpx2
+
+CHUNK = 1 << 20
+
+
+class RangeIgnoredError(Exception):
+    """A server answered a request for part of a file with the whole of it."""
+
+
+@dataclass
+class Client:
+    """huggingface_hub's session with patience; endpoint, token and offline mode are the library's own.
+
+    The library has one session for the whole process: the last client made is the one whose patience counts.
+    """
+
+    patience: Patience = field(default_factory=Patience)
+    _begun: bool = False
+
+    def _begin(self) -> None:
+        if not self._begun:
+            from huggingface_hub import set_client_factory
+
+            set_client_factory(client_factory(self.patience))
+            self._begun = True
+
+    def references(self, repository: str) -> dict[str, str]:
+        """Give the commit of every branch and tag, branches first. One request."""
+        from huggingface_hub import HfApi
+
+        self._begin()
+        with translated(repository):
+            found = HfApi().list_repo_refs(repository)
+        tags = {one.name: one.target_commit for one in found.tags}
+        return {**tags, **{one.name: one.target_commit for one in found.branches}}
+
+    def files(self, repository: str, commit: str, *, deep: bool = False) -> tuple[RemoteFile, ...]:
+        """List the files of a commit, those in folders too if deep. One request for each thousand of them."""
+        from huggingface_hub import HfApi
+        from huggingface_hub.hf_api import RepoFile
+
+        self._begin()
+        with translated(repository, commit):
+            entries = list(HfApi().list_repo_tree(repository, revision=commit, recursive=deep))
+        files = [entry for entry in entries if isinstance(entry, RepoFile)]
+        return tuple(RemoteFile(one.path, one.size, one.lfs.sha256 if one.lfs else one.blob_id) for one in files)
+
+    def alike(self, repository: str) -> list[str]:
+        """Give repositories of the same owner with names near this one."""
+        from huggingface_hub import HfApi
+
+        self._begin()
+        owner = repository.partition("/")[0]
+        try:
+            names = [one.id for one in HfApi().list_models(author=owner, limit=500)]
+        except Exception:  # it is only for a hint: without it, the first error is still told
+            return []
+        return difflib.get_close_matches(repository, names, 3, 0.5)
+
+    def fetch(
+        self, remote: Remote, file: RemoteFile, span: tuple[int, int], write: Callable[[memoryview], None]
+    ) -> None:
+        """Give bytes span[0] to span[1] of a file to `write`, in order, each once; what breaks off is continued.
+
+        Raises RangeIgnoredError where the server sends the whole for a part, SpectraError for all else.
+        """
+        self._begin()
+        start, stop = span
+        place = start
+        began = False
+
+        def attempt() -> None:
+            nonlocal place, began
+            self.patience.check()
+            for data in self._stream(remote, file, place, stop, may_skip=start == 0 and stop == file.size and began):
+                began = True
+                write(data)
+                place += len(data)
+                self.patience.check()
+            if place < stop:
+                raise TryAgainError(f"the connection broke at byte {place:,} of {file.name}")
+
+        while True:
+            before = place
+            try:
+                self.patience.keep_trying(attempt)
+                return
+            except SpectraError:
+                if place == before or self.patience.stopped.is_set():
+                    raise  # without a byte in all that time; otherwise its patience begins anew
+
+    def _stream(
+        self, remote: Remote, file: RemoteFile, start: int, stop: int, *, may_skip: bool
+    ) -> Iterator[memoryview]:
+        """Yield what one answer holds of the bytes from start to stop, its status and its lengths checked."""
+        import httpx2
+        from huggingface_hub import get_session, hf_hub_url
+        from huggingface_hub.utils._headers import build_hf_headers
+
+        name = f"{remote.folder}/{file.name}" if remote.folder else file.name
+        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+        if (start, stop) != (0, file.size):
+            headers["Range"] = f"bytes={start}-{stop - 1}"
+        address = hf_hub_url(remote.repository, name, revision=remote.commit)
+        with translated(remote.repository, remote.commit, name):
+            try:
+                with get_session().stream("GET", address, headers=headers) as response:
+                    skip = _check(response, file, start, stop, asked="Range" in headers, may_skip=may_skip)
+                    left = stop - start
+                    for chunk in response.iter_raw(CHUNK):
+                        data = memoryview(chunk)[min(skip, len(chunk)) :]
+                        skip -= len(chunk) - len(data)
+                        yield data[:left]
+                        left -= len(data[:left])
+            except httpx2.TransportError as error:
+                raise TryAgainError(f"{trouble(error)} in {file.name}") from None
+
+
+def _check(response: httpx2.Response, file: RemoteFile, start: int, stop: int, *, asked: bool, may_skip: bool) -> int:
+    """See that the answer holds what was asked for; give how many of its first bytes are to be passed over."""
+    from huggingface_hub.utils._http import hf_raise_for_status
+
+    hf_raise_for_status(response)
+    if response.status_code == 206:
+        said = response.headers.get("content-range", "")
+        if said.partition("/")[0] != f"bytes {start}-{stop - 1}":
+            raise TryAgainError(f"asked for bytes {start}-{stop - 1} of {file.name}, it sends others")
+        return 0
+    if asked and not may_skip:
+        raise RangeIgnoredError
+    length = response.headers.get("content-length")
+    if length is not None and length != str(file.size):
+        raise TryAgainError(f"{file.name} should have {file.size:,} bytes, it sends {length}")
+    return start
+
+
+@contextmanager
+def translated(repository: str, revision: str | None = None, file: str | None = None) -> Iterator[None]:
+    """Turn the library's errors into two lines. A gated repository is told first: the library calls it not found."""
+    import httpx2
+    from huggingface_hub import errors
+
+    where = f"hf:{repository}" + (f"@{revision[:12]}" if revision else "") + (f"/{file}" if file else "")
+    try:
+        yield
+    except errors.GatedRepoError:
+        raise SpectraError(
+            f"{repository} is gated: its files are for those who accepted its licence",
+            hint=f"accept it at {_page(repository)} and log in with `hf auth login`, or set HF_TOKEN",
+            stops=True,
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise UnknownRepositoryError(repository) from None
+    except errors.RevisionNotFoundError:
+        raise SpectraError(
+            f"{where} is not there", hint="the revision is gone: list again with `spectra inspect`"
+        ) from None
+    except errors.EntryNotFoundError:
+        raise SpectraError(f"{where} is not there", hint="it was listed before: look at the repository") from None
+    except errors.OfflineModeIsEnabled:
+        raise offline(where) from None
+    except errors.HFValidationError:
+        raise SpectraError(f"'{repository}' is no name of a repository", hint="write hf:owner/name", code=2) from None
+    except errors.HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else "an error"
+        raise SpectraError(
+            f"the Hub answers {status} for {where}",
+            hint="check that your token may read it (`hf auth whoami`)" if status in (401, 403) else "try again later",
+            stops=status in (401, 403),
+        ) from None
+    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.TooManyRedirects):
+        raise SpectraError(f"the address for {where} does not work", hint="check HF_ENDPOINT", stops=True) from None
+
+
+class UnknownRepositoryError(SpectraError):
+    """A repository that is not there, or is not shown to this user."""
+
+    def __init__(self, repository: str, alike: list[str] | None = None) -> None:
+        """Say so, with the nearest names where some are known."""
+        self.repository = repository
+        near = f"the nearest are {', '.join(alike)}; " if alike else ""
+        super().__init__(
+            f"there is no repository {repository} on the Hub, or it is private",
+            hint=f"{near}for a private one log in with `hf auth login`, or set HF_TOKEN",
+            code=1,
+            stops=True,
+        )
+
+
+def offline(where: str) -> SpectraError:
+    """Say that something is not on this machine while the Hub may not be asked."""
+    return SpectraError(
+        f"{where} is not in the cache of this machine, and HF_HUB_OFFLINE forbids asking the Hub",
+        hint="unset HF_HUB_OFFLINE, or fetch it first with `hf download`",
+        stops=True,
+    )
+
+
+def _page(repository: str) -> str:
+    from huggingface_hub import constants
+
+    host = urlsplit(constants.ENDPOINT)
+    return f"{host.scheme}://{host.hostname}{f':{host.port}' if host.port else ''}/{repository}"

@@ -1,0 +1,204 @@
+"""Keeps a scan's finished checkpoints safe beside its output until all are there. Knows tables, not what is in them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spectra_cli.errors import SpectraError
+from spectra_cli.storage.atomic import WRITING, digest, replace_file, temporary_name
+from spectra_cli.storage.lock import LOCK, remove_folder, take_lock
+from spectra_cli.storage.manifest import Entries, differences, manifest_text, part_name, read_manifest
+from spectra_cli.storage.table import write_table
+
+
+@dataclass
+class Parts:
+    """The folder `FILE.parts/`: a lock, a manifest of the request, one Parquet file per finished checkpoint.
+
+    Every file is written under another name, flushed to the disk and then renamed, so that a kill at any moment
+    leaves whole parts only. request: what must be the same for parts of an earlier run to count. restart: throw
+    away what an earlier run left. Use it in a `with` block; raises SpectraError where the folder cannot be written,
+    another process is at work on the same output, or the earlier run was another request.
+    """
+
+    output: Path
+    request: Mapping[str, Any]
+    restart: bool = False
+    _entries: Entries = field(default_factory=dict)
+    _lock: IO[str] | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the parts lie."""
+        return self.output.with_name(self.output.name + ".parts")
+
+    def __enter__(self) -> Parts:
+        """Take the lock and read what an earlier run left."""
+        try:
+            _check_target(self.output)
+            self._lock = take_lock(self.folder, self.output)
+            self._clear(everything=self.restart)
+            self._load()
+        except OSError as error:
+            self._give_up()
+            raise cannot_write(self.output, error) from None
+        except BaseException:
+            self._give_up()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of the lock; the parts stay unless they were assembled, or there are none."""
+        if not self._entries:
+            remove_folder(self.folder)
+        self._release()
+
+    @property
+    def kept(self) -> int:
+        """How many checkpoints are safe."""
+        return len(self._entries)
+
+    def done(self, key: str) -> dict[str, Any] | None:
+        """Give the notes that were kept with the part of this key; None where there is no whole part."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        path = self.folder / entry["file"]
+        if path.is_file() and digest(path) == entry["sha256"]:
+            return dict(entry["notes"])
+        del self._entries[key]
+        return None
+
+    def write(self, key: str, part: pa.Table, notes: Mapping[str, Any]) -> None:
+        """Keep the part of one checkpoint, and notes that go with it, so that no kill can lose them."""
+        name = part_name(key)
+        try:
+            replace_file(self.folder / name, lambda file: pq.write_table(part, file, compression="zstd"))
+            entry = {"file": name, "sha256": digest(self.folder / name), "notes": dict(notes)}
+            self._entries[key] = entry
+            self._save()
+        except OSError as error:
+            self._entries.pop(key, None)
+            raise self._refused(error) from None
+
+    def assemble(self, keys: Sequence[str], metadata: dict[str, Any]) -> int:
+        """Write the parts of these keys into the output, in their order, and remove the parts; give the rows."""
+        try:
+            rows = replace_file(self.output, lambda file: write_table(file, map(self._part, keys), metadata))
+        except OSError as error:
+            raise self._refused(error) from None
+        self._entries.clear()
+        return rows
+
+    def _part(self, key: str) -> pa.Table:
+        """Read a part back; one that was damaged since it was looked at is dropped, so that a next run measures it."""
+        path = self.folder / self._entries[key]["file"]
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            data = b""
+        if hashlib.sha256(data).hexdigest() == self._entries[key]["sha256"]:
+            return pq.read_table(pa.BufferReader(data), partitioning=None)
+        del self._entries[key]
+        raise SpectraError(f"{path} was changed by another program", hint="the same command measures it again")
+
+    def _refused(self, error: OSError) -> SpectraError:
+        """Say why nothing more can be written, and that what was done is not lost."""
+        refusal = cannot_write(self.output, error)
+        if not self._entries:
+            return refusal
+        hint = f"{_checkpoints(self.kept)} kept: make room, and the same command goes on from there"
+        return SpectraError(refusal.message, hint=hint)
+
+    def _load(self) -> None:
+        path = self.folder / "manifest.json"
+        if not path.exists():
+            try:
+                self._save()
+            except BaseException:  # even one that came after the rename: there is nothing yet to go on from
+                path.unlink(missing_ok=True)
+                raise
+            return
+        request, parts = read_manifest(path)
+        asked = json.loads(json.dumps(self.request))
+        if found := differences(request, asked):
+            more = f", and {len(found) - 3} more" if len(found) > 3 else ""
+            raise SpectraError(
+                f"{self.output} was begun with another request: {'; '.join(found[:3])}{more}",
+                hint="give another -o, the same options, or --restart to discard what was begun",
+            )
+        self._entries = parts
+
+    def _save(self) -> None:
+        text = manifest_text(self.request, self._entries)
+        replace_file(self.folder / "manifest.json", lambda file: file.write(text.encode()))
+
+    def _clear(self, *, everything: bool) -> None:
+        """Remove what a killed run was in the middle of writing, or all that it left."""
+        temporary_name(self.output).unlink(missing_ok=True)
+        for path in self.folder.iterdir():
+            if path.name != LOCK and (everything or path.name.endswith(WRITING)):
+                path.unlink()
+
+    def _give_up(self) -> None:
+        """Leave no folder behind that holds nothing of an earlier run."""
+        if self._lock is not None and not (self.folder / "manifest.json").exists():
+            remove_folder(self.folder)
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+def write_whole(output: Path, tables: Iterable[pa.Table], metadata: dict[str, Any]) -> int:
+    """Write a table whole or not at all; give its rows. Raises SpectraError where it cannot be written."""
+    _check_target(output)
+    try:
+        return replace_file(output, lambda file: write_table(file, tables, metadata))
+    except OSError as error:
+        raise cannot_write(output, error) from None
+
+
+def write_text_whole(path: Path, text: str) -> None:
+    """Write a file of text whole or not at all. Raises SpectraError where it cannot be written."""
+    try:
+        replace_file(path, lambda file: file.write(text.encode()))
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def cannot_write(path: Path, error: OSError) -> SpectraError:
+    """Say why a file could not be written, in two lines."""
+    reason = os.strerror(error.errno) if error.errno else "the file system refused"
+    return SpectraError(
+        f"{path} cannot be written: {reason}",
+        hint="check the folder, its permissions and its free space, or give another -o",
+    )
+
+
+def _checkpoints(count: int) -> str:
+    return "1 checkpoint is" if count == 1 else f"{count} checkpoints are"
+
+
+def _check_target(output: Path) -> None:
+    if output.is_dir():
+        raise SpectraError(f"{output} is a folder", hint="give -o the name of a file, such as scan.parquet")
+    if not output.parent.is_dir():
+        raise SpectraError(
+            f"{output.parent} is not there, so {output.name} cannot be written",
+            hint="make the folder first, or give another -o",
+        )

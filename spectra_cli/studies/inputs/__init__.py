@@ -1,0 +1,1 @@
+"""What studies read: tables, training logs and labels, checked once for every command."""

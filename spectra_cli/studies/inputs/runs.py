@@ -1,0 +1,81 @@
+"""Reads a table as the studies want it: one line per checkpoint and matrix, one column per metric. Judges nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from spectra_cli.errors import SpectraError
+from spectra_cli.storage.table import read_metadata, read_table
+
+ATTENTION = ("q", "k", "v", "o")
+MLP = ("gate", "up", "down")
+COLUMNS = ("model", "revision", "stage", "step", "tokens", "matrix", "role", "layer", "expert", "rows", "cols")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One trajectory. label: what the user calls it. metadata: how its table was made.
+
+    numbers: a line per checkpoint and matrix, in the table's order, with the columns of COLUMNS, `order` (0, 1, … along
+    the run; steps may restart in a stage), and one float64 column per metric, NaN where the table has no such row.
+    """
+
+    label: str
+    numbers: pd.DataFrame
+    metadata: Mapping[str, Any]
+
+    @property
+    def checkpoints(self) -> pd.DataFrame:
+        """Revision, stage, step and tokens of each checkpoint, indexed by `order`."""
+        first = self.numbers.drop_duplicates("order")
+        return first.set_index("order")[["revision", "stage", "step", "tokens"]]
+
+
+def read_run(path: str | Path, metrics: Sequence[str], label: str | None = None) -> Run:
+    """Read some metrics of a table. Raises SpectraError where it is no table or holds none of them."""
+    facts = read_metadata(path)
+    frame = read_table(path, metrics=metrics, columns=(*COLUMNS, "metric", "value")).to_pandas()
+    if frame.empty:
+        raise SpectraError(
+            f"{path} holds none of {', '.join(metrics)}", hint="scan again with these --metrics, or without --metrics"
+        )
+    return Run(label or Path(path).stem, _widen(frame, metrics), facts)
+
+
+def _widen(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    checkpoints = frame["stage"].cat.codes.to_numpy(np.int64) * (len(frame["revision"].cat.categories) + 1)
+    order = pd.factorize(checkpoints + frame["revision"].cat.codes)[0]
+    line = pd.factorize(order.astype(np.int64) * len(frame["matrix"].cat.categories) + frame["matrix"].cat.codes)[0]
+    first = np.unique(line, return_index=True)[1]
+    wide = frame.iloc[first][list(COLUMNS)].reset_index(drop=True)
+    wide["order"] = order[first]
+    names = frame["metric"].astype(str).to_numpy()
+    for metric in metrics:
+        column = np.full(len(first), np.nan)
+        mine = names == metric
+        column[line[mine]] = frame["value"].to_numpy()[mine]
+        wide[metric] = column
+    return wide
+
+
+def groups(numbers: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Give the lines of the whole model, of attention, of the MLP, and of each role, those that there are."""
+    role = numbers["role"].astype(str)
+    yield "all", numbers
+    for name, roles in (("attention", ATTENTION), ("mlp", MLP)):
+        if role.isin(roles).any():
+            yield name, numbers[role.isin(roles)]
+    for name in dict.fromkeys(role):
+        yield name, numbers[role == name]
+
+
+def layers(numbers: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Give the lines of each layer, as `layer 3`, in the order of depth."""
+    for depth in sorted(numbers["layer"].dropna().unique()):
+        yield f"layer {int(depth)}", numbers[numbers["layer"] == depth]

@@ -1,0 +1,1 @@
+"""The Lifecycle study: waves of compression, gradients over depth, asymmetry, two time scales."""

@@ -1,0 +1,127 @@
+"""Sets several runs side by side: peaks, floors and onsets as ratios to the first run, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from spectra_cli.errors import SpectraError
+from spectra_cli.studies.inputs.runs import Run, groups, read_run
+from spectra_cli.studies.inputs.training_logs import read_losses
+from spectra_cli.studies.stability.findings import Comparison, Interval, Onset, Ratio, RunStability
+from spectra_cli.studies.stability.onset import LEVEL
+from spectra_cli.studies.stability.study import METRICS, RATE, stability
+
+Array = NDArray[np.float64]
+
+DRAWS = 2000
+
+
+def compare_tables(
+    tables: Sequence[str | Path],
+    losses: Sequence[str | Path] = (),
+    columns: Mapping[str, str] | None = None,
+    labels: Sequence[str] | None = None,
+) -> Comparison:
+    """Study one table or several.
+
+    losses: none, or one for each table, `-` where a run has none. labels: what to call the runs; by default the names
+    of the files. Raises SpectraError where the counts differ (code 2) or something cannot be read.
+    """
+    names = _labels(tables, labels)
+    logs = _logs(tables, losses)
+    runs = [read_run(table, METRICS, name) for table, name in zip(tables, names, strict=True)]
+    found = tuple(
+        stability(run, None if log is None else read_losses(log, columns)) for run, log in zip(runs, logs, strict=True)
+    )
+    return Comparison(found, tuple(ratios(runs, found)))
+
+
+def _labels(tables: Sequence[str | Path], labels: Sequence[str] | None) -> list[str]:
+    names = [Path(table).stem for table in tables] if labels is None else list(labels)
+    if labels is not None and (len(names) != len(tables) or not all(names)):
+        raise SpectraError(
+            f"--label gives {len(names)} names for {len(tables)} tables", hint="one name for each, as in a,b", code=2
+        )
+    if len(set(names)) != len(names):
+        raise SpectraError("two tables would have the same name", hint="give each its own with --label a,b", code=2)
+    return names
+
+
+def _logs(tables: Sequence[str | Path], losses: Sequence[str | Path]) -> list[str | Path | None]:
+    if losses and len(losses) != len(tables):
+        raise SpectraError(
+            f"--loss names {len(losses)} files for {len(tables)} tables",
+            hint="one --loss for each table, in their order; --loss - for a run without",
+            code=2,
+        )
+    return [None if log == "-" else log for log in losses] or [None] * len(tables)
+
+
+def ratios(runs: Sequence[Run], found: Sequence[RunStability]) -> Iterator[Ratio]:
+    """Give each run's peak, floor and onset over those of the first run, for every group that both have.
+
+    The intervals of peak and floor come from drawing the group's matrices anew, and the floor's checkpoints too: the
+    same in both runs where their names and steps agree, so that a decline which they share is none of their difference.
+    A group of one matrix has none for its peak. Those of the onsets come from the draws behind each onset's own
+    interval. Deterministic.
+    """
+    first, *others = [dict(groups(run.numbers)) for run in runs]
+    for run, other in zip(found[1:], others, strict=True):
+        for one in run.groups:
+            base = found[0].group(one.group)
+            if base is None or one.group not in other or one.group not in first:
+                continue
+            peaks, floors = _level_intervals(first[one.group], other[one.group])
+            names = run.label, found[0].label, one.group
+            yield Ratio(*names, "peak", one.peak.value / base.peak.value, peaks)
+            yield Ratio(*names, "floor", one.floor.value / base.floor.value, floors)
+            for quantity in ("onset", "onset_per_lr"):
+                yield from _onset_ratio(names, quantity, getattr(one, quantity), getattr(base, quantity))
+
+
+def _onset_ratio(names: tuple[str, str, str], quantity: str, one: Onset | None, base: Onset | None) -> Iterator[Ratio]:
+    if one is None or base is None or not one.step or not base.step or one.draws is None or base.draws is None:
+        return
+    mixed = np.random.default_rng(0).permutation(base.draws)  # both were drawn from one seed: pair them anew
+    yield Ratio(*names, quantity, one.step / base.step, _interval(one.draws / mixed))
+
+
+def _level_intervals(base: pd.DataFrame, other: pd.DataFrame) -> tuple[Interval | None, Interval | None]:
+    """Give the intervals of the ratios of peaks and of floors, other over base."""
+    below, above = _by_matrix(base), _by_matrix(other)
+    random = np.random.default_rng(0)
+    weights = _redrawn(len(below), random)
+    same = list(below.index) == list(above.index)
+    drawn = [(below, weights), (above, weights if same else _redrawn(len(above), random))]
+    courses = [draw @ table.to_numpy() for table, draw in drawn]
+    peaks = None if min(len(below), len(above)) < 2 else _interval(courses[1].max(axis=1) / courses[0].max(axis=1))
+    alike = list(below.columns) == list(above.columns)
+    low = _redrawn_floors(courses[0], np.random.default_rng(1))
+    high = _redrawn_floors(courses[1], np.random.default_rng(1 if alike else 2))
+    return peaks, _interval(high / low)
+
+
+def _by_matrix(lines: pd.DataFrame) -> pd.DataFrame:
+    """Give the rates, matrices × checkpoints, of the checkpoints where some rate is above 0."""
+    table = lines.assign(matrix=lines["matrix"].astype(str)).pivot_table(RATE, "matrix", "step").fillna(0.0)
+    return table.loc[:, table.mean() > 0]
+
+
+def _redrawn(matrices: int, random: np.random.Generator) -> Array:
+    return random.multinomial(matrices, np.full(matrices, 1 / matrices), size=DRAWS) / matrices
+
+
+def _redrawn_floors(courses: Array, random: np.random.Generator) -> Array:
+    last = courses[:, -max(1, -(-courses.shape[1] // 4)) :]
+    chosen = random.integers(last.shape[1], size=last.shape)
+    return np.asarray(np.median(np.take_along_axis(last, chosen, axis=1), axis=1), dtype=np.float64)
+
+
+def _interval(draws: Array) -> Interval:
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

@@ -1,0 +1,72 @@
+"""What `spectra diff` shows: a line a matrix, biggest movers first."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from spectra_cli.views.console.screen import plain_table
+from spectra_cli.views.formatting import count, number, visible
+
+if TYPE_CHECKING:
+    from spectra_cli.jobs.diff import Diff
+
+FEW = 12
+PAIRS = (
+    ("sd_variation_final", "SD variation", 3),
+    ("cos_spectrum_final", "cos spectra", 4),
+    ("cos_weights_final", "cos weights", 4),
+)
+SINGLES = (
+    ("frobenius_norm", "‖W‖_F", 3),
+    ("stable_rank", "stable rank", 3),
+    ("entropy", "entropy", 3),
+    ("alpha", "α", 2),
+)
+
+
+def movers(diff: Diff) -> list[tuple[str, dict[str, float], dict[str, float]]]:
+    """Give each matrix of both with its numbers in A and in B, biggest variation first."""
+    numbers: dict[str, dict[str, dict[str, float]]] = {}
+    plain = diff.table.select(["revision", "matrix", "metric", "value"])
+    half = plain.slice(0, diff.rows_of_a), plain.slice(diff.rows_of_a)
+    for side, part in zip("ab", half, strict=True):
+        for row in part.to_pylist():
+            numbers.setdefault(row["matrix"], {"a": {}, "b": {}})[side][row["metric"]] = row["value"]
+    both = [(name, sides["a"], sides["b"]) for name, sides in numbers.items() if sides["a"] and sides["b"]]
+
+    def moved(entry: tuple[str, dict[str, float], dict[str, float]]) -> float:
+        value = entry[1].get("sd_variation_final")
+        return -value if value is not None and math.isfinite(value) else 0.0
+
+    return sorted(both, key=moved)
+
+
+def show_diff(console: Console, diff: Diff, *, everything: bool) -> None:
+    """Print the headline, the table, and how many lines are left out."""
+    lines = movers(diff)
+    shown = lines if everything else lines[:FEW]
+    same = "same shapes" if not diff.problems else "differences are named below"
+    both = f"{count(len(lines), 'matrix', 'matrices')} in both, {same}"
+    console.print(f"{visible(diff.a.revision)} → {visible(diff.b.revision)} · {both}\n", soft_wrap=True)
+    console.print(_table(shown))
+    if len(lines) > len(shown):
+        console.print(
+            f"\n… {len(lines) - len(shown)} more; --all for every matrix, -o FILE for the table", soft_wrap=True
+        )
+
+
+def _table(lines: list[tuple[str, dict[str, float], dict[str, float]]]) -> Table:
+    pairs = [entry for entry in PAIRS if any(entry[0] in a for _, a, _ in lines)]
+    singles = [entry for entry in SINGLES if any(entry[0] in a for _, a, _ in lines)]
+    table = plain_table("matrix", *(title for _, title, _ in (*pairs, *singles)))
+    table.columns[0].no_wrap = True
+    for name, a, b in lines:
+        cells = [number(a.get(metric), digits) for metric, _, digits in pairs]
+        for metric, _, digits in singles:
+            cells.append(f"{number(a.get(metric), digits)} → {number(b.get(metric), digits)}")
+        table.add_row(visible(name), *cells)
+    return table

@@ -1,0 +1,139 @@
+"""What `spectra stability` shows: findings in sentences, a line a group, ratios between runs; or all of it as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from spectra_cli.studies.stability.findings import Comparison, GroupStability, LossStability, Onset, Ratio, RunStability
+from spectra_cli.views.console.screen import plain_table
+from spectra_cli.views.formatting import count, number, visible
+from spectra_cli.views.sentences.stability import NOUNS, ratio, ratio_sentences, sentences, step
+
+MOST_LAYERS = 8
+
+
+def show_stability(console: Console, found: Comparison, *, everything: bool = False) -> None:
+    """Print each run's findings and its groups, then the runs against the first."""
+    for index, run in enumerate(found.runs):
+        if index:
+            console.print()
+        span = f"steps {run.steps[0]} … {run.steps[-1]}"
+        console.print(f"{visible(run.label)} · {count(len(run.steps), 'checkpoint')}, {span}", soft_wrap=True)
+        for line in sentences(run):
+            console.print(line, soft_wrap=not console.is_terminal)
+        console.print()
+        console.print(_groups(run, everything=everything))
+    if len(found.runs) > 1:
+        console.print(f"\nagainst {visible(found.runs[0].label)}, with 90% intervals")
+        for line in ratio_sentences(found):
+            console.print(line, soft_wrap=not console.is_terminal)
+        console.print()
+        console.print(_ratios(found))
+
+
+def _groups(run: RunStability, *, everything: bool) -> Table:
+    layers = [one for one in run.groups if one.group.startswith("layer ")]
+    others = [one for one in run.groups if not one.group.startswith("layer ")]
+    shown = layers if everything or len(layers) <= MOST_LAYERS else []
+    per_lr = any(one.onset_per_lr for one in run.groups)
+    headers = ["", "peak,\nper step", "at step", "floor", "onset"] + ["onset\nper lr"] * per_lr
+    table = plain_table(*headers, "settled", "spectra\n≥ 0.99", "weights\n≥ 0.99", "bound loose")
+    table.columns[0].no_wrap = True
+    for one in others + shown:
+        table.add_row(*_cells(one, per_lr=per_lr))
+    if layers and not shown:
+        table.caption = f"{len(layers)} layers left out; --all shows them"
+        table.caption_justify = "left"
+    return table
+
+
+def _cells(one: GroupStability, *, per_lr: bool) -> list[str]:
+    close = next((pair for pair in one.decoupling if pair.threshold == 0.99), None)
+    return [
+        visible(one.group),
+        number(one.peak.value, 2),
+        str(one.peak.step),
+        number(one.floor.value, 2),
+        _onset(one.onset),
+        *([_onset(one.onset_per_lr)] if per_lr else []),
+        _at(one.settled),
+        _at(close.spectrum_step if close else None),
+        _at(close.weights_step if close else None),
+        f"× {number(1 / one.tightness, 2)}" if one.tightness else "–",
+    ]
+
+
+def _at(where: int | None) -> str:
+    return "–" if where is None else str(where)
+
+
+def _onset(onset: Onset | None) -> str:
+    if onset is None or onset.step is None or onset.interval is None:
+        return "–"
+    return f"{step(onset.step)} ({step(onset.interval[0])} … {step(onset.interval[1])})"
+
+
+def _ratios(found: Comparison) -> Table:
+    quantities = [name for name in NOUNS if any(one.quantity == name for one in found.ratios)]
+    table = plain_table("", "", *quantities)
+    lines: dict[tuple[str, str], dict[str, Ratio]] = {}
+    for one in found.ratios:
+        lines.setdefault((one.label, one.group), {})[one.quantity] = one
+    for (label, group), cells in lines.items():
+        table.add_row(visible(label), visible(group), *(ratio(cells.get(name)) for name in quantities))
+    return table
+
+
+def stability_json(found: Comparison) -> dict[str, Any]:
+    """Give everything as one object that json.dumps takes; None where there is no number."""
+    return {"runs": [_run(run) for run in found.runs], "ratios": [asdict(one) for one in found.ratios]}
+
+
+def _run(run: RunStability) -> dict[str, Any]:
+    return {
+        "label": run.label,
+        "steps": list(run.steps),
+        "groups": [_group(one) for one in run.groups],
+        "loss": _loss(run.loss) if run.loss else None,
+        "lr_response": [asdict(one) for one in run.lr_response],
+        "notes": list(run.notes),
+        "findings": sentences(run),
+    }
+
+
+def _group(one: GroupStability) -> dict[str, Any]:
+    return {
+        "group": one.group,
+        "matrices": one.matrices,
+        "peak": asdict(one.peak),
+        "floor": asdict(one.floor),
+        "settled": one.settled,
+        "onset": _onset_facts(one.onset),
+        "onset_per_lr": _onset_facts(one.onset_per_lr) if one.onset_per_lr else None,
+        "decoupling": [asdict(pair) for pair in one.decoupling],
+        "tightness": one.tightness,
+        "pairs": one.pairs,
+        "over_bound": one.over_bound,
+    }
+
+
+def _onset_facts(onset: Onset) -> Mapping[str, Any]:
+    facts = {name: getattr(onset, name) for name in Onset.__dataclass_fields__ if name not in ("draws", "line")}
+    return {**facts, "line": [{"step": at, "value": value} for at, value in onset.line]}
+
+
+def _loss(loss: LossStability) -> dict[str, Any]:
+    return {
+        "kind": loss.kind,
+        "onset": _onset_facts(loss.onset),
+        "fastest": loss.fastest,
+        "synchrony": loss.synchrony,
+        "synchrony_of": loss.synchrony_of,
+        "spearman": loss.spearman,
+        "spearman_p": loss.spearman_p,
+    }

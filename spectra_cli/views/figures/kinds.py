@@ -1,0 +1,207 @@
+"""The figures: KINDS, the list of them all, and the one function that reads tables and draws one.
+
+Adding a kind is a function that gives a chart and an entry in KINDS.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spectra_cli.errors import SpectraError
+from spectra_cli.views.figures.depth import heatmap, heatmap_lines, profile, profile_lines
+from spectra_cli.views.figures.figure import Kind, Options
+from spectra_cli.views.figures.layers import asymmetry, asymmetry_lines, depth, depth_lines
+from spectra_cli.views.figures.lifecycle import gradient_lines, gradients, timescale_lines, timescales, wave, wave_lines
+from spectra_cli.views.figures.save import save, suffix_of
+from spectra_cli.views.figures.series import SPECTRA, WEIGHTS, alignment, alignment_lines, roles
+from spectra_cli.views.figures.spectrum import spectrum, spectrum_lines
+from spectra_cli.views.figures.trajectory import BESIDE, RATE, course_lines, trajectory
+from spectra_cli.views.formatting import visible
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spectra_cli.studies.inputs.runs import Run
+    from spectra_cli.studies.inputs.training_logs import Losses
+
+KINDS: tuple[Kind, ...] = (
+    Kind(
+        "trajectory", "How fast each role's spectrum moves over training, log-log, with the loss beneath.",
+        trajectory, metrics=(RATE,), also=BESIDE, lines=course_lines,
+    ),
+    Kind(
+        "alignment", "Cosine of spectra and of weights to the reference checkpoint, by role.",
+        alignment, metrics=(SPECTRA, WEIGHTS), lines=alignment_lines,
+    ),
+    Kind(
+        "spectrum", "Singular values against their rank, for chosen matrices at a few checkpoints.",
+        spectrum, metrics=("nuclear_norm",), metric="sd", vectors=True, lines=spectrum_lines,
+    ),
+    Kind("heatmap", "Any metric by layer and checkpoint.", heatmap, metric="stable_rank", lines=heatmap_lines),
+    Kind("profile", "Any metric over depth, at a few checkpoints.", profile, metric="stable_rank", lines=profile_lines),
+    Kind("roles", "Any metric over training, a panel for each role.", roles, metric="stable_rank", lines=course_lines),
+    Kind(
+        "wave", "Compression by layer and step, with the front that goes through the depth.",
+        wave, metrics=("stable_rank",), also=("alpha",), lines=wave_lines,
+    ),
+    Kind(
+        "gradients", "Slopes over depth of compression, an exponent and entropy over training, and where they turn.",
+        gradients, metrics=("stable_rank",), also=("entropy",), metric="alpha", lines=gradient_lines,
+    ),
+    Kind(
+        "depth", "An exponent over normalised depth at the end, for one model or several.",
+        depth, metrics=("stable_rank",), metric="alpha", lines=depth_lines,
+    ),
+    Kind(
+        "asymmetry", "How far q and k, and v and o, spread over depth, in compression and an exponent.",
+        asymmetry, metrics=("stable_rank",), metric="alpha", lines=asymmetry_lines,
+    ),
+    Kind(
+        "timescales", "How stable rank and an exponent approach their ends, and the two timescales fitted.",
+        timescales, metrics=("stable_rank",), metric="alpha", lines=timescale_lines,
+    ),
+)  # fmt: skip
+MOST_MATRICES = 24
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of the tables is drawn. roles: such as `q`. match: a regular expression over matrix names.
+
+    steps: checkpoints for kinds that show a few. losses: one file for all tables, or one each. labels: one each.
+    """
+
+    metric: str | None = None
+    roles: Sequence[str] = ()
+    match: str | None = None
+    steps: Sequence[int] = ()
+    losses: Sequence[str] = ()
+    loss_columns: str | None = None
+    labels: str | None = None
+
+
+def kind_of(name: str) -> Kind:
+    """Give a kind by its name. Raises SpectraError, code 2, where there is none."""
+    names = [kind.name for kind in KINDS]
+    if name not in names:
+        near = difflib.get_close_matches(name, names, 1)
+        hint = f"did you mean {near[0]}?" if near else f"the kinds are {', '.join(names)}"
+        raise SpectraError(f"there is no kind of figure '{name}'", hint=hint, code=2)
+    return KINDS[names.index(name)]
+
+
+def plot(tables: Sequence[str | Path], name: str, output: str, choice: Choice | None = None) -> str | None:
+    """Draw one kind of figure of one or more tables into a file; for `-`, give it as text.
+
+    name: of KINDS. output: its suffix says the kind of file. Raises SpectraError where a table does not hold what the
+    figure needs, or a choice fits nothing.
+    """
+    kind, suffix = kind_of(name), suffix_of(output)
+    choice = choice or Choice()
+    if choice.metric and kind.metric is None:
+        raise SpectraError(f"the kind {name} has no choice of --metric", hint="roles draws any metric by role", code=2)
+    if suffix == "-" and kind.lines is None:
+        raise SpectraError(f"a terminal cannot show the kind {name}", hint="give -o FILE.png or .html", code=2)
+    runs = read_runs(tables, kind, choice)
+    options = _options(tables, runs, kind, choice)
+    if suffix == "-" and kind.lines is not None:
+        from spectra_cli.views.figures.terminal import draw
+
+        return draw(kind.lines(runs, options))
+    save(kind.draw(runs, options), output, f"{name}: {', '.join(visible(run.label) for run in runs)}")
+    return None
+
+
+def read_runs(tables: Sequence[str | Path], kind: Kind, choice: Choice) -> list[Run]:
+    """Read what a kind needs of each table, narrowed to the matrices chosen."""
+    from spectra_cli.metrics import select
+    from spectra_cli.studies.inputs.runs import read_run
+    from spectra_cli.studies.series import narrow
+
+    wanted = list(kind.metrics)
+    if kind.metric and not kind.vectors:
+        wanted += select([choice.metric or kind.metric])
+    labels = labels_of(choice.labels, tables)
+    runs = [read_run(path, (*wanted, *kind.also), label) for path, label in zip(tables, labels, strict=True)]
+    for path, run in zip(tables, runs, strict=True):
+        empty = [metric for metric in wanted if run.numbers[metric].isna().all()]
+        if empty:
+            raise SpectraError(f"{path} holds no {empty[0]}", hint=f"scan again with {empty[0]} among the --metrics")
+    return _told_apart([narrow(run, choice.roles, choice.match) for run in runs])
+
+
+def _told_apart(runs: list[Run]) -> list[Run]:
+    """Number the runs whose labels are alike, so that no two are drawn as one."""
+    labels = [run.label for run in runs]
+    return [
+        replace(run, label=f"{run.label} ({index})") if labels.count(run.label) > 1 else run
+        for index, run in enumerate(runs, 1)
+    ]
+
+
+def _options(tables: Sequence[str | Path], runs: Sequence[Run], kind: Kind, choice: Choice) -> Options:
+    spectra = tuple(_spectra(path, run, choice) for path, run in zip(tables, runs, strict=True)) if kind.vectors else ()
+    metric = choice.metric or kind.metric
+    return Options(metric, tuple(choice.steps), losses_of(choice.losses, choice.loss_columns, len(runs)), spectra)
+
+
+def _spectra(path: str | Path, run: Run, choice: Choice) -> pd.DataFrame:
+    from spectra_cli.studies.series import middle_matrices, read_spectra
+
+    names = list(dict.fromkeys(run.numbers["matrix"].astype(str)))
+    if choice.match is None:
+        names = list(middle_matrices(run))
+    if len(names) > MOST_MATRICES:
+        raise SpectraError(
+            f"--match finds {len(names)} matrices, more than fit into one figure of spectra",
+            hint=f"let it find at most {MOST_MATRICES}, as in --match 'layers.0.'",
+            code=2,
+        )
+    return read_spectra(path, run, names)
+
+
+def labels_of(text: str | None, tables: Sequence[object]) -> list[str | None]:
+    """Split `--label a,b` into one for each table. Raises SpectraError, code 2, where the counts differ."""
+    if text is None:
+        return [None] * len(tables)
+    found = [part.strip() for part in text.split(",")]
+    if len(found) != len(tables) or len(set(found)) != len(found) or not all(found):
+        raise SpectraError(
+            f"--label gives {len(found)} names for {len(tables)} tables",
+            hint="one different name for each table, as in a,b",
+            code=2,
+        )
+    return list(found)
+
+
+def losses_of(files: Sequence[str], columns: str | None, runs: int) -> tuple[Losses | None, ...]:
+    """Read the losses, one file for each run. Raises SpectraError, code 2, where the counts differ."""
+    from spectra_cli.studies.inputs.training_logs import parse_columns, read_losses
+
+    if not files:
+        return (None,) * runs
+    if len(files) != runs:
+        raise SpectraError(
+            f"there are {runs} tables and {len(files)} --loss",
+            hint="one --loss for each table, in order; - for a run without",
+            code=2,
+        )
+    return tuple(None if file == "-" else read_losses(file, parse_columns(columns)) for file in files)
+
+
+def whole_numbers(text: str | None) -> tuple[int, ...]:
+    """Read `0,100,600`. Raises SpectraError, code 2, where it says something else.
+
+    >>> whole_numbers("0,100")
+    (0, 100)
+    """
+    try:
+        return tuple(int(part) for part in (text or "").split(",") if part.strip())
+    except ValueError:
+        raise SpectraError(
+            f"--steps does not understand '{text}'", hint="steps are written as 0,100,600", code=2
+        ) from None

@@ -1,0 +1,91 @@
+"""Writes a chart to a file: PNG, SVG and PDF without a browser, HTML as one page that needs no network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from spectra_cli.errors import SpectraError
+from spectra_cli.views.figures.figure import Chart
+from spectra_cli.views.figures.style import theme
+
+LARGEST = 20_000_000
+SUFFIXES = (".png", ".svg", ".html", ".pdf")
+PNG_SCALE = 2.0
+
+
+def suffix_of(output: str) -> str:
+    """Give the kind of file asked for, `-` for the terminal. Raises SpectraError, code 2, where it is unknown."""
+    suffix = "-" if output == "-" else Path(output).suffix.lower()
+    if suffix not in ("-", *SUFFIXES):
+        raise SpectraError(
+            f"a figure cannot be written as {output}", hint=f"end it in {', '.join(SUFFIXES)}; - draws here", code=2
+        )
+    return suffix
+
+
+def save(chart: Chart, output: str, title: str) -> int:
+    """Write the chart as the suffix says and give the number of bytes.
+
+    Raises SpectraError where it would be larger than LARGEST, or the place cannot be written.
+    """
+    spec = specification(chart)
+    content = WRITERS[suffix_of(output)](spec, title)
+    if len(content) > LARGEST:
+        raise SpectraError(
+            f"{output} would have {len(content):,} bytes", hint="fewer matrices with --match or --roles make it smaller"
+        )
+    write_whole(Path(output), content)
+    return len(content)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all. Raises SpectraError where the place cannot be written."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise SpectraError(f"{path} cannot be written: {error.strerror}", hint="give another -o FILE") from None
+
+
+def specification(chart: Chart) -> dict[str, Any]:
+    """Give a chart as Vega-Lite in the house's look, with its data in it."""
+    import altair as alt
+
+    with alt.data_transformers.enable("default", max_rows=None), alt.theme.enable("none"):
+        found: dict[str, Any] = chart.to_dict()
+    return {**found, "config": theme(), "padding": 12}
+
+
+def _png(spec: dict[str, Any], title: str) -> bytes:
+    import vl_convert
+
+    del title
+    return bytes(vl_convert.vegalite_to_png(spec, scale=PNG_SCALE))
+
+
+def _svg(spec: dict[str, Any], title: str) -> bytes:
+    import vl_convert
+
+    del title
+    return str(vl_convert.vegalite_to_svg(spec)).encode()
+
+
+def _pdf(spec: dict[str, Any], title: str) -> bytes:
+    import vl_convert
+
+    del title
+    return bytes(vl_convert.vegalite_to_pdf(spec))
+
+
+def _html(spec: dict[str, Any], title: str) -> bytes:
+    from spectra_cli.views.report.page import figure_page
+
+    return figure_page(spec, title).encode()
+
+
+WRITERS: dict[str, Callable[[dict[str, Any], str], bytes]] = {".png": _png, ".svg": _svg, ".pdf": _pdf, ".html": _html}

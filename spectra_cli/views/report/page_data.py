@@ -1,0 +1,159 @@
+"""What the page carries of one table: names and steps plainly, numbers and spectra packed, unpacked on demand."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from spectra_cli.storage.table import read_metadata, read_table, row_groups
+from spectra_cli.studies.inputs.runs import Run, read_run
+from spectra_cli.studies.series import MOST_RANKS, has_steps, places, ranks_shown
+from spectra_cli.studies.stability.study import METRICS as STUDIED
+from spectra_cli.views.formatting import visible
+
+Thinned = tuple[NDArray[np.float32] | None, list[int], list[int]]
+
+MOST_VALUES = 4_000_000  # float32 numbers of one run that a page may carry for its spectra, and again for its metrics
+FEWEST_RANKS = 16
+FIRST_SHOWN = "stable_rank"
+
+
+@dataclass(frozen=True, eq=False)
+class Detail:
+    """The numbers of one run. facts: plain data for the page. packed: text by name, for `packed_array` on the page.
+
+    run: with every metric, and those of the study of phases as NaN where the table has none. notes: what was left out
+    for size.
+    """
+
+    run: Run
+    facts: dict[str, Any]
+    packed: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def read_detail(path: str | Path, label: str | None, place: int) -> Detail:
+    """Read all of a table that a page shows. place: of the run among those on the page.
+
+    Raises SpectraError where it is no table.
+    """
+    metrics = metrics_in(path)
+    run = read_run(path, list(dict.fromkeys([*metrics, *STUDIED])), label)
+    first = run.numbers.drop_duplicates("matrix")
+    names = first["matrix"].astype(str).tolist()
+    orders = run.checkpoints.index.to_list()
+    shown = _fitting(metrics, len(names) * len(orders))
+    packed = {f"{place}-{metric}": pack(_grid(run, metric, names, len(orders))) for metric in shown}
+    spectra, ranks, kept = read_thinned(path, run, names)
+    if spectra is not None:
+        packed[f"{place}-spectra"] = pack(spectra)
+    facts = {
+        "label": visible(run.label),
+        "steps": places(run).tolist(),
+        "known": has_steps(run),
+        "revisions": [visible(name) for name in run.checkpoints["revision"]],
+        "matrices": [_matrix(line) for line in first.to_dict("records")],
+        "metrics": shown,
+        "first": FIRST_SHOWN if FIRST_SHOWN in shown else (shown or [""])[0],
+        "ranks": ranks,
+        "withSpectra": kept,
+    }
+    notes = []
+    if len(shown) < len(metrics):
+        notes.append(f"the page carries {len(shown)} of the table's {len(metrics)} metrics, to stay small")
+    if len(kept) < len(names):
+        notes.append(f"the page carries the spectra of {len(kept)} of {len(names)} matrices; the table has what it has")
+    return Detail(run, facts, packed, tuple(notes))
+
+
+def metrics_in(path: str | Path) -> list[str]:
+    """Give the metrics with a value that a table holds, in the catalogue's order."""
+    from spectra_cli.metrics import METRICS
+
+    column = read_table(path, columns=("metric",))["metric"].unique().to_pylist()
+    found = [str(name) for name in column if name != "sd"]
+    known = [metric.name for metric in METRICS if metric.name in found]
+    return known + [name for name in found if name not in known]
+
+
+def _fitting(metrics: list[str], size: int) -> list[str]:
+    """Give the metrics that fit: all, or those of the studies before the others."""
+    most = max(1, MOST_VALUES // max(1, size))
+    wanted = [FIRST_SHOWN, "sd_variation_rate", "alpha", "cos_spectrum_final", "cos_weights_final", "effective_rank"]
+    first = [name for name in wanted if name in metrics]
+    chosen = set((first + [name for name in metrics if name not in first])[:most])
+    return [name for name in metrics if name in chosen]
+
+
+def _matrix(line: dict[Any, Any]) -> dict[str, Any]:
+    facts = {name: visible(line[name]) for name in ("matrix", "role")}
+    return {
+        "name": facts["matrix"],
+        "role": facts["role"],
+        "layer": None if pd.isna(line["layer"]) else int(line["layer"]),
+        "shape": f"{line['rows']}×{line['cols']}",
+    }
+
+
+def _grid(run: Run, metric: str, names: list[str], orders: int) -> NDArray[np.float32]:
+    """Lay a metric out as (matrix, checkpoint), NaN where there is no row."""
+    place = {name: index for index, name in enumerate(names)}
+    grid = np.full((len(names), orders), np.nan, np.float32)
+    lines = run.numbers["matrix"].astype(str).map(place).to_numpy()
+    with np.errstate(over="ignore"):
+        grid[lines, run.numbers["order"].to_numpy()] = run.numbers[metric].to_numpy(np.float32)
+    return grid
+
+
+def read_thinned(path: str | Path, run: Run, names: list[str]) -> Thinned:
+    """Read σᵢ/Σσ of as many matrices as fit, as (matrix, checkpoint, rank), with the ranks and the matrices' places.
+
+    Ranks are places along a spectrum of the longest length there is, thinned as `ranks_shown` does; NaN past the end.
+    """
+    orders = len(run.checkpoints)
+    most = MOST_VALUES // max(1, len(names) * orders)
+    many = min(MOST_RANKS // 2, max(FEWEST_RANKS, most))
+    kept = names[:: max(1, -(-len(names) * orders * many // MOST_VALUES))]
+    place = {name: index for index, name in enumerate(kept)}
+    longest = int(run.numbers[["rows", "cols"]].min(axis=1).max())
+    ranks = ranks_shown(longest, many)
+    found = np.full((len(kept), orders, len(ranks)), np.nan, np.float32)
+    seen = False
+    for order, group in enumerate(row_groups(path)):
+        part = group.select(["matrix", "metric", "vector"]).filter(_is_sd(group))
+        for name, vector in zip(part["matrix"].to_pylist(), part["vector"], strict=True):
+            if name in place and order < orders and vector.is_valid:
+                values = vector.values.to_numpy(zero_copy_only=False)
+                inside = ranks[ranks <= len(values)]
+                found[place[name], order, : len(inside)] = values[inside - 1]
+                seen = True
+    where = [names.index(name) for name in kept]
+    return (found, ranks.tolist(), where) if seen else (None, [], where)
+
+
+def _is_sd(group: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.equal(group["metric"].cast(pa.string()), "sd")
+
+
+def pack(values: NDArray[np.float32]) -> str:
+    """Pack little-endian float32 for the page: gzip, then base64. The same values give the same text.
+
+    Bytes are put in planes (all first bytes, all second …), which gzip shortens by about a third.
+    """
+    planes = np.ascontiguousarray(values, "<f4").view(np.uint8).reshape(-1, 4).T
+    return base64.b64encode(gzip.compress(planes.tobytes(), 6, mtime=0)).decode()
+
+
+def provenance(path: str | Path) -> dict[str, Any]:
+    """Read how a table was made."""
+    return read_metadata(path)

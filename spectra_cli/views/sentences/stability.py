@@ -1,0 +1,210 @@
+"""Says what a stability study found, in sentences with their numbers; where there is no answer, why. Draws nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from spectra_cli.studies.stability.findings import (
+    Comparison,
+    Decoupling,
+    GroupStability,
+    Interval,
+    LossStability,
+    Onset,
+    RateResponse,
+    Ratio,
+    RunStability,
+)
+from spectra_cli.views.formatting import count, number, visible
+
+TOLD = 0.99  # the threshold of decoupling that is told in words
+WIDE = 2.0  # an onset whose interval spans more than such a factor is known only roughly
+CHANCE = 0.05
+FEWEST = 4  # points below which a course has neither peak nor floor worth a sentence
+
+
+def sentences(run: RunStability) -> list[str]:
+    """Say what was found on one run, most important first; every one is a whole sentence, safe to print."""
+    whole = run.groups[0]
+    said = [_peak(run, whole), _onset(whole), *_per_rate(whole), _floor(whole)]
+    if len(whole.course.steps) < FEWEST:
+        said = [f"The variation is known at {count(len(whole.course.steps), 'checkpoint')} only: too few for a course."]
+    if run.loss:
+        said += _loss(run.loss)
+    said += [_response(one) for one in run.lr_response]
+    said += [*_decoupling(whole), *_bound(whole)]
+    return said + [f"{visible(note[0].upper() + note[1:])}." for note in run.notes]
+
+
+def ratio_sentences(found: Comparison) -> list[str]:
+    """Say how each run's peak, floor and onset compare with the first run's, for the whole model."""
+    first = found.runs[0]
+    said = []
+    for run in found.runs[1:]:
+        mine = [one for one in found.ratios if one.label == run.label and one.group == "all"]
+        parts = [f"{NOUNS[one.quantity]} {_factor(one)}" for one in mine]
+        said.append(f"{visible(run.label)} against {visible(first.label)}: {'; '.join(parts)}.")
+    return said
+
+
+NOUNS = {"peak": "peak", "floor": "floor", "onset": "onset", "onset_per_lr": "onset per unit of learning rate"}
+
+
+def _factor(one: Ratio) -> str:
+    if one.interval is None:
+        return f"× {number(one.value)}"
+    unclear = ", so no clear difference" if one.interval[0] <= 1 <= one.interval[1] else ""
+    return f"× {number(one.value)} (90%: {number(one.interval[0])} … {number(one.interval[1])}{unclear})"
+
+
+def ratio(one: Ratio | None) -> str:
+    """Write a ratio with its interval, a dash where there is none."""
+    if one is None:
+        return "–"
+    span = f" ({number(one.interval[0], 2)} … {number(one.interval[1], 2)})" if one.interval else ""
+    return f"× {number(one.value, 2)}{span}"
+
+
+def step(value: float) -> str:
+    """Show a step that a fit gave.
+
+    >>> step(59.99), step(2.5)
+    ('60', '2.5')
+    """
+    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}"
+
+
+def _span(interval: Interval) -> str:
+    return f"{step(interval[0])} … {step(interval[1])}"
+
+
+def _peak(run: RunStability, whole: GroupStability) -> str:
+    attention, mlp = run.group("attention"), run.group("mlp")
+    beside = ""
+    if attention and mlp:
+        beside = f"; attention's peak is {number(attention.peak.value / mlp.peak.value, 2)} times the MLP's"
+    height = f"{number(whole.peak.value, 2)} per step{beside}"
+    at = whole.peak.step
+    if at == whole.course.steps[0]:
+        return f"The variation is largest at the first step seen, {at} ({height}): its peak may lie before."
+    if at == whole.course.steps[-1]:
+        return f"The variation still rises at the last step, {at} ({height}): no second phase has begun."
+    return f"Phase I: the variation of the spectra peaks at step {at} ({height})."
+
+
+def _onset(whole: GroupStability) -> str:
+    if whole.onset.step is None:
+        return f"No stable phase is seen: {whole.onset.reason}{_hint(whole.onset)}."
+    if whole.onset.phase == "rise":
+        return f"No stable phase is seen: at step {_where(whole.onset)} the variation bends and {_course(whole.onset)}."
+    return f"Phase II: from step {_where(whole.onset)} on the variation {_course(whole.onset)}."
+
+
+def _hint(onset: Onset) -> str:
+    if onset.hint is None:
+        return ""
+    return f" (without the correction for few points there would be one at step {step(onset.hint)}: a hint, no finding)"
+
+
+def _where(onset: Onset) -> str:
+    if onset.step is None or onset.interval is None:
+        return "–"
+    rough = ", so it is known only roughly" if onset.interval[1] > WIDE * onset.interval[0] else ""
+    return f"{step(onset.step)} (90%: {_span(onset.interval)}{rough})"
+
+
+def _course(onset: Onset) -> str:
+    slope = ""
+    if onset.slope is not None and onset.slope_interval is not None:
+        low, high = (f"{end:.2f}" for end in onset.slope_interval)
+        slope = f" (exponent {onset.slope:.2f}, 95%: {low} … {high})"
+    until = f", until it falls faster from step {step(onset.until)} on" if onset.until is not None else ""
+    verb = {"floor": "stays on a floor", "slow decline": "declines more slowly", "rise": "rises again"}
+    return f"{verb.get(onset.phase or '', 'bends')}{slope}{until}"
+
+
+def _per_rate(whole: GroupStability) -> Iterator[str]:
+    onset = whole.onset_per_lr
+    if onset is None:
+        return
+    if onset.step is None:
+        begin = "Nor is one seen per unit" if whole.onset.step is None else "No bend is seen per unit"
+        yield f"{begin} of learning rate: {onset.reason}{_hint(onset)}."
+    else:
+        yield f"Per unit of learning rate it bends at step {_where(onset)} and then {_course(onset)}."
+
+
+def _floor(whole: GroupStability) -> str:
+    times = number(whole.peak.value / whole.floor.value, 2)
+    low, high = (number(end, 2) for end in whole.floor.iqr)
+    settled = (
+        f"below the geometric mean of peak and floor from step {whole.settled} on"
+        if whole.settled is not None
+        else "never for good below the geometric mean of peak and floor"
+    )
+    level = f"{number(whole.floor.value, 2)} per step (middle half {low} … {high}), {times} times below the peak"
+    return f"Over the last {whole.floor.checkpoints} checkpoints the median variation is {level}; it is {settled}."
+
+
+def _loss(loss: LossStability) -> Iterator[str]:
+    name = f"The {loss.kind} loss"
+    if loss.onset.step is None:
+        yield f"{name} shows no bend: {loss.onset.reason}{_hint(loss.onset)}."
+    else:
+        fastest = ""
+        if loss.fastest:
+            fastest = f"falls fastest from step {step(loss.fastest[0])} to {step(loss.fastest[1])} and "
+        then = "bends and then rises again from" if loss.onset.phase == "rise" else "bends into its slow descent at"
+        yield f"{name} {fastest}{then} step {_where(loss.onset)}."
+    if loss.synchrony is not None:
+        which = "onset" if loss.synchrony_of == "rate" else "onset per unit of learning rate"
+        yield f"The spectra's {which} comes at {number(loss.synchrony)} times the step of the loss's bend."
+    if loss.spearman is not None and loss.spearman_p is not None:
+        together = "go together" if loss.spearman > 0 else "go against each other"
+        verdict = together if loss.spearman_p < CHANCE else "are not seen to go together"
+        yield (
+            f"Checkpoint by checkpoint, variation and fall of the loss {verdict} "
+            f"(Spearman's ρ = {loss.spearman:.2f}, p = {number(loss.spearman_p, 2)})."
+        )
+
+
+def _response(one: RateResponse) -> str:
+    rates = f"from {number(one.lr_before, 2)} to {number(one.lr_after, 2)}"
+    if one.floor_before is None or one.floor_after is None:
+        return f"The learning rate goes {rates} at step {one.step}, but no checkpoints lie on both sides of it."
+    moved = f"the variation from {number(one.floor_before, 2)} to {number(one.floor_after, 2)}"
+    if one.kind == "drop":
+        exponent = f" (exponent {one.elasticity:.2f})" if one.elasticity is not None else ""
+        return f"At step {one.step} the learning rate drops {rates}, {moved}{exponent}."
+    said = f"From step {one.step} to {one.end_step} the learning rate decays {rates}, {moved}"
+    if one.elasticity is None or one.interval is None:
+        return f"{said}."
+    low, high = (f"{end:.2f}" for end in one.interval)
+    return (
+        f"{said}: exponent {one.elasticity:.2f} (95%: {low} … {high}), in which the mere passing of time has its part."
+    )
+
+
+def _decoupling(whole: GroupStability) -> Iterator[str]:
+    one = next((one for one in whole.decoupling if one.threshold == TOLD), None)
+    if one is None:
+        return
+    missing = [name for name, at in (("spectra", one.spectrum_step), ("weights", one.weights_step)) if at is None]
+    if missing:
+        yield f"Not before the checkpoint compared with do {' and '.join(missing)} reach a cosine of {TOLD} to it."
+        return
+    spectra = f"Spectra reach a cosine of {TOLD} to the final ones at step {one.spectrum_step}"
+    yield f"{spectra}, weights at step {one.weights_step}{_times(one)}."
+
+
+def _times(one: Decoupling) -> str:
+    return f": {number(one.ratio, 2)} times later" if one.ratio is not None else ""
+
+
+def _bound(whole: GroupStability) -> Iterator[str]:
+    if whole.over_bound:
+        over = f"{whole.over_bound} of {whole.pairs} pairs exceed the paper's bound"
+        yield f"{over}, which no matrices can: the table is wrong."
+    elif whole.pairs and whole.tightness:
+        loose = number(1 / whole.tightness, 2)
+        yield f"The paper's bound holds on all {whole.pairs} pairs; it is loose, by a median factor of {loose}."

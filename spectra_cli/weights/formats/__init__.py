@@ -1,0 +1,1 @@
+"""What one file of weights holds, format by format, without running anything that it says."""

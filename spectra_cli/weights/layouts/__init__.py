@@ -1,0 +1,1 @@
+"""How the files of one checkpoint make its tensors: shards, ranks, adapters, quantised weights."""

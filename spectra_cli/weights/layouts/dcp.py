@@ -1,0 +1,204 @@
+"""Torch's distributed checkpoints: a folder with `.metadata` and the tensors' pieces in .distcp files.
+
+`torch.distributed.checkpoint` reads `.metadata` with plain `pickle.load`, which runs whatever it says; here it is read
+as data, and each piece, an archive of torch.save within a larger file, by the same reader as other such archives.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spectra_cli.errors import SpectraError
+from spectra_cli.records import ITEMSIZE, Skipped
+from spectra_cli.weights.contents import Contents
+from spectra_cli.weights.files import COPY_AGAIN, Boundary, BoundedReader, SourceFile, Window, admit, opened
+from spectra_cli.weights.formats.pickle_objects import Name, Shell, UnreadablePickleError
+from spectra_cli.weights.formats.torch import read_torch
+from spectra_cli.weights.formats.unpickling import read_pickle
+from spectra_cli.weights.grouping import Listing, list_folder
+from spectra_cli.weights.layouts.single_file import with_config
+from spectra_cli.weights.layouts.state_dicts import Placed, find_config, find_state
+from spectra_cli.weights.plain_data import shown
+from spectra_cli.weights.tensors import Layer, Part, Piece, Pieces
+
+# Where in a step's folder training programs put it: FSDP by transformers, OLMo-core.
+PLACES = ("pytorch_model_fsdp_0", "model_and_optim", "model")
+METADATA = ".metadata"
+STACKED = re.compile(r"(?P<before>(.+\.)?(decoder|encoder)\.layers\.)(?P<after>[a-z].*)")  # Megatron's layers in one
+LAYERS = 4096
+COMMON = "common.pt"  # where Megatron keeps its arguments
+FLAT = (
+    "optimizer.",
+    "optim.",
+    "chained_",
+)  # Megatron keeps its dictionary flat: the optimizer's states have it in their names
+PIECES = 1024
+
+
+def is_dcp(listing: Listing) -> bool:
+    """Say whether a folder is, or holds in a usual place, a distributed checkpoint."""
+    return _place(listing) is not None
+
+
+def _place(listing: Listing) -> Path | None:
+    if METADATA in listing.files:
+        return listing.path
+    folders = [listing.path / place for place in PLACES if place in listing.folders]
+    return next((folder for folder in folders if METADATA in list_folder(folder).files), None)
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A checkpoint's folder: its description, and the files of pieces that it led to so far."""
+
+    description: SourceFile
+    boundary: Boundary
+    files: dict[str, SourceFile]
+
+
+def open_dcp(path: Path, boundary: Boundary, ema: bool) -> Contents:
+    """Open a distributed checkpoint: its tensors from `.metadata`, their pieces when they are read."""
+    place = _place(list_folder(path)) or path
+    folder = _Folder(admit(place / METADATA, boundary), boundary, {})
+    described, stored, paths = _metadata(folder.description)
+    found = find_state(_nested(described, paths), ema=ema)
+    if found is None:
+        what = "EMA weights" if ema else "tensors of a model"
+        raise SpectraError(f"{folder.description} describes no {what}", hint="give the folder that holds the weights")
+    keys = {name: leaf.key for name, leaf in found.tensors.items() if isinstance(leaf, Placed)}
+    parts = {name: _tensor(folder, key, described[key], stored.get(key, [])) for name, key in keys.items()}
+    whole = {name: part for name, part in parts.items() if isinstance(part, Pieces)}
+    tensors: dict[str, Part] = {own: layer for name, part in whole.items() for own, layer in _apart(name, part)}
+    skipped = tuple(Skipped(name, reason) for name, reason in parts.items() if isinstance(reason, str))
+    config = {}
+    if os.path.lexists(place / COMMON):
+        common = admit(place / COMMON, boundary)
+        content = read_torch(common).content
+        config = find_config(content) if isinstance(content, dict) else {}
+    contents = Contents(tensors, (folder.description, *folder.files.values()), config, found.notes, skipped)
+    return with_config(contents, path, boundary)
+
+
+def _apart(name: str, whole: Pieces) -> Iterator[tuple[str, Part]]:
+    """Give each layer of a stack by itself, and anything else as it is."""
+    match = STACKED.fullmatch(name)
+    if match is None or not whole.shape or whole.shape[0] > LAYERS:
+        yield name, whole
+        return
+    for number in range(whole.shape[0]):
+        layer = Layer(whole.shape[1:], whole.dtype, whole, number)
+        yield f"{match['before']}{number}.{match['after']}", layer
+
+
+def _metadata(source: SourceFile) -> tuple[dict[str, Any], dict[str, list[Any]], Mapping[str, Any]]:
+    """Read what each tensor is, where its pieces are stored, and under which keys it stood when it was saved."""
+    try:
+        with opened(source) as descriptor:
+            top = read_pickle(BoundedReader(Window(descriptor, 0, source.size)))
+    except UnreadablePickleError as error:
+        raise SpectraError(f"{source} is refused: {error}", hint=COPY_AGAIN) from None
+    state = _state(top)
+    described, storage, paths = (state.get(key) for key in ("state_dict_metadata", "storage_data", "planner_data"))
+    if not isinstance(described, dict) or not isinstance(storage, dict):
+        raise SpectraError(f"{source} is not the description of a distributed checkpoint", hint=COPY_AGAIN)
+    stored: dict[str, list[Any]] = {}
+    for index, place in storage.items():
+        stored.setdefault(str(_state(index).get("fqn")), []).append((_state(index).get("offset"), _state(place)))
+    tensors = {
+        key: _state(value) for key, value in described.items() if isinstance(key, str) and "size" in _state(value)
+    }
+    return tensors, stored, paths if isinstance(paths, dict) else {}
+
+
+def _state(value: Any) -> dict[str, Any]:
+    """Give the attributes of an object that was read as a shell; none for anything else."""
+    return value.state if isinstance(value, Shell) and isinstance(value.state, dict) else {}
+
+
+def _nested(described: Iterable[str], paths: Mapping[str, Any]) -> dict[Any, Any]:
+    """Build the nested dictionaries that were saved, each tensor as its key: the planner kept the way to each."""
+    top: dict[Any, Any] = {}
+    for key in described:
+        way = paths.get(key)
+        steps = way if isinstance(way, tuple) and way and all(isinstance(s, str | int) for s in way) else (key,)
+        if steps == (key,) and key.startswith(FLAT):
+            steps = ("optimizer", key)
+        inner = top
+        for step in steps[:-1][:12]:
+            below = inner.setdefault(step, {})
+            inner = below if isinstance(below, dict) else inner
+        inner[steps[-1]] = Placed(key)
+    return top
+
+
+def _tensor(folder: _Folder, key: str, state: Mapping[str, Any], stored: list[Any]) -> Pieces | str:
+    """Describe one tensor by its pieces; where it cannot be read, the reason as text."""
+    shape, properties, chunks = state["size"], state.get("properties"), state.get("chunks")
+    dtype = properties.state[0] if isinstance(properties, Shell) and isinstance(properties.state, tuple) else None
+    if not isinstance(dtype, Name) or dtype.name not in ITEMSIZE:
+        return "its dtype is not one that is read"
+    if not _counts(shape) or not isinstance(chunks, list) or len(chunks) > PIECES or len(stored) > PIECES:
+        raise _unsound(folder.description, key, "its shape or its pieces are not described")
+    pieces = []
+    for begin, place in stored:
+        chunk = next((s for s in map(_state, chunks) if s.get("offsets") == begin), {})
+        size = chunk.get("sizes")
+        if not isinstance(size, tuple) or not _counts(size) or not _counts(begin):
+            raise _unsound(folder.description, key, "a stored piece is not one of those described")
+        pieces.append(Piece(begin, size, *_lies(folder, key, place)))
+    _check_cover(folder.description, key, shape, pieces)
+    return Pieces(shape, dtype.name, tuple(pieces))
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) <= 64 and all(map(_count, value))
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _unsound(source: SourceFile, key: str, why: str) -> SpectraError:
+    return SpectraError(f"{source} is not sound: of {shown(key)}, {why}", hint=COPY_AGAIN)
+
+
+def _lies(folder: _Folder, key: str, place: Mapping[str, Any]) -> tuple[SourceFile, int, int]:
+    """Say in which file a piece lies, and where in it."""
+    name, offset, length = place.get("relative_path"), place.get("offset", 0), place.get("length", 0)
+    if not isinstance(name, str) or "/" in name or name in ("", "..", ".") or not _counts((offset, length)):
+        raise _unsound(folder.description, key, "a piece lies nowhere in this folder")
+    if place.get("transform_descriptors"):
+        raise _unsound(folder.description, key, "a piece was compressed or otherwise changed on writing")
+    if name not in folder.files:
+        folder.files[name] = admit(folder.description.path.parent / name, folder.boundary)
+    file = folder.files[name]
+    if offset + length > file.size:
+        raise SpectraError(
+            f"{file} is cut short: {shown(key)} ends at byte {offset + length:,}, the file at {file.size:,}",
+            hint=COPY_AGAIN,
+        )
+    return file, offset, length
+
+
+def _check_cover(source: SourceFile, key: str, shape: tuple[int, ...], pieces: list[Piece]) -> None:
+    """Check that the pieces lie within the tensor, do not overlap, and leave nothing uncovered."""
+    for number, piece in enumerate(pieces):
+        boxes = list(zip(piece.begin, piece.shape, shape, strict=False))
+        if len({len(piece.begin), len(piece.shape), len(shape)}) > 1 or any(b + s > whole for b, s, whole in boxes):
+            raise _unsound(source, key, "a piece reaches beyond it")
+        if any(_overlap(piece, other) for other in pieces[:number]):
+            raise _unsound(source, key, "two pieces overlap")
+    covered = sum(math.prod(piece.shape) for piece in pieces)
+    if covered != math.prod(shape):
+        raise _unsound(source, key, f"the pieces hold {covered:,} of {math.prod(shape):,} elements")
+
+
+def _overlap(one: Piece, two: Piece) -> bool:
+    spans = zip(one.begin, one.shape, two.begin, two.shape, strict=True)
+    return all(max(a, b) < min(a + m, b + n) for a, m, b, n in spans)

@@ -1,0 +1,149 @@
+"""Finds a model's tensors among all that a training program saved beside them. Works on data read by `pickles`.
+
+Knows nothing of files. What stands under a key of `LEFT_OUT` is the optimizer's or the trainer's, under one of `EMA` an
+average of the weights; the model's own stand under one of `MODEL`, or at the top.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spectra_cli.weights.formats.pickle_objects import Shell, TensorView, Unreadable
+from spectra_cli.weights.plain_data import plain
+
+MODEL = ("state_dict", "model_state_dict", "model", "module", "model_state", "net", "weights", "params")
+EMA = ("ema_state_dict", "model_ema", "ema_model", "ema", "ema_weights", "ema_params", "state_dict_ema")
+LEFT_OUT = re.compile(
+    r"(optim|opt$|opt_|scheduler|lr_sched|scaler|rng|random|callbacks|loops|hooks|grad|exp_avg|amp$|sampler|"
+    r"dataloader|data_loader|criterion|loss_scaler|momentum|ds_config)",
+    re.IGNORECASE,
+)
+COMPOSER = "state"  # Composer's name for all that it saves: the model, the optimizers, the callbacks
+EMA_PREFIX = re.compile(r"^(model_ema|ema_model|ema|ema_weights)\.")
+DEPTH = 12
+TENSORS = 200_000
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A tensor that lies elsewhere, under a key that says where."""
+
+    key: str
+
+
+Leaf = TensorView | Unreadable | Placed
+
+
+@dataclass(frozen=True)
+class Found:
+    """The tensors of one model by name, what the file says of its configuration, and what was left out."""
+
+    tensors: Mapping[str, Leaf]
+    config: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+def find_state(content: Any, *, ema: bool = False) -> Found | None:
+    """Find the model's tensors in the content of a file, or with `ema` their average; None when there are none.
+
+    >>> weight = Unreadable("an example")
+    >>> find_state({"model": {"w": weight}, "optimizer": {"state": {0: weight}}, "step": 5}).tensors
+    {'w': Unreadable(reason='an example')}
+    """
+    top = content.state if isinstance(content, Shell) else content
+    if isinstance(top, dict) and isinstance(inner := top.get(COMPOSER), dict) and "model" in inner:
+        top = inner
+    if not isinstance(top, dict):
+        return None
+    state, left = _model_root(top, ema)
+    tensors = dict(_flatten(state)) if state is not None else {}
+    averaged = {name: leaf for name, leaf in tensors.items() if EMA_PREFIX.match(name)}
+    if ema and state is not None and averaged:
+        tensors = {EMA_PREFIX.sub("", name): leaf for name, leaf in averaged.items()}
+    elif ema and not any(key in top for key in EMA):
+        return None
+    elif averaged and len(averaged) < len(tensors):
+        tensors = {name: leaf for name, leaf in tensors.items() if name not in averaged}
+        left.append("EMA weights (--ema takes them)")
+    if not tensors:
+        return None
+    notes = (f"left out: {', '.join(left)}",) if left else ()
+    return Found(tensors, find_config(top), notes)
+
+
+def _model_root(top: dict[Any, Any], ema: bool) -> tuple[dict[Any, Any] | None, list[str]]:
+    left = ["optimizer states"] if _holds_tensors(*(v for k, v in top.items() if _is_left_out(k))) else []
+    averages = [top[key] for key in EMA if key in top and _holds_tensors(top[key])]
+    if ema and averages:
+        return _unwrapped(averages[0]), left
+    if averages:
+        left.append("EMA weights (--ema takes them)")
+    rest = {k: v for k, v in top.items() if isinstance(k, str) and not _is_left_out(k) and k not in EMA}
+    if any(isinstance(value, Leaf) for value in rest.values()):
+        # Tensors at the top: the file is the state dict itself, and its names are not a trainer's.
+        return {k: v for k, v in top.items() if isinstance(v, Leaf) or k in rest}, left
+    return _unwrapped(rest), left
+
+
+def _unwrapped(state: Any) -> dict[Any, Any] | None:
+    """Step into `model`, `state_dict` and the like until the tensors are reached."""
+    for _ in range(DEPTH):
+        if not isinstance(state, dict) or any(isinstance(value, Leaf) for value in state.values()):
+            break
+        inner = next((state[key] for key in MODEL if key in state and _holds_tensors(state[key])), None)
+        if inner is None:
+            break
+        state = inner
+    return state if isinstance(state, dict) else None
+
+
+def _is_left_out(key: Any) -> bool:
+    return isinstance(key, str) and "." not in key and LEFT_OUT.search(key) is not None
+
+
+def _holds_tensors(*values: Any) -> bool:
+    return next(_flatten(dict(enumerate(values))), None) is not None
+
+
+def _flatten(
+    state: Mapping[Any, Any], prefix: str = "", depth: int = 0, seen: set[int] | None = None
+) -> Iterator[tuple[str, Leaf]]:
+    """Give every tensor of nested dictionaries under its names joined by dots.
+
+    A dictionary or list that is met again is passed: it may hold itself, or a small file may hold one in a thousand
+    places of one that is in a thousand places.
+    """
+    seen = set() if seen is None else seen
+    if id(state) in seen or depth >= DEPTH:
+        return
+    seen.add(id(state))
+    for key, value in state.items():
+        if isinstance(value, Leaf):
+            yield f"{prefix}{key}", value
+        elif isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.", depth + 1, seen)
+        elif isinstance(value, list | tuple) and id(value) not in seen:
+            seen.add(id(value))
+            yield from _flatten(dict(enumerate(value)), f"{prefix}{key}.", depth + 1, seen)
+
+
+def find_config(top: Mapping[Any, Any]) -> dict[str, Any]:
+    """Read the configuration that a file carries itself, as plain data.
+
+    >>> find_config({"model_args": {"n_layer": 12, "bias": False}, "iter_num": 0})
+    {'model_type': 'nanogpt', 'n_layer': 12, 'bias': False}
+    """
+    if isinstance(args := top.get("model_args"), dict):
+        return {"model_type": "nanogpt", **plain(args)}
+    for key in ("hyper_parameters", "args"):
+        value = top.get(key)
+        if isinstance(value, Shell):
+            value = value.state if isinstance(value.state, dict) else value.items
+        if isinstance(value, dict) and value:
+            # Many programs save arguments; those of Megatron speak of how the model was cut.
+            megatron = any("model_parallel_size" in name for name in value if isinstance(name, str))
+            return {**({"model_type": "megatron"} if megatron else {}), **plain(value)}
+    return {}

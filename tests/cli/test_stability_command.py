@@ -1,0 +1,109 @@
+"""`spectra stability` as people use it: sentences, tables, JSON, and two lines where it cannot."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmarks.stability_calibration import FLOOR, plant
+from spectra_cli.records import Checkpoint, Matrix, Row
+from spectra_cli.storage.table import to_arrow, write_table
+
+ATTENTION = Matrix("layers.0.attn.q", "q", "a", 8, 8, layer=0)
+MLP = Matrix("layers.0.mlp.up", "up", "b", 8, 8, layer=0)
+START = Row(Checkpoint("planted", "step0", Path(), 0), ATTENTION, "alpha", 1.0, None)
+
+
+def write_planted(path, *, lower=1.0, seed=1):
+    """A table of two matrices with a planted course, the MLP's at half of attention's height."""
+    parts = [to_arrow([START])]  # as a scan with --metrics sd_variation_rate,alpha leaves it
+    lines = plant(FLOOR, checkpoints=40, noise=0.05, seed=seed).numbers.iloc[1:]
+    for step, rate in zip(lines["step"].tolist(), (lines["sd_variation_rate"] * lower).tolist(), strict=True):
+        checkpoint = Checkpoint("planted", f"step{step}", Path(), step)
+        rows = [Row(checkpoint, ATTENTION, "sd_variation_rate", rate, None)]
+        rows += [Row(checkpoint, MLP, "sd_variation_rate", rate / 2, None)]
+        parts.append(to_arrow(rows))
+    write_table(path, parts, {})
+    return path
+
+
+@pytest.fixture(scope="module")
+def planted_table(tmp_path_factory):
+    return write_planted(tmp_path_factory.mktemp("stability") / "planted.parquet")
+
+
+@pytest.fixture
+def log(tmp_path):
+    path = tmp_path / "log.csv"
+    steps = [1, 2, 4, 8, 16, 32, 64, 125, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000, 60000]
+    losses = [6 - 0.5 * min(i, 11) - 0.01 * i for i in range(len(steps))]
+    pd.DataFrame({"n": steps, "loss": losses, "rate": 1e-3}).to_csv(path, index=False)
+    return path
+
+
+def test_it_says_the_phases_in_sentences_and_then_a_line_a_group(spectra, planted_table):
+    said = spectra("stability", planted_table)
+    assert said.code == 0
+    assert said.err == ""
+    assert "Phase I: the variation of the spectra peaks at step" in said.out
+    assert "Phase II: from step" in said.out
+    assert "attention's peak is 2.0 times the MLP's" in said.out
+    assert [line.split()[0] for line in said.out.splitlines() if line.startswith(("all", "attention", "mlp", "layer"))]
+
+
+def test_json_has_the_documented_keys(spectra, planted_table, log):
+    said = spectra("stability", planted_table, "--loss", log, "--loss-columns", "step=n,lr=rate", "--json")
+    assert said.code == 0, said.err
+    (run,) = json.loads(said.out)["runs"]
+    whole = run["groups"][0]
+    assert [one["group"] for one in run["groups"]] == ["all", "attention", "mlp", "q", "up", "layer 0"]
+    assert {"group", "peak", "floor", "onset", "decoupling", "tightness"} <= set(whole)
+    assert set(whole["peak"]) == {"step", "value"}
+    assert {"value", "iqr"} <= set(whole["floor"])
+    assert {"step", "interval", "reason"} <= set(whole["onset"])
+    assert {"onset", "synchrony", "spearman"} <= set(run["loss"])
+    assert run["lr_response"] == []
+
+
+def test_without_a_log_the_loss_is_null(spectra, planted_table):
+    (run,) = json.loads(spectra("stability", planted_table, "--json").out)["runs"]
+    assert run["loss"] is None
+
+
+def test_two_tables_are_compared_under_their_labels(spectra, planted_table, tmp_path):
+    lower = write_planted(tmp_path / "lower.parquet", lower=0.1, seed=2)
+    said = spectra("stability", planted_table, lower, "--label", "adam,muon", "--json")
+    found = {(one["group"], one["quantity"]): one for one in json.loads(said.out)["ratios"]}
+    assert found["all", "floor"]["label"] == "muon"
+    assert found["all", "floor"]["against"] == "adam"
+    assert found["all", "floor"]["value"] == pytest.approx(0.1, rel=0.1)
+    assert "muon against adam: peak × 0.0" in spectra("stability", planted_table, lower, "--label", "adam,muon").out
+
+
+def test_a_label_cannot_act_on_the_terminal(spectra, planted_table):
+    assert "\x1b[31m" not in spectra("stability", planted_table, "--label", "\x1b[31mred").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--label", "a,b"], 2, "--label gives 2 names for 1 tables"),
+        (["--loss", "a", "--loss", "b"], 2, "--loss names 2 files for 1 tables"),
+        (["--loss-columns", "steps"], 2, "--loss-columns does not understand"),
+        (["--loss", "nowhere.jsonl"], 1, "nowhere.jsonl is not there"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_two_lines(spectra, planted_table, arguments, code, says):
+    said = spectra("stability", planted_table, *arguments)
+    assert said.code == code
+    assert says in said.err
+    assert len(said.err.splitlines()) == 2
+
+
+def test_a_table_scanned_without_the_variation_says_what_to_scan(spectra, tmp_path):
+    rows = [Row(Checkpoint("m", "step1", Path(), 1), ATTENTION, "alpha", 1.0, None)]
+    write_table(tmp_path / "alpha.parquet", [to_arrow(rows)], {})
+    said = spectra("stability", tmp_path / "alpha.parquet")
+    assert said.code == 1
+    assert "holds none of sd_variation_rate" in said.err

@@ -1,0 +1,60 @@
+"""The demo's training: a real run with checkpoints and losses, the same each time."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from spectra_cli import scan_checkpoints
+from spectra_cli.jobs import demo
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return demo.train(tmp_path_factory.mktemp("demo") / "here", say=print, steps=4)
+
+
+def test_it_saves_at_least_fourteen_checkpoints_on_a_rough_geometric_grid():
+    assert len(demo.SAVED) >= 14
+    assert demo.SAVED[-1] == demo.STEPS
+    assert all(after <= 2 * before for before, after in zip(demo.SAVED[2:], demo.SAVED[3:], strict=False))
+
+
+def test_the_command_leaves_a_table_and_a_page_and_names_them(tmp_path, spectra):
+    said = spectra("demo", tmp_path / "demo")
+    assert said.code == 0
+    assert "Phase I" in (tmp_path / "demo" / "demo.html").read_text()
+    assert f"{tmp_path}/demo/demo.html" in said.err
+    assert set(pd.read_parquet(tmp_path / "demo" / "demo.parquet")["step"]) == set(demo.SAVED)
+
+
+def test_losses_lie_beside_the_checkpoints(trained):
+    lines = [json.loads(line) for line in (trained / "loss.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [0, 1, 2, 4]
+    assert set(lines[0]) == {"step", "train_loss", "val_loss", "lr"}
+    assert lines[-1]["val_loss"] < lines[0]["val_loss"]
+
+
+def test_its_run_can_be_scanned(trained, tmp_path):
+    frame = pd.read_parquet(scan_checkpoints(trained, tmp_path / "a.parquet").output)
+    assert set(frame["step"]) == {0, 1, 2, 4}
+    assert {"q", "k", "v", "o", "up", "down", "embed", "unembed"} == set(frame["role"])
+
+
+def test_the_same_seed_gives_the_same_weights(trained, tmp_path):
+    again = demo.train(tmp_path / "again", say=print, steps=4)
+    name = "step4/model.safetensors"
+    assert (again / name).read_bytes() == (trained / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "recipe", [demo.Recipe(optimizer="muon"), demo.Recipe(schedule="wsd", weight_decay=0.0), demo.Recipe(layers=2)]
+)
+def test_another_recipe_trains_too(recipe, tmp_path):
+    run = demo.train(tmp_path / "other", say=print, steps=4, saved=(0, 2), recipe=recipe)
+    lines = [json.loads(line) for line in (run / "loss.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [0, 2, 4]
+    assert json.loads((run / "step4" / "config.json").read_text())["num_hidden_layers"] == recipe.layers
+    assert lines[-1]["val_loss"] < lines[0]["val_loss"]

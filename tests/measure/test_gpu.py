@@ -1,0 +1,160 @@
+"""Scans whose spectra are computed in batches: on torch's CPU device always, and on the GPU wherever there is one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from spectra_cli import svd
+from spectra_cli.jobs.scan import scan_checkpoints
+from spectra_cli.measure.plan import Request, make_plan
+from spectra_cli.measure.trajectory import Walk
+from spectra_cli.storage.table import read_metadata
+from tests.support import runs
+from tests.support.gpus import EVERYWHERE, GPU, on_a_gpu
+
+everywhere = pytest.mark.parametrize("device", EVERYWHERE)
+ACCURACY = 1e-6  # of a number, as a share of itself, where every σ is wrong by at most 1e-9·σ₁
+
+
+def measured(source, device, **options):
+    """Every number of a run, by checkpoint, matrix and metric, and the walk that gave them."""
+    plan = make_plan(Request(str(source), **options))
+    with Walk(plan, device) as walk:
+        found = [walk.measure(one) for one in plan.checkpoints]
+    rows = {(row.checkpoint.revision, row.matrix.name, row.metric): row for one in found for row in one.rows}
+    return rows, found, walk
+
+
+def assert_same(rows, others):
+    assert list(rows) == list(others)
+    for key, row in rows.items():
+        if row.vector is None:
+            close = pytest.approx(others[key].value, rel=ACCURACY, abs=1e-9, nan_ok=True)
+            assert row.value == close, key
+        else:
+            assert np.allclose(row.vector, others[key].vector, rtol=ACCURACY, atol=1e-9, equal_nan=True), key
+
+
+@everywhere
+def test_a_run_has_the_same_rows_in_the_same_order_as_on_the_cpu(kept_run, device):
+    rows, found, walk = measured(kept_run, device)
+    others, expected, _ = measured(kept_run, "cpu")
+    assert_same(rows, others)
+    assert [one.duplicate_of for one in found] == [one.duplicate_of for one in expected]
+    assert walk.fallbacks == []
+
+
+@everywhere
+def test_all_metrics_with_vectors_and_shuffled_entries_come_from_batches_too(kept_run, device):
+    options = {"metrics": ("all",), "vectors": 2, "steps": "0:2"}
+    assert_same(measured(kept_run, device, **options)[0], measured(kept_run, "cpu", **options)[0])
+
+
+@everywhere
+def test_the_very_same_entries_have_the_very_same_spectrum(run, device):
+    runs.write_checkpoint(run / "step17", runs.neox_tensors(1))
+    runs.write_checkpoint(run / "step18", runs.neox_tensors(1))
+    rows, found, _ = measured(run, device)
+    variations = [row.value for key, row in rows.items() if key[0] == "step18" and key[2] == "sd_variation_prev"]
+    assert variations == [0.0] * len(found[0].layout.matrices)
+    assert found[-1].duplicate_of == "step17"
+
+
+@everywhere
+def test_what_cannot_be_read_or_holds_nan_is_named_and_the_rest_of_its_batch_measured(run, device):
+    bad = torch.full((4 * runs.WIDTH, runs.WIDTH), float("nan"), dtype=torch.float16)
+    runs.edit(run / "step4", **{"gpt_neox__layers__0__mlp__dense_h_to_4h__weight": bad})
+    rows, found, _ = measured(run, device)
+    others, expected, _ = measured(run, "cpu")
+    assert_same(rows, others)
+    assert [one.problems for one in found] == [one.problems for one in expected]
+    assert any("holds NaN" in problem.message for one in found for problem in one.problems)
+
+
+@everywhere
+def test_matrices_whose_gram_is_too_coarse_are_the_cpu_s_to_the_last_bit(tmp_path, device):
+    tensors = runs.neox_tensors(1, dtype=torch.float32)
+    name = "gpt_neox.layers.1.attention.dense.weight"
+    tensors[name][0] = tensors[name][1]
+    runs.write_checkpoint(tmp_path / "step0", tensors)
+    key = ("step0", "layers.1.attn.o", "sd")
+    rows, others = (measured(tmp_path / "step0", where)[0] for where in (device, "cpu"))
+    assert_same(rows, others)
+    assert np.array_equal(rows[key].vector, others[key].vector)
+
+
+@pytest.mark.gpu
+@on_a_gpu[1]
+def test_a_scan_on_the_gpu_writes_the_table_of_the_cpu_within_the_bounds(kept_run, tmp_path):
+    import pandas as pd
+
+    there, here = (
+        scan_checkpoints(kept_run, tmp_path / f"{name}.parquet", device=device)
+        for name, device in (("there", "auto"), ("here", "cpu"))
+    )
+    assert read_metadata(there.output)["device"] == GPU
+    a, b = (pd.read_parquet(one.output) for one in (there, here))
+    assert a.drop(columns=["value", "vector"]).equals(b.drop(columns=["value", "vector"]))
+    assert np.allclose(a["value"], b["value"], rtol=ACCURACY, atol=1e-9, equal_nan=True)
+
+
+@pytest.mark.skipif(GPU != "cpu", reason="there is a GPU, on which the benchmark would run")
+def test_the_benchmark_says_in_two_lines_that_there_is_no_gpu():
+    benchmark = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
+    done = subprocess.run([sys.executable, benchmark], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[0] == "gpu.py: torch finds no GPU with float64 here"
+    assert len(done.stderr.splitlines()) == 2
+
+
+LIMITED = """
+import resource, sys, threading
+import torch
+from spectra_cli.plan import Request, make_plan
+from spectra_cli.walk import Walk
+plan = make_plan(Request(sys.argv[1], threads=1))
+with Walk(plan, "cpu:0") as walk:
+    walk.measure(plan.checkpoints[0])  # from here on libraries have what they need
+    size = int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1]) * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (size + int(sys.argv[2]), size + int(sys.argv[2])))
+    found = [walk.measure(one) for one in plan.checkpoints[1:]]
+print(len({row.matrix.name for row in found[-1].rows}), sum(len(one.problems) for one in found))
+print(*(told.message for told in walk.fallbacks), sep="\\n")
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space and reads it from /proc")
+def test_what_there_is_no_memory_for_is_told_once_and_is_no_problem(tmp_path):
+    random = torch.Generator().manual_seed(0)
+    for step in range(3):
+        many = 4 if step == 0 else 40
+        tensors = {f"w.{place}": torch.randn(600, 600, generator=random).half() for place in range(many)}
+        runs.write_checkpoint(tmp_path / f"step{step}", tensors, {})
+    command = [sys.executable, "-c", LIMITED, tmp_path, str(150 << 20)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "40 0", "cpu:0 had no memory for as many matrices of 600×600 as should fit: fewer were taken at once",
+    ]  # fmt: skip
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not GPU.startswith("cuda"), reason="torch finds no CUDA device here")
+def test_a_scan_on_a_full_gpu_says_once_that_the_cpu_helped_and_is_done(tmp_path, spectra):
+    for step in (0, 1):
+        runs.write_checkpoint(tmp_path / f"run/step{step}", runs.neox_tensors(step, tokens=1_000_000))
+    svd.spectrum(torch.eye(16), device=GPU)  # from here on the libraries have their own work space
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(GPU).total_memory
+    allowed = torch.cuda.memory_reserved(GPU) + (16 << 20)  # less than an embedding takes, and room for all else
+    torch.cuda.set_per_process_memory_fraction(allowed / total)
+    try:
+        said = spectra("scan", tmp_path / "run", "-o", tmp_path / "a.parquet", "--device", GPU)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert said.code == 0
+    assert said.err.count("had no memory for a matrix of 1000000×16: the CPU computed it") == 1

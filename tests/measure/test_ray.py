@@ -1,0 +1,157 @@
+"""The engine past one machine: the same table as on one, and none lost with a node that is. Skipped without Ray."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from spectra_cli import read_table, scan_checkpoints
+from spectra_cli.errors import SpectraError
+from spectra_cli.measure.executors import engine
+from spectra_cli.measure.plan import Request
+from tests.support import runs
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'spectra-scan[ray]'")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A head without processors and two nodes with one each, each a raylet of its own."""
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    made.add_node(num_cpus=1)
+    made.add_node(num_cpus=1)
+    ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+def test_the_table_is_the_same_to_the_byte_as_on_one_machine(kept_run, table_path, tmp_path):
+    scan = scan_checkpoints(kept_run, tmp_path / "ray.parquet", engine="ray")
+    assert scan.output.read_bytes() == table_path.read_bytes()
+
+
+def test_a_relative_source_is_found_by_every_node(kept_run, table_path, tmp_path, monkeypatch):
+    monkeypatch.chdir(kept_run.parent)
+    scan = scan_checkpoints(kept_run.name, tmp_path / "ray.parquet", engine="ray")
+    assert read_table(scan.output, vectors=True) == read_table(table_path, vectors=True)
+
+
+def test_singular_vectors_and_another_reference_come_out_the_same(kept_run, tmp_path):
+    options = {"vectors": 3, "reference": "step4", "metrics": "all"}
+    local = scan_checkpoints(kept_run, tmp_path / "local.parquet", **options)
+    spread = scan_checkpoints(kept_run, tmp_path / "ray.parquet", engine="ray", **options)
+    assert spread.output.read_bytes() == local.output.read_bytes()
+
+
+def test_what_cannot_be_read_is_told_alike(run, tmp_path):
+    (run / "step2" / "model.safetensors").write_bytes(b"no checkpoint")
+    runs.edit(run / "step8", gpt_neox__layers__0__attention__dense__weight=None)
+    local = scan_checkpoints(run, tmp_path / "local.parquet")
+    spread = scan_checkpoints(run, tmp_path / "ray.parquet", engine="ray")
+    assert local.problems == spread.problems != ()
+    assert spread.output.read_bytes() == local.output.read_bytes()
+
+
+def test_progress_is_told_for_every_matrix_and_checkpoint(kept_run, tmp_path):
+    told = []
+    scan_checkpoints(kept_run, tmp_path / "a.parquet", engine="ray", progress=lambda *one: told.append(one))
+    matrices = {matrix.name for _, matrix in told if matrix}
+    assert sum(matrix is None for _, matrix in told) == len(runs.STEPS)
+    assert len(told) == len(runs.STEPS) * (len(matrices) + 1)
+
+
+def test_a_scan_that_was_stopped_goes_on_with_the_other_engine(kept_run, table_path, tmp_path):
+    def stop(checkpoint, matrix):
+        if matrix is None and checkpoint.step == 2:
+            raise KeyboardInterrupt
+
+    for first, then in (("local", "ray"), ("ray", "local")):
+        output = tmp_path / f"{first}.parquet"
+        with pytest.raises(KeyboardInterrupt):
+            scan_checkpoints(kept_run, output, engine=first, progress=stop)
+        assert not output.exists()
+        scan_checkpoints(kept_run, output, engine=then)
+        assert output.read_bytes() == table_path.read_bytes()
+
+
+def test_a_node_that_dies_in_mid_scan_costs_nothing(cluster, tmp_path):
+    run = runs.write_run(tmp_path / "long", range(40))
+    doomed = cluster.add_node(num_cpus=1)
+    begun = threading.Event()
+
+    def kill():
+        begun.wait(60)
+        cluster.remove_node(doomed, allow_graceful=False)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    done = []
+
+    def progress(checkpoint, matrix):
+        if matrix is None:
+            done.append((checkpoint.revision, killer.is_alive()))
+            begun.set()
+
+    spread = scan_checkpoints(run, tmp_path / "ray.parquet", engine="ray", progress=progress)
+    killer.join()
+    assert not done[-1][1], "the scan was over before the node was killed"
+    local = scan_checkpoints(run, tmp_path / "local.parquet")
+    assert spread.output.read_bytes() == local.output.read_bytes()
+
+
+def test_a_worker_that_is_killed_in_mid_scan_costs_nothing(cluster, tmp_path):
+    run = runs.write_run(tmp_path / "long", range(20))
+    killed = []
+
+    def progress(_, matrix):
+        if matrix is None and not killed:
+            killed.extend(_kill_workers(cluster))
+
+    spread = scan_checkpoints(run, tmp_path / "ray.parquet", engine="ray", progress=progress)
+    assert killed
+    local = scan_checkpoints(run, tmp_path / "local.parquet")
+    assert spread.output.read_bytes() == local.output.read_bytes()
+
+
+def _kill_workers(cluster):
+    """Kill what measures shards just now, as the kernel does when memory runs out: children of this cluster's nodes."""
+    raylets = {node.all_processes["raylet"][0].process.pid for node in cluster.list_all_nodes()}
+    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    found = []
+    for line in listed.splitlines()[1:]:
+        pid, parent, command = line.split(maxsplit=2)
+        if int(parent) in raylets and "ray::measure_shard" in command:
+            os.kill(int(pid), signal.SIGKILL)
+            found.append(int(pid))
+    return found
+
+
+def test_a_cluster_without_gpus_is_a_usage_error_where_one_is_asked_for(kept_run, tmp_path):
+    with pytest.raises(SpectraError, match="GPU") as caught:
+        scan_checkpoints(kept_run, tmp_path / "a.parquet", engine="ray", device="cuda")
+    assert caught.value.code == 2
+
+
+def test_the_hub_is_refused_with_what_to_do_instead():
+    with pytest.raises(SpectraError, match="not from the Hub"), engine(Request("hf:own/run", engine="ray")):
+        pass
+
+
+@pytest.mark.parametrize("name", ["dask", "ray=", "local=here"])
+def test_what_is_no_engine_is_a_usage_error(name):
+    with pytest.raises(SpectraError, match="no engine") as caught:
+        Request("runs/x", engine=name)
+    assert caught.value.code == 2
+
+
+def test_a_cluster_that_does_not_answer_is_named():
+    script = "from spectra_cli.engines.ray import connect\nwith connect('127.0.0.1:1', device='cpu', threads=1): pass"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    assert "SpectraError: no Ray cluster answers at 127.0.0.1:1" in done.stderr
