@@ -35,9 +35,7 @@ def test_the_readme_has_both_commands_first():
 
 
 def test_ci_runs_the_readme_s_own_test_command():
-    said = subprocess.run(
-        ["bash", ".ci/run", "--print"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    said = subprocess.run(["bash", ".ci/run", "--print"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert said.stdout == blocks("bash")[1]
 
 

@@ -92,9 +92,7 @@ SIDES = [
 
 @pytest.mark.parametrize("side", SIDES, ids=["small", "rounding", "large"])
 @pytest.mark.parametrize("share", [0.9, 1.1])
-def test_a_variation_is_excused_by_the_errors_of_both_spectra_and_by_no_more(
-    side: Spectrum, share: float
-) -> None:
+def test_a_variation_is_excused_by_the_errors_of_both_spectra_and_by_no_more(side: Spectrum, share: float) -> None:
     """Under weights that have not moved: (1 + √r) times the sum of √r·error/‖σ‖₁."""
     total = float(side.sigma.sum())
     allowed = (1 + math.sqrt(3)) * 2 * slack_of(side, float(side.sigma[0])) * math.sqrt(3) / total
@@ -107,9 +105,7 @@ def test_a_variation_is_excused_by_the_errors_of_both_spectra_and_by_no_more(
 
 @pytest.mark.parametrize("side", SIDES, ids=["small", "rounding", "large"])
 @pytest.mark.parametrize("share", [0.9, 1.1])
-def test_a_cosine_is_excused_by_the_errors_of_both_spectra_and_by_no_more(
-    side: Spectrum, share: float
-) -> None:
+def test_a_cosine_is_excused_by_the_errors_of_both_spectra_and_by_no_more(side: Spectrum, share: float) -> None:
     """Of two matrices with one spectrum: 1e-12 and the sum of 2·√r·error/‖σ‖₂."""
     norm = float(np.linalg.norm(side.sigma))
     allowed = 1e-12 + 2 * 2 * slack_of(side, float(side.sigma[0])) * math.sqrt(3) / norm
