@@ -6,13 +6,21 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Index = int | slice
 Against = Literal["final", "prev"]
+
+
+class FileRange(NamedTuple):
+    """Bytes of a file: `size` of them from the offset `start` on."""
+
+    path: Path
+    start: int
+    size: int
 
 
 @dataclass(frozen=True)

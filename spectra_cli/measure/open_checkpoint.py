@@ -48,8 +48,8 @@ class Known:
         if not self.recurring or not isinstance(checkpoint.path, Remote):
             return None
         blobs = {file.name: file.blob for file in checkpoint.path.files}
-        places = [(blobs[path.name], offset, size) for path, offset, size in weights.stretches(matrix.tensor)]
-        # Where a tensor is made of several stretches, other files (a config, an index) say how: those may differ.
+        places = [(blobs[path.name], offset, size) for path, offset, size in weights.file_ranges(matrix.tensor)]
+        # Where a tensor is made of several ranges, other files (a config, an index) say how: those may differ.
         if len(places) != 1 or places[0][0] not in self.recurring:
             return None
         return (*places, matrix.tensor, matrix.view, repr(matrix.index), matrix.rows, matrix.cols, matrix.transposed)

@@ -225,7 +225,7 @@ def open_checkpoint(
             )
         if there.view is not None:
             tensors = dict.fromkeys(matrix.tensor for matrix in chosen)
-            there.view.expect([stretch for name in tensors for stretch in opened.stretches(name)])
+            there.view.expect([file_range for name in tensors for file_range in opened.file_ranges(name)])
         yield opened, replace(layout, matrices=chosen, skipped=skipped, notes=(*opened.notes, *layout.notes))
 
 

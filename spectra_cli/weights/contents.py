@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.records import Skipped, StoredTensor
-from spectra_cli.weights.files import Provider, SourceFile, Stretch
+from spectra_cli.records import FileRange, Skipped, StoredTensor
+from spectra_cli.weights.files import Provider, SourceFile
 from spectra_cli.weights.plain_data import shown
-from spectra_cli.weights.tensors import LowRank, Part, Product, read_factors, read_part, stretches
+from spectra_cli.weights.tensors import LowRank, Part, Product, file_ranges_of, read_factors, read_part
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +53,7 @@ class Weights(Protocol):
     def unreadable(self) -> tuple[Skipped, ...]:
         """Those of `skipped` that are weights which could not be read: to be told as a problem."""
 
-    def stretches(self, name: str) -> tuple[Stretch, ...]:
+    def file_ranges(self, name: str) -> tuple[FileRange, ...]:
         """Say where in which files a tensor's bytes lie."""
 
     def read(self, name: str) -> torch.Tensor:
@@ -115,9 +115,9 @@ class OpenWeights:
             notes = (*self._contents.notes, *self._warnings)
         return tuple(note.replace(*self._called) for note in notes) if self._called[0] else notes
 
-    def stretches(self, name: str) -> tuple[Stretch, ...]:
+    def file_ranges(self, name: str) -> tuple[FileRange, ...]:
         """Say where in which files a tensor's bytes lie."""
-        return stretches(self._part(name))
+        return file_ranges_of(self._part(name))
 
     def read(self, name: str) -> torch.Tensor:
         """Read one tensor into memory of its own, in its stored dtype."""
@@ -134,7 +134,10 @@ class OpenWeights:
 
     @contextmanager
     def _at_hand(self, name: str) -> Iterator[None]:
-        with renamed(*self._called), self._provider.reading(self.stretches(name)) if self._provider else nullcontext():
+        with (
+            renamed(*self._called),
+            self._provider.reading(self.file_ranges(name)) if self._provider else nullcontext(),
+        ):
             yield
 
     def _part(self, name: str) -> Part:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from spectra_cli.errors import SpectraError
+from spectra_cli.records import FileRange
 from spectra_cli.weights.plain_data import parse_json, shown
 
 COPY_AGAIN = "copy or download the file again, or leave this checkpoint out"
@@ -25,9 +26,6 @@ KINDS = (
 )
 
 
-Stretch = tuple[Path, int, int]  # a file, an offset in it, and how many bytes
-
-
 class Provider(Protocol):
     """Has what is read at hand, where a checkpoint's files are fetched only while they are read."""
 
@@ -37,8 +35,8 @@ class Provider(Protocol):
     def described(self) -> None:
         """Learn that no file is described any more."""
 
-    def reading(self, stretches: Sequence[Stretch]) -> AbstractContextManager[None]:
-        """Have these stretches of files at hand while the block runs."""
+    def reading(self, file_ranges: Sequence[FileRange]) -> AbstractContextManager[None]:
+        """Keep these ranges of files on this machine while the block runs."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +166,7 @@ def fill(descriptor: int, buffer: memoryview, offset: int, source: SourceFile) -
 
 
 class Window(io.RawIOBase):
-    """A stretch of an open file as a file of its own, for parsers that want one."""
+    """A range of an open file as a file of its own, for parsers that want one."""
 
     def __init__(self, descriptor: int, start: int, size: int) -> None:
         """Show `size` bytes from `start`; the descriptor stays its owner's."""

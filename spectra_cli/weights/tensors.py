@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from spectra_cli.records import FileRange
 from spectra_cli.weights.file_ranges import Extent, Warn, empty, read_extent
-from spectra_cli.weights.files import SourceFile, Stretch, opened
+from spectra_cli.weights.files import SourceFile, opened
 from spectra_cli.weights.formats.torch import read_lone_tensor
 
 if TYPE_CHECKING:
@@ -110,19 +111,19 @@ class LowRank:
 Part = Extent | Joined | Pieces | Layer | Scaled | Fours | Product
 
 
-def stretches(part: Part | Piece) -> tuple[Stretch, ...]:
+def file_ranges_of(part: Part | Piece) -> tuple[FileRange, ...]:
     """Say where in which files the bytes of a tensor lie."""
     if isinstance(part, Extent | Piece):
-        return ((part.file.path, part.offset, part.nbytes),)
+        return (FileRange(part.file.path, part.offset, part.nbytes),)
     if isinstance(part, Layer):
-        return tuple(stretch for piece in _pieces_of(part) for stretch in stretches(piece))
+        return tuple(file_range for piece in _pieces_of(part) for file_range in file_ranges_of(piece))
     inner: dict[type, tuple[str, ...]] = {
         Joined: ("parts",), Pieces: ("pieces",), Scaled: ("numbers", "scale"), Fours: ("blocks", "scales"),
         Product: ("b", "a"),
     }  # fmt: skip
     found = [getattr(part, name) for name in inner[type(part)]]
     flat = [one for some in found for one in (some if isinstance(some, tuple) else (some,))]
-    return tuple(stretch for one in flat for stretch in stretches(one))
+    return tuple(file_range for one in flat for file_range in file_ranges_of(one))
 
 
 def read_part(name: str, part: Part, warn: Warn) -> torch.Tensor:

@@ -144,6 +144,6 @@ def test_each_layer_of_a_stack_says_where_its_bytes_lie(tmp_path: Path) -> None:
     with open_weights(folder) as weights:
         assert len(weights.tensors) == 3
         for name in weights.tensors:
-            ((path, _, count),) = weights.stretches(name)
+            ((path, _, count),) = weights.file_ranges(name)
             assert path == folder / "__0_0.distcp"
             assert count >= 3 * 4 * 2 * 4

@@ -1,4 +1,4 @@
-"""Stretches of a file as pairs (start, stop): joined, subtracted, put together to few requests."""
+"""Ranges of a file as pairs (start, stop): joined, subtracted, put together to few requests."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def missing(wanted: Iterable[Span], there: Sequence[Span]) -> list[Span]:
 
 
 def grouped(wanted: Iterable[Span], most: int, waste: float = 0.05) -> list[Span]:
-    """Put stretches together to few requests: across the smallest gaps first, so long as the bytes between stay few.
+    """Put ranges together to few requests: across the smallest gaps first, so long as the bytes between stay few.
 
-    most: bytes in one request, unless a single stretch is longer. waste: bytes not wanted, as a share of the wanted.
+    most: bytes in one request, unless a single range is longer. waste: bytes not wanted, as a share of the wanted.
 
     >>> grouped([(0, 100), (103, 200), (900, 1000)], most=1000)
     [(0, 200), (900, 1000)]

@@ -17,12 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.records import Remote, RemoteFile
+from spectra_cli.records import FileRange, Remote, RemoteFile
 from spectra_cli.sources.hub.byte_ranges import Span, grouped, merged, missing
 from spectra_cli.sources.hub.client import Client, RangeIgnoredError
 
 Describe = Callable[[str, bytes], int | None]
-Stretch = tuple[Path, int, int]  # a file, an offset in it, and how many bytes
 BLOCK = 4096  # a file system counts by blocks of about this
 FIRST_BYTES = 64 * 1024  # a header of 400 tensors; a longer one takes a second request
 SMALL = 1 << 20  # below this a file is fetched whole, whatever of it is wanted
@@ -32,7 +31,7 @@ LONGEST_REQUEST = 256 << 20
 
 @dataclass(eq=False)
 class Held:
-    """One blob in the scratch folder: which stretches of it are there, and who needs it.
+    """One blob in the scratch folder: which ranges of it are there, and who needs it.
 
     kept: the room they take. pins: readers that must not lose it; waiting: those of them that wait for room, and so
     read nothing yet. users: the views that it belongs to. broken: why it will not be fetched again.
@@ -50,7 +49,7 @@ class Held:
     fetching: threading.Lock = field(default_factory=threading.Lock)
 
     def has(self, span: Span) -> bool:
-        """Say whether a stretch is there."""
+        """Say whether a range is there."""
         return not missing([span], self.spans)
 
 
@@ -91,10 +90,10 @@ class View:
             self._describing = None
 
     @contextmanager
-    def reading(self, stretches: Sequence[Stretch]) -> Iterator[None]:
-        """Have stretches of files at hand while the block runs."""
+    def reading(self, file_ranges: Sequence[FileRange]) -> Iterator[None]:
+        """Have ranges of files at hand while the block runs."""
         spans: dict[str, list[Span]] = {}
-        for path, offset, count in stretches:
+        for path, offset, count in file_ranges:
             if path.name in self.held:
                 spans.setdefault(path.name, []).append((offset, offset + count))
         pinned = [self.held[name] for name in spans]
@@ -112,15 +111,15 @@ class View:
                 self.store.pin(held, -1)
 
     def _in_groups(self, name: str, wanted: Sequence[Span]) -> list[Span]:
-        """Widen stretches that are not there to the requests that were planned for them."""
+        """Widen ranges that are not there to the requests that were planned for them."""
         lacking = missing(wanted, self.held[name].spans)
         groups = self.groups.get(name, [])
         return [next((g for g in groups if g[0] <= start and stop <= g[1]), (start, stop)) for start, stop in lacking]
 
-    def expect(self, stretches: Sequence[Stretch]) -> None:
+    def expect(self, file_ranges: Sequence[FileRange]) -> None:
         """Learn what will be read, in order: choose between whole files and parts, and begin to fetch."""
         spans: dict[str, list[Span]] = {}
-        for path, offset, count in stretches:
+        for path, offset, count in file_ranges:
             if path.name in self.held:
                 spans.setdefault(path.name, []).append((offset, offset + count))
         self.tight = self.tight or not self.store.has_room(sum(b - a for one in spans.values() for a, b in merged(one)))
@@ -220,7 +219,7 @@ class Store:
                 self._change.notify_all()
 
     def requests(self, view: View, file: RemoteFile, wanted: Sequence[Span]) -> list[Span]:
-        """Choose how stretches of a file are fetched: the whole, or parts of it in few requests."""
+        """Choose how ranges of a file are fetched: the whole, or parts of it in few requests."""
         share = sum(stop - start for start, stop in merged(wanted)) / max(1, file.size)
         if view.whole or (share >= NEARLY_ALL and self.has_room(file.size)):
             return [(0, file.size)]
@@ -267,7 +266,7 @@ class Store:
         self._ahead.submit(look)
 
     def ensure(self, view: View, held: Held, spans: Sequence[Span], *, ahead: bool = False) -> None:
-        """Have stretches of a file in the scratch folder. Raises SpectraError where they cannot be had."""
+        """Have ranges of a file in the scratch folder. Raises SpectraError where they cannot be had."""
         for span in missing(spans, held.spans):
             self._raise_failures(held)
             room = self._take_room(view, held, _blocks(span), ahead=ahead or view.ahead, pinned=not ahead)
@@ -289,7 +288,7 @@ class Store:
             raise self._failed or held.broken  # type: ignore[misc]
 
     def _fetch(self, view: View, held: Held, span: Span, *, ahead: bool) -> None:
-        """Fetch a stretch for which room was taken, and count the room as the file's."""
+        """Fetch a range for which room was taken, and count the room as the file's."""
         whole = (0, held.file.size)
         try:
             try:
