@@ -65,7 +65,7 @@ def test_the_readme_s_pipe_works(kept_run, tmp_path):
     (line,) = [line for block in blocks("sh") for line in block.splitlines() if " -o - " in line]
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "mine").symlink_to(kept_run)
-    command = line.replace("spectra scan", f"{shlex.quote(sys.executable)} -m spectra_cli.cli.app scan", 1)
+    command = line.replace("spectra scan", f"{shlex.quote(sys.executable)} -m spectra_cli.cli scan", 1)
     command = command.replace("| python", f"| {shlex.quote(sys.executable)}")
     said = subprocess.run(
         command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False,

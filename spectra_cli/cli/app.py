@@ -619,7 +619,3 @@ def _fail(message: str, hint: str, code: int) -> int:
 
     show_error(message, hint)
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -20,7 +20,7 @@ from spectra_cli.errors import SpectraError
 from tests.support import runs
 from tests.support.processes import CommandLine
 
-COMMAND = [sys.executable, "-m", "spectra_cli.cli.app"]
+COMMAND = [sys.executable, "-m", "spectra_cli.cli"]
 GOES_ON = "the same command goes on from there"
 
 
@@ -163,10 +163,10 @@ def small_disk():
 
 
 FILL_AND_GO_ON = """
-"$PYTHON" -m spectra_cli.cli.app scan "$1" -o $DISK/a.parquet -q --threads 1; echo "code $?" >&2
+"$PYTHON" -m spectra_cli.cli scan "$1" -o $DISK/a.parquet -q --threads 1; echo "code $?" >&2
 ls -A $DISK/a.parquet.parts >&2 || ls -A $DISK >&2
 mount -o remount,size=20m $DISK
-"$PYTHON" -m spectra_cli.cli.app scan "$1" -o $DISK/a.parquet -q --threads 1; echo "code $?" >&2
+"$PYTHON" -m spectra_cli.cli scan "$1" -o $DISK/a.parquet -q --threads 1; echo "code $?" >&2
 ls -A $DISK >&2
 cmp $DISK/a.parquet "$2" && echo same >&2
 """
@@ -190,12 +190,12 @@ def test_a_full_disk_stops_the_scan_and_room_lets_it_go_on(dozen, tmp_path, kilo
 
 def test_a_full_disk_says_how_much_is_kept(dozen):
     run, _ = dozen
-    said = in_small_disk(60, '"$PYTHON" -m spectra_cli.cli.app scan "$1" -o $DISK/a.parquet -q; exit 0', run).stderr
+    said = in_small_disk(60, '"$PYTHON" -m spectra_cli.cli scan "$1" -o $DISK/a.parquet -q; exit 0', run).stderr
     assert "kept: make room, and the same command goes on from there" in said
 
 
 def test_a_read_only_file_system_is_said_and_nothing_is_tried_further(kept_run):
-    script = 'mount -o remount,ro $DISK; "$PYTHON" -m spectra_cli.cli.app scan "$1" -o $DISK/a.parquet -q; echo $? >&2'
+    script = 'mount -o remount,ro $DISK; "$PYTHON" -m spectra_cli.cli scan "$1" -o $DISK/a.parquet -q; echo $? >&2'
     what, todo, code = in_small_disk(100, script, kept_run).stderr.splitlines()
     assert "a.parquet cannot be written: Read-only file system" in what
     assert "permissions" in todo
@@ -204,7 +204,7 @@ def test_a_read_only_file_system_is_said_and_nothing_is_tried_further(kept_run):
 
 LIMITED = """
 import resource, sys
-import torch, pyarrow.parquet, scipy.linalg, spectra_cli.scan, spectra_cli.studies.summary, spectra_cli.views.console
+import torch, pyarrow.parquet, scipy.linalg, spectra_cli.jobs.scan, spectra_cli.studies.summary
 from spectra_cli.cli import main
 kind, limit = sys.argv[1], int(sys.argv[2])
 if kind == "RLIMIT_AS":

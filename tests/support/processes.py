@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 SERVER = """
 import os, sys, time
-import torch, pyarrow.parquet, scipy.linalg, spectra_cli.scan, spectra_cli.studies.summary, spectra_cli.views.console
+import torch, pyarrow.parquet, scipy.linalg, spectra_cli.jobs.scan, spectra_cli.studies.summary
 from spectra_cli.cli import main
 said = sys.argv[1]
 print("ready", flush=True)
