@@ -34,7 +34,7 @@ BATCH_BYTES = 1 << 30
 """Most bytes of a device that a batch takes; a larger matrix is a batch of its own. Of a Pythia-160m's matrices in fp16
 some 40 of 768×768 fit; from 4,096×4,096 on each is alone, and large enough to keep a device busy."""
 
-WRONG = Problem(
+WRONG_EIGENVALUES = Problem(
     "the GPU gave eigenvalues that are not those of their matrices: the CPU computed these",
     "the numbers are as good; please report it, with the GPU's name and the versions of torch and of the driver",
 )
@@ -42,7 +42,7 @@ WRONG = Problem(
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """What a device made of a matrix.
+    """What a device computed of a matrix.
 
     spectrum: None where the matrix is left to the CPU. fallback: what the device failed at, and what was done instead.
     """
@@ -53,41 +53,41 @@ class Attempt:
 
 @dataclass(eq=False)
 class _Batch(Generic[Key]):
-    """Matrices of one shape and dtype. there: (b, m, n) their copy on the device, None once it has no room for it."""
+    """Matrices of one shape and dtype. copy: (b, m, n) on the device, None once that has no memory for it."""
 
     keys: tuple[Key, ...]
     matrices: tuple[torch.Tensor, ...]
-    there: torch.Tensor | None
+    copy: torch.Tensor | None
 
 
 def in_batches(
-    matrices: Iterable[tuple[Key, torch.Tensor]], device: str, *, room: int | None = None
+    matrices: Iterable[tuple[Key, torch.Tensor]], device: str, *, batch_bytes: int | None = None
 ) -> Iterator[tuple[Key, Attempt]]:
-    """Give an attempt at each matrix, in order; neighbours of one shape and dtype are computed together.
+    """Yield an attempt at each matrix, in order; neighbours of one shape and dtype are computed together.
 
     matrices: pairs of any key and an (m, n) tensor on the CPU, real, of any strides; taken as they are needed, in a
-    thread of their own, and at most two batches at a time. device: one that has float64. room: bytes that a batch may
-    take on it, half of what is free there where None is given. Where the device refuses memory, a batch is halved
+    thread of their own, and at most two batches at a time. device: one that has float64. batch_bytes: what a batch
+    may take on it, half of what is free there where None is given. Where the device refuses memory, a batch is halved
     until it fits; a matrix that does not fit alone is left to the CPU. σ is within `error` of that of `spectrum`, which
     is not the same to the last bit, and may depend on the other matrices of its batch as far as that.
 
     >>> import torch
-    >>> found = dict(in_batches([("a", torch.eye(2)), ("b", 3 * torch.eye(2))], "cpu"))
-    >>> found["b"].spectrum.sigma
+    >>> attempts = dict(in_batches([("a", torch.eye(2)), ("b", 3 * torch.eye(2))], "cpu"))
+    >>> attempts["b"].spectrum.sigma
     array([3., 3.])
     """
     import torch
 
-    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as aside:
-        batches = _staged(matrices, device, room)
-        following = aside.submit(next, batches, None)
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as copier:
+        batches = _staged(matrices, device, batch_bytes)
+        following = copier.submit(next, batches, None)
         while (batch := following.result()) is not None:
-            following = aside.submit(next, batches, None)
+            following = copier.submit(next, batches, None)
             yield from zip(batch.keys, _attempts(batch, device), strict=True)
 
 
 def device_bytes(rows: int, cols: int, itemsize: int) -> int:
-    """Estimate the bytes that one matrix of a batch takes on a device; itemsize: of a stored entry.
+    """Bytes that one matrix of a batch takes on a device, an estimate; itemsize: of a stored entry.
 
     The stored matrix twice, as the next batch lies there too; a float64 block; the Gram matrix, and the eigenvalues'
     copy of it and work space; and what torch rounds up by.
@@ -99,33 +99,35 @@ def device_bytes(rows: int, cols: int, itemsize: int) -> int:
     return 2 * itemsize * rows * cols + 8 * short * (min(LENGTH, long) + 4 * short) + 2048
 
 
-def _staged(matrices: Iterable[tuple[Key, torch.Tensor]], device: str, room: int | None) -> Iterator[_Batch[Key]]:
-    """Gather neighbours of one shape and dtype, as many as there is room for, and copy them to the device."""
-    kept: list[tuple[Key, torch.Tensor]] = []
-    most = 0
+def _staged(
+    matrices: Iterable[tuple[Key, torch.Tensor]], device: str, batch_bytes: int | None
+) -> Iterator[_Batch[Key]]:
+    """Yield neighbours of one shape and dtype, as many as fit, with their copy on the device."""
+    pending: list[tuple[Key, torch.Tensor]] = []
+    capacity = 0
     for key, matrix in matrices:
-        first = kept[0][1] if kept else matrix
-        if len(kept) == most or (matrix.shape, matrix.dtype) != (first.shape, first.dtype):
-            if kept:
-                yield _batch(kept, device)
-            kept = []
-            space = min(BATCH_BYTES, free_bytes(device) // 2) if room is None else room
+        first = pending[0][1] if pending else matrix
+        if len(pending) == capacity or (matrix.shape, matrix.dtype) != (first.shape, first.dtype):
+            if pending:
+                yield _batch(pending, device)
+            pending = []
+            space = min(BATCH_BYTES, free_bytes(device) // 2) if batch_bytes is None else batch_bytes
             rows, cols = matrix.shape
-            most = max(1, space // device_bytes(rows, cols, matrix.element_size()))
-        kept.append((key, matrix))
-    if kept:
-        yield _batch(kept, device)
+            capacity = max(1, space // device_bytes(rows, cols, matrix.element_size()))
+        pending.append((key, matrix))
+    if pending:
+        yield _batch(pending, device)
 
 
-def _batch(kept: list[tuple[Key, torch.Tensor]], device: str) -> _Batch[Key]:
-    keys, matrices = zip(*kept, strict=True)
+def _batch(pending: list[tuple[Key, torch.Tensor]], device: str) -> _Batch[Key]:
+    keys, matrices = zip(*pending, strict=True)
     try:
-        there = _copied(matrices, device)
+        copy = _copied(matrices, device)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        there = None
-    return _Batch(keys, matrices, there)
+        copy = None
+    return _Batch(keys, matrices, copy)
 
 
 def _copied(matrices: tuple[torch.Tensor, ...], device: str) -> torch.Tensor:
@@ -143,12 +145,12 @@ def _copied(matrices: tuple[torch.Tensor, ...], device: str) -> torch.Tensor:
     shape, dtype = (len(matrices), *matrices[0].shape), matrices[0].dtype
     pinned = torch.empty(shape, dtype=dtype, pin_memory=True)
     with module.stream(stream):
-        there = torch.empty(shape, dtype=dtype, device=device)
-        for place, matrix in enumerate(matrices):
-            pinned[place].copy_(matrix)
-            there[place].copy_(pinned[place], non_blocking=True)
+        copy = torch.empty(shape, dtype=dtype, device=device)
+        for index, matrix in enumerate(matrices):
+            pinned[index].copy_(matrix)
+            copy[index].copy_(pinned[index], non_blocking=True)
         stream.synchronize()
-    return there
+    return copy
 
 
 def _attempts(batch: _Batch[Key], device: str) -> list[Attempt]:
@@ -158,17 +160,17 @@ def _attempts(batch: _Batch[Key], device: str) -> list[Attempt]:
     rows, cols = batch.matrices[0].shape
     while len(done) < len(batch.matrices):
         piece = slice(len(done), len(done) + size)
-        some = batch.matrices[piece]
-        found: list[Attempt] | None = None
+        matrices = batch.matrices[piece]
+        attempts: list[Attempt] | None = None
         try:
-            found = _computed(some, _copied(some, device) if batch.there is None else batch.there[piece])
+            attempts = _computed(matrices, _copied(matrices, device) if batch.copy is None else batch.copy[piece])
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-        if found is not None:
-            done += [replace(one, fallback=one.fallback or fallback) for one in found]
+        if attempts is not None:
+            done += [replace(attempt, fallback=attempt.fallback or fallback) for attempt in attempts]
             continue
-        batch.there = None  # takes room itself; not in the block above, where the failure still holds on to it
+        batch.copy = None  # takes room itself; not in the block above, where the failure still holds on to it
         if size > 1:
             size //= 2
             fallback = Problem(
@@ -184,42 +186,42 @@ def _attempts(batch: _Batch[Key], device: str) -> list[Attempt]:
     return done
 
 
-def _computed(matrices: tuple[torch.Tensor, ...], there: torch.Tensor) -> list[Attempt]:
-    """Compute matrices of one shape where their copy lies, (b, m, n)."""
+def _computed(matrices: tuple[torch.Tensor, ...], copy: torch.Tensor) -> list[Attempt]:
+    """Return an attempt at each matrix of one shape, computed from their copy on the device, (b, m, n)."""
     import torch
 
     powers = [power_of_two(matrix) for matrix in matrices]
-    grams = _grams(there, powers)
+    grams = _grams(copy, powers)
     traces = grams.diagonal(dim1=-2, dim2=-1).sum(-1)
     # One with NaN would spoil its neighbours: the solver refuses a batch that holds one.
     grams.masked_fill_(~traces.isfinite()[:, None, None], 0.0)
     norms = torch.linalg.vector_norm(grams, dim=(-2, -1))
     squares = torch.linalg.eigvalsh(grams).flip(-1)
-    on_cpu = (one.cpu().numpy() for one in (squares, traces, norms))
+    on_cpu = (numbers.cpu().numpy() for numbers in (squares, traces, norms))
     attempts = []
     for matrix, power, values, trace, norm in zip(matrices, powers, *on_cpu, strict=True):
         if trace and not is_spectrum_of(values, float(trace), float(norm), steps(matrix)):
-            attempts.append(Attempt(None, WRONG))
+            attempts.append(Attempt(None, WRONG_EIGENVALUES))
             continue
-        found = by_gram(values, float(trace), steps(matrix))
-        attempts.append(Attempt(as_spectrum(matrix, power, found) if found else None))
+        solution = by_gram(values, float(trace), steps(matrix))
+        attempts.append(Attempt(as_spectrum(matrix, power, solution) if solution else None))
     return attempts
 
 
-def _grams(there: torch.Tensor, powers: list[int]) -> torch.Tensor:
-    """G of the short sides, (b, n, n), accumulated in float64 over blocks of the long side; there: (b, rows, cols)."""
+def _grams(stored: torch.Tensor, powers: list[int]) -> torch.Tensor:
+    """G of the short sides, (b, n, n), accumulated in float64 over blocks of the long side; stored: (b, rows, cols)."""
     import torch
 
-    many, rows, cols = there.shape
+    count, rows, cols = stored.shape
     size = min(rows, cols)
-    grams = torch.zeros((many, size, size), dtype=torch.float64, device=there.device)
+    grams = torch.zeros((count, size, size), dtype=torch.float64, device=stored.device)
     # In two steps, as in `blocks.scale`: 2^1074 is no float64.
     factors = [
-        torch.tensor([2.0**half for half in halves], dtype=torch.float64, device=there.device)[:, None, None]
+        torch.tensor([2.0**half for half in halves], dtype=torch.float64, device=stored.device)[:, None, None]
         for halves in ([-power // 2 for power in powers], [-power - -power // 2 for power in powers])
     ]
     for start in range(0, max(rows, cols), LENGTH):
-        piece = there[:, start : start + LENGTH] if rows >= cols else there[:, :, start : start + LENGTH]
+        piece = stored[:, start : start + LENGTH] if rows >= cols else stored[:, :, start : start + LENGTH]
         block = piece.to(torch.float64)
         if any(powers):
             block = block * factors[0] * factors[1]
@@ -229,7 +231,7 @@ def _grams(there: torch.Tensor, powers: list[int]) -> torch.Tensor:
 
 
 def is_spectrum_of(squares: NDArray[np.float64], trace: float, norm: float, steps: float) -> bool:
-    """Say whether eigenvalues have the trace and the norm of their matrix: Σλ = tr G, Σλ² = ‖G‖_F², within errors.
+    """Whether eigenvalues have the trace and the norm of their matrix: Σλ = tr G, Σλ² = ‖G‖_F², within errors.
 
     squares: (n,) descending. True where the trace is no number. What is computed on a device is not what was tested on
     this one: cuSOLVER's batched Jacobi has given the diagonal for eigenvalues (pytorch/pytorch#53040), which has the

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from spectra_cli.errors import SpectraError
+
 if TYPE_CHECKING:
     import torch
 
@@ -61,3 +63,18 @@ def scale(block: torch.Tensor, power: int) -> torch.Tensor:
     if power:
         block.mul_(2.0 ** (power // 2)).mul_(2.0 ** (power - power // 2))
     return block
+
+
+def require_matrices(*tensors: torch.Tensor) -> None:
+    """Raise SpectraError where a tensor is not a real matrix, or not of the same shape as the first."""
+    for tensor in tensors:
+        if tensor.ndim != 2 or tensor.is_complex():
+            raise SpectraError(
+                f"a {tensor.dtype} tensor of shape {tuple(tensor.shape)} is no real matrix",
+                hint="give two dimensions of real numbers",
+            )
+        if tensor.shape != tensors[0].shape:
+            raise SpectraError(
+                f"matrices of shapes {tuple(tensors[0].shape)} and {tuple(tensor.shape)} cannot be compared",
+                hint="compare matrices of one shape",
+            )

@@ -1,9 +1,8 @@
-"""Where spectra can be computed, and what one costs there."""
+"""Where spectra can be computed."""
 
 from __future__ import annotations
 
 import os
-import time
 
 from spectra_cli.errors import SpectraError
 
@@ -11,7 +10,7 @@ KINDS = ("cpu", "cuda", "mps", "xpu")
 
 
 def choose_device(name: str) -> str:
-    """Name the device to compute on: `auto` is a GPU that has float64 where there is one, else the CPU.
+    """Return the device to compute on: `auto` is a GPU that has float64 where there is one, else the CPU.
 
     name: auto, cpu, cuda, cuda:1, mps, xpu. Raises SpectraError (exit code 2) where it is no such name, or where
     torch does not find it.
@@ -42,7 +41,7 @@ def _count(kind: str) -> int:
 
 
 def computes_on(device: str) -> str:
-    """Name the device that does the arithmetic: the CPU in place of one that has no float64, as no mps and some xpu.
+    """Return the device that does the arithmetic: the CPU in place of one that has no float64, as no mps and some xpu.
 
     In float32 no rule reaches the error bounds (see `batches`), so that there the CPU is the only route.
 
@@ -62,7 +61,7 @@ def _has_float64(device: str) -> bool:
 
 
 def is_cpu(device: str) -> bool:
-    """Say whether a device, by torch's name for it, is the CPU.
+    """Whether a device, by torch's name for it, is the CPU.
 
     >>> is_cpu("cpu:0"), is_cpu("cuda")
     (True, False)
@@ -71,7 +70,7 @@ def is_cpu(device: str) -> bool:
 
 
 def free_bytes(device: str) -> int:
-    """Bytes that can be had on a device now: on a GPU what its driver calls free, and what torch holds unused."""
+    """Bytes available on a device now: on a GPU what its driver calls free, and what torch holds unused."""
     import torch
 
     if is_cpu(device):
@@ -82,7 +81,7 @@ def free_bytes(device: str) -> int:
 
 
 def describe(device: str) -> str:
-    """Say in a few words how spectra are computed on a device, for the scan's headline.
+    """Return how spectra are computed on a device, in a few words for the scan's headline.
 
     >>> describe("cpu")
     'fp64 Gram'
@@ -90,51 +89,8 @@ def describe(device: str) -> str:
     return "fp64 Gram" if computes_on(device) == device else f"fp64 Gram on the CPU, as {device} has no float64"
 
 
-def gigaflops(rows: int, cols: int) -> float:
-    """Cost of one spectrum in 10⁹ floating-point operations: m·n² for the Gram and 4/3·n³ for its eigenvalues, n ≤ m.
-
-    >>> gigaflops(1000, 3000)
-    4.333333333333333
-    """
-    short, long = sorted((rows, cols))
-    return (long * short**2 + 4 / 3 * short**3) / 1e9
-
-
-def working_bytes(rows: int, cols: int) -> int:
-    """Upper bound on the bytes that one spectrum takes beside the stored matrix, for the SVD, which takes most.
-
-    R, a block, both stacked and a copy of them in the QR; 16 MB are for the buffers that BLAS keeps for each thread.
-
-    >>> round(working_bytes(50304, 768) / 1e6)
-    56
-    """
-    short, long = sorted((rows, cols))
-    block = min(long, max(1024, short))
-    return 8 * short * (3 * short + 4 * block) + (16 << 20)
-
-
-def calibrate(device: str, seconds: float = 1.0) -> float:
-    """Measure the rate of `spectrum` in one thread of this machine in GFLOP/s, as `gigaflops` counts them.
-
-    seconds: about how long to measure.
-    """
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    from spectra_cli.svd import spectrum
-
-    sample = torch.randn(768, 1536, generator=torch.Generator().manual_seed(0)).to(torch.float16)
-    spectrum(sample, device=device)  # loads every BLAS, to be bound
-    with threadpool_limits(limits=1):
-        count, start = 0, time.perf_counter()
-        while count == 0 or time.perf_counter() - start < seconds:
-            spectrum(sample, device=device)
-            count += 1
-    return count * gigaflops(*sample.shape) / (time.perf_counter() - start)
-
-
 def is_out_of_memory(error: Exception) -> bool:
-    """Say whether an exception is a refusal of memory: torch's own are RuntimeErrors, told by their text.
+    """Whether an exception is a refusal of memory: torch's own are RuntimeErrors, recognised by their text.
 
     cuBLAS and cuSOLVER, which take memory of their own, say CUBLAS_STATUS_ALLOC_FAILED and the like.
 

@@ -1,4 +1,4 @@
-"""Matrices that are kept as two small factors, B·A, such as an adapter's change. Nothing here forms the product.
+"""Matrices that are size as two small factors, B·A, such as an adapter's change. Nothing here forms the product.
 
 With QR, B = Q_B·R_B and Aᵀ = Q_A·R_A, the singular values of s·B·A are those of the core s·R_B·R_Aᵀ, whose sides are
 the rank: 16×16 instead of 4096×4096. Householder's QR errs by a few units in the last place of each column's length,
@@ -42,8 +42,8 @@ class Factors:
         """The precision of the first factor."""
         return self.b.dtype
 
-    def whole(self) -> torch.Tensor:
-        """Form the product, (rows, cols) in float64: for what is defined by its entries alone."""
+    def product(self) -> torch.Tensor:
+        """Return the product, (rows, cols) in float64: for what is defined by its entries alone."""
         return (self.b.double() @ self.a.double()) * self.scale
 
 
@@ -53,8 +53,8 @@ def spectrum_of_factors(factors: Factors) -> Spectrum:
     All NaN where a factor holds NaN or Inf.
 
     >>> import torch
-    >>> found = spectrum_of_factors(Factors(torch.tensor([[3.0], [4.0]]), torch.tensor([[1.0, 0.0, 0.0]]), 2.0))
-    >>> found.sigma.round(12), found.rule
+    >>> result = spectrum_of_factors(Factors(torch.tensor([[3.0], [4.0]]), torch.tensor([[1.0, 0.0, 0.0]]), 2.0))
+    >>> result.sigma.round(12), result.rule
     (array([10.,  0.]), 'factors')
     """
     b, a = _float64(factors)
@@ -71,7 +71,7 @@ def spectrum_of_factors(factors: Factors) -> Spectrum:
     return Spectrum(sigma, *factors.shape, dtype, "factors", error)
 
 
-def compare_factors(one: Factors, other: Factors) -> tuple[float, float]:
+def compare_factors(first: Factors, second: Factors) -> tuple[float, float]:
     """⟨A,B⟩_F and ‖A − B‖_F of two matrices kept as factors, of one shape and of any two ranks.
 
     The inner product is Σ (B₁ᵀB₂)∘(A₁A₂ᵀ). With A's scale taken into each A, the difference is
@@ -85,8 +85,8 @@ def compare_factors(one: Factors, other: Factors) -> tuple[float, float]:
     >>> compare_factors(a, a)
     (9.0, 0.0)
     """
-    (b, a), (d, c) = _float64(one), _float64(other)
-    if not all(np.isfinite(side).all() for side in (b, a, d, c)):
+    (b, a), (d, c) = _float64(first), _float64(second)
+    if not all(np.isfinite(factor).all() for factor in (b, a, d, c)):
         return math.nan, math.nan
     inner = float(np.sum((b.T @ d) * (a @ c.T)))
     if b.shape == d.shape:
@@ -108,23 +108,23 @@ def vectors_of_factors(factors: Factors, count: int) -> Vectors:
     (array([[1.]]), array([[0.6, 0.8]]))
     """
     rows, cols = factors.shape
-    kept = min(count, rows, cols)
+    size = min(count, rows, cols)
     b, a = _float64(factors)
     if not (np.isfinite(b).all() and np.isfinite(a).all()):
-        return np.full((rows, kept), np.nan), np.full((cols, kept), np.nan)
-    missing = max(0, kept - b.shape[1])  # columns of zeros, to which QR gives directions at right angles to the rest
-    (left, r), (right, s) = (np.linalg.qr(np.pad(side, ((0, 0), (0, missing)))) for side in (b, a.T))
+        return np.full((rows, size), np.nan), np.full((cols, size), np.nan)
+    missing = max(0, size - b.shape[1])  # columns of zeros, to which QR gives directions at right angles to the rest
+    (left, r), (right, s) = (np.linalg.qr(np.pad(factor, ((0, 0), (0, missing)))) for factor in (b, a.T))
     u, _, vt = np.linalg.svd(r @ s.T)
-    u, v = left @ u[:, :kept], right @ vt[:kept].T
+    u, v = left @ u[:, :size], right @ vt[:size].T
     short = u if rows < cols else v
     largest = np.take_along_axis(short, np.abs(short).argmax(axis=0, keepdims=True), axis=0)
     signs = np.where(largest < 0, -1.0, 1.0)
     return u * signs, v * signs
 
 
-def _triangle(side: Array) -> Array:
+def _triangle(factor: Array) -> Array:
     """R of the QR decomposition."""
-    return np.linalg.qr(side).R
+    return np.linalg.qr(factor).R
 
 
 def _float64(factors: Factors) -> tuple[Array, Array]:

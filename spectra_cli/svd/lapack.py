@@ -53,9 +53,9 @@ def add_gram(gram: torch.Tensor, block: torch.Tensor, *, tall: bool) -> None:
             [2., 4.]], dtype=torch.float64)
     """
     side, steps = block.shape[::-1] if tall else block.shape
-    n, k, width, one = ctypes.c_int(side), ctypes.c_int(steps), ctypes.c_int(block.shape[1]), ctypes.c_double(1.0)
+    n, k, width, unit = ctypes.c_int(side), ctypes.c_int(steps), ctypes.c_int(block.shape[1]), ctypes.c_double(1.0)
     dsyrk = _routine("cython_blas", "dsyrk", "cciidaidai")
-    dsyrk(LOWER, NO if tall else YES, n, k, one, block.data_ptr(), width, one, gram.data_ptr(), n)
+    dsyrk(LOWER, NO if tall else YES, n, k, unit, block.data_ptr(), width, unit, gram.data_ptr(), n)
 
 
 def eigenvalues(gram: torch.Tensor) -> NDArray[np.float64]:
@@ -72,13 +72,13 @@ def eigenvalues(gram: torch.Tensor) -> NDArray[np.float64]:
 
     dsyevd = _routine("cython_lapack", "dsyevd", "cciaiaaiaii")
 
-    def solve(work: NDArray[np.float64], length: int, whole: NDArray[np.int32], count: int) -> None:
-        where = work.ctypes.data, ctypes.c_int(length), whole.ctypes.data, ctypes.c_int(count)
-        dsyevd(NO, LOWER, n, gram.data_ptr(), n, values.ctypes.data, *where, info)
+    def solve(work: NDArray[np.float64], length: int, integers: NDArray[np.int32], count: int) -> None:
+        space = work.ctypes.data, ctypes.c_int(length), integers.ctypes.data, ctypes.c_int(count)
+        dsyevd(NO, LOWER, n, gram.data_ptr(), n, values.ctypes.data, *space, info)
 
-    needed, whole = np.empty(1), np.empty(1, dtype=np.int32)
-    solve(needed, -1, whole, -1)
-    length, count = int(needed[0]), int(whole[0])
+    needed, integers = np.empty(1), np.empty(1, dtype=np.int32)
+    solve(needed, -1, integers, -1)
+    length, count = int(needed[0]), int(integers[0])
     solve(np.empty(length), length, np.empty(count, dtype=np.int32), count)
     if info.value:
         raise np.linalg.LinAlgError(f"LAPACK found no eigenvalues of {size}×{size}: dsyevd gave {info.value}")
@@ -87,7 +87,7 @@ def eigenvalues(gram: torch.Tensor) -> NDArray[np.float64]:
 
 @cache
 def _routine(module: str, name: str, kinds: str) -> Callable[..., None]:
-    """Take a routine out of its capsule; kinds, of its parameters: c a character, i an int, d a double, a an array."""
+    """Return a routine from its capsule; kinds, of its parameters: c a character, i an int, d a double, a an array."""
     types: dict[str, Any] = {
         "c": ctypes.c_char_p,
         "i": ctypes.POINTER(ctypes.c_int),

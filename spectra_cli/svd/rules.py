@@ -31,7 +31,7 @@ from spectra_cli.svd.lapack import add_gram, eigenvalues
 if TYPE_CHECKING:
     import torch
 
-Found = tuple[NDArray[np.float64], str, float]
+Solution = tuple[NDArray[np.float64], str, float]
 """σ descending, the rule, the bound on its absolute error."""
 
 UNIT = 2.0**-53
@@ -50,7 +50,7 @@ FAR_FROM_SQUARE = 1.5
 """long/short from which a QR first pays."""
 
 
-def singular_values(matrix: torch.Tensor, power: int) -> Found:
+def singular_values(matrix: torch.Tensor, power: int) -> Solution:
     """σ of the matrix divided by 2^power, on the CPU. All NaN where it holds NaN or Inf."""
     gram = gram_matrix(matrix, power)
     trace = float(gram.diagonal().sum())
@@ -58,7 +58,7 @@ def singular_values(matrix: torch.Tensor, power: int) -> Found:
     return by_gram(squares, trace, steps(matrix)) or _exact(matrix, power)
 
 
-def by_gram(squares: NDArray[np.float64], trace: float, steps: float) -> Found | None:
+def by_gram(squares: NDArray[np.float64], trace: float, steps: float) -> Solution | None:
     """σ = √λ where the bounds hold, None where they do not.
 
     squares: (n,) the eigenvalues λ of a Gram matrix, descending; not looked at where its trace is 0 or no number.
@@ -74,9 +74,9 @@ def by_gram(squares: NDArray[np.float64], trace: float, steps: float) -> Found |
     return (values, "gram", float(errors.max())) if (errors <= allowed(values)).all() else None
 
 
-def as_spectrum(matrix: torch.Tensor, power: int, found: Found) -> Spectrum:
-    """Put what was found for a matrix divided by 2^power back into the unit of its entries."""
-    values, rule, error = found
+def as_spectrum(matrix: torch.Tensor, power: int, solution: Solution) -> Spectrum:
+    """Return the solution for a matrix divided by 2^power, in the unit of its entries."""
+    values, rule, error = solution
     rows, cols = matrix.shape
     with np.errstate(over="ignore", under="ignore"):
         sigma, bound = np.ldexp(values, power), float(np.ldexp(error, power))
@@ -127,7 +127,7 @@ def _roots(squares: NDArray[np.float64], delta: NDArray[np.float64]) -> tuple[ND
         return values, delta / (values + np.sqrt(np.maximum(squares - delta, 0.0)))
 
 
-def _exact(matrix: torch.Tensor, power: int) -> Found:
+def _exact(matrix: torch.Tensor, power: int) -> Solution:
     """σ by the float64 SVD, on the CPU, after a QR over blocks where the matrix is far from square."""
     far = max(matrix.shape) > FAR_FROM_SQUARE * min(matrix.shape)
     length = max(LENGTH, *([min(matrix.shape)] if far else matrix.shape))
@@ -136,5 +136,5 @@ def _exact(matrix: torch.Tensor, power: int) -> Found:
         tall = (block if matrix.shape[0] >= matrix.shape[1] else block.T).numpy()
         core = np.asarray(np.linalg.qr(np.concatenate((core, tall)), mode="r")) if far else tall
     values = np.asarray(np.linalg.svd(core, compute_uv=False), dtype=np.float64)
-    each = 2 * UNIT * ((1 + steps(matrix)) * values[0] + 2 * float(np.linalg.norm(values)))
-    return values, "qr+svd" if far else "svd", each * math.ceil(max(matrix.shape) / length)
+    per_block = 2 * UNIT * ((1 + steps(matrix)) * values[0] + 2 * float(np.linalg.norm(values)))
+    return values, "qr+svd" if far else "svd", per_block * math.ceil(max(matrix.shape) / length)

@@ -39,9 +39,9 @@ def test_rows_columns_and_single_entries(shape):
 
 @pytest.mark.parametrize("shape", [(5, 5), (3000, 3), (1, 4)])
 def test_zero_matrix_has_zero_spectrum(shape):
-    found = svd.spectrum(torch.zeros(shape))
-    assert found.sigma.tolist() == [0.0] * min(shape)
-    assert found.error == 0
+    result = svd.spectrum(torch.zeros(shape))
+    assert result.sigma.tolist() == [0.0] * min(shape)
+    assert result.error == 0
 
 
 def test_one_repeated_value_is_rank_one():
@@ -57,8 +57,8 @@ def test_identity_has_all_values_equal():
 def test_scales_at_the_ends_of_float64(scale):
     matrix = torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 1.0], [4.0, 4.0, 9.0]], dtype=torch.float64) * scale
     truth = true_sigma(matrix)
-    found = svd.spectrum(matrix)
-    assert found.sigma == pytest.approx([float(one) for one in truth], rel=1e-12, abs=5e-324)
+    result = svd.spectrum(matrix)
+    assert result.sigma == pytest.approx([float(item) for item in truth], rel=1e-12, abs=5e-324)
 
 
 def test_entries_of_1e_minus_40_and_1e30_in_one_matrix():
@@ -91,9 +91,9 @@ def test_largest_and_smallest_numbers_of_each_dtype(dtype):
 )  # fmt: skip
 def test_stored_entries_are_taken_as_they_are(dtype):
     matrix = (planted(np.linspace(40, 1, 9), 20, 9)).to(dtype)
-    found = svd.spectrum(matrix)
-    assert found.dtype == str(dtype).removeprefix("torch.")
-    assert_within_bounds(found, true_sigma(matrix))
+    result = svd.spectrum(matrix)
+    assert result.dtype == str(dtype).removeprefix("torch.")
+    assert_within_bounds(result, true_sigma(matrix))
 
 
 @pytest.mark.parametrize("smallest", [1 << 20, 1 << 10, 4, 1])
@@ -136,7 +136,7 @@ def test_spectrum_says_by_which_rule_it_was_found(shape, rank, rule):
 def test_nan_or_inf_anywhere_makes_every_sigma_nan(bad, dtype, shape):
     matrix = torch.ones(shape, dtype=dtype)
     matrix[-1, -1] = bad
-    found = svd.spectrum(matrix)
-    assert np.isnan(found.sigma).all()
-    assert found.sigma.shape == (min(shape),)
-    assert np.isnan(found.error)
+    result = svd.spectrum(matrix)
+    assert np.isnan(result.sigma).all()
+    assert result.sigma.shape == (min(shape),)
+    assert np.isnan(result.error)

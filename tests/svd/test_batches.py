@@ -22,9 +22,9 @@ everywhere = pytest.mark.parametrize("device", EVERYWHERE)
 
 
 def attempts(matrices, device, **options):
-    found = list(svd.in_batches(enumerate(matrices), device, **options))
-    assert [key for key, _ in found] == list(range(len(matrices)))
-    return [attempt for _, attempt in found]
+    result = list(svd.in_batches(enumerate(matrices), device, **options))
+    assert [key for key, _ in result] == list(range(len(matrices)))
+    return [attempt for _, attempt in result]
 
 
 def random(*shape, seed=0, rank=8):
@@ -36,16 +36,17 @@ def random(*shape, seed=0, rank=8):
 
 def assert_agrees(attempt, matrix):
     """Both are within their errors of the truth, and so of each other."""
-    there, here = attempt.spectrum, svd.spectrum(matrix)
-    assert abs(here.sigma - there.sigma).max() <= here.error + there.error
-    assert (there.rows, there.cols, there.dtype) == (here.rows, here.cols, here.dtype)
+    device_spectrum, cpu_spectrum = attempt.spectrum, svd.spectrum(matrix)
+    assert abs(cpu_spectrum.sigma - device_spectrum.sigma).max() <= cpu_spectrum.error + device_spectrum.error
+    assert (device_spectrum.rows, device_spectrum.cols) == (cpu_spectrum.rows, cpu_spectrum.cols)
+    assert device_spectrum.dtype == cpu_spectrum.dtype
 
 
 @everywhere
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_batch_of_every_condition_is_within_the_bounds_or_left_to_the_cpu(device, shape):
     exponents = (0, 1, 2, 3, 4, 5, 7, 16)
-    matrices = [planted(np.logspace(0, -one, min(shape)), *shape) for one in exponents]
+    matrices = [planted(np.logspace(0, -exponent, min(shape)), *shape) for exponent in exponents]
     for exponent, matrix, attempt in zip(exponents, matrices, attempts(matrices, device), strict=True):
         if exponent <= 5 or min(shape) == 1:
             assert_within_bounds(attempt.spectrum, true_sigma(matrix))
@@ -126,8 +127,8 @@ def test_a_rank_deficient_matrix_is_left_to_the_cpu_and_its_neighbours_are_not(d
 @pytest.mark.parametrize("scale", [5e-324, 1e-310, 1e-150, 1e150, 1e306])
 def test_scales_at_the_ends_of_float64_lie_in_one_batch(device, scale):
     matrix = torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 1.0], [4.0, 4.0, 9.0]], dtype=torch.float64)
-    for one, attempt in zip((matrix, matrix * scale), attempts([matrix, matrix * scale], device), strict=True):
-        truth = [float(value) for value in true_sigma(one)]
+    for item, attempt in zip((matrix, matrix * scale), attempts([matrix, matrix * scale], device), strict=True):
+        truth = [float(value) for value in true_sigma(item)]
         assert attempt.spectrum.sigma == pytest.approx(truth, rel=1e-12, abs=5e-324)
 
 
@@ -144,17 +145,17 @@ def test_zero_and_empty_matrices_have_spectra_of_zeros(device):
 @pytest.mark.parametrize("room", [0, 1 << 15, 1 << 17, 1 << 40])
 def test_what_a_batch_may_take_changes_no_number_beyond_its_error(device, room):
     matrices = [random(30, 20, seed=seed) for seed in range(9)]
-    for matrix, attempt in zip(matrices, attempts(matrices, device, room=room), strict=True):
+    for matrix, attempt in zip(matrices, attempts(matrices, device, batch_bytes=room), strict=True):
         assert_agrees(attempt, matrix)
 
 
 def test_no_more_than_two_batches_are_taken_ahead():
     taken = []
     matrices = (taken.append(key) or (key, random(10, 10)) for key in range(100))
-    found = svd.in_batches(matrices, "cpu", room=4 * device_bytes(10, 10, 4))
+    result = svd.in_batches(matrices, "cpu", batch_bytes=4 * device_bytes(10, 10, 4))
     assert taken == []
-    next(found)
-    found.close()
+    next(result)
+    result.close()
     assert len(taken) <= 4 + 4 + 1  # one that is computed, one that is copied, and the first that finds no room there
 
 
@@ -185,7 +186,7 @@ OUT_OF_MEMORY = """
 import resource, sys, threading
 import torch
 from spectra_cli import svd
-from spectra_cli.engines import local
+from spectra_cli.engines import processors
 from spectra_cli.svd.batches import device_bytes
 side, many, times = map(int, sys.argv[1:])
 of = torch.Generator().manual_seed(0)
@@ -198,8 +199,8 @@ def stored():
     yield from enumerate(matrices)
 def size():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1]) * 1024
-with local.blas_threads(1):
-    attempts = svd.in_batches(stored(), "cpu:0", room=1 << 40)
+with processors.blas_threads(1):
+    attempts = svd.in_batches(stored(), "cpu:0", batch_bytes=1 << 40)
     next(attempts)  # from here on threads and libraries have what they need
     limit = size() + times * device_bytes(side, side, 4)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -217,14 +218,14 @@ ON_THE_CPU = "cpu:0 had no memory for a matrix of {0}×{0}: the CPU computed it"
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space and reads it from /proc")
 @pytest.mark.parametrize(
-    ("side", "many", "times", "computed", "told"),
+    ("side", "many", "times", "computed", "messages"),
     [(300, 8, 100, 8, []), (700, 24, 4, 24, [FEWER]), (3000, 2, 0, 0, [ON_THE_CPU])],
 )
-def test_without_memory_batches_are_halved_and_then_left_to_the_cpu(side, many, times, computed, told):
+def test_without_memory_batches_are_halved_and_then_left_to_the_cpu(side, many, times, computed, messages):
     command = [sys.executable, "-c", OUT_OF_MEMORY, *map(str, (side, many, times))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [str(computed), *(one.format(side) for one in told)]
+    assert done.stdout.splitlines() == [str(computed), *(item.format(side) for item in messages)]
 
 
 @pytest.mark.gpu
@@ -238,11 +239,11 @@ def test_a_full_gpu_takes_smaller_batches_and_then_leaves_matrices_to_the_cpu(ti
     allowed = torch.cuda.memory_reserved(GPU) + times * device_bytes(1000, 1000, 4)
     torch.cuda.set_per_process_memory_fraction(allowed / total)
     try:
-        found = attempts(matrices, GPU, room=1 << 40)
+        result = attempts(matrices, GPU, batch_bytes=1 << 40)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    assert sum(one.spectrum is None for one in found) == left
-    assert all(GPU in one.fallback.message for one in found)
-    for matrix, attempt in zip(matrices, found, strict=True):
+    assert sum(item.spectrum is None for item in result) == left
+    assert all(GPU in item.fallback.message for item in result)
+    for matrix, attempt in zip(matrices, result, strict=True):
         if attempt.spectrum is not None:
             assert_agrees(attempt, matrix)

@@ -15,8 +15,8 @@ from spectra_cli.svd.rules import allowed, singular_values
 UNIT = 2.0**-53
 
 
-class Found:
-    """What torch says of a kind of devices on a machine that has so many."""
+class Devices:
+    """What torch reports of a kind of devices on a machine that has so many."""
 
     def __init__(self, many, without_float64=()):
         self.many = many
@@ -35,9 +35,9 @@ class Found:
 @pytest.fixture
 def machine(monkeypatch):
     def has(*, cuda=0, xpu=0, mps=False, without_float64=()):
-        monkeypatch.setattr(torch, "cuda", Found(cuda))
-        monkeypatch.setattr(torch, "xpu", Found(xpu, without_float64))
-        monkeypatch.setattr(torch.backends, "mps", Found(int(mps)))
+        monkeypatch.setattr(torch, "cuda", Devices(cuda))
+        monkeypatch.setattr(torch, "xpu", Devices(xpu, without_float64))
+        monkeypatch.setattr(torch.backends, "mps", Devices(int(mps)))
 
     return has
 
@@ -146,9 +146,9 @@ def test_an_exact_svd_s_bound_is_the_one_that_is_stated(shape, rule, blocks):
     long, short = max(shape), min(shape)
     tall = np.linalg.qr(random.normal(size=(long, short)))[0] * np.geomspace(1, 1e-9, short)
     matrix = torch.from_numpy(np.ascontiguousarray(tall if shape[0] == long else tall.T))
-    values, found, error = singular_values(matrix, 0)
+    values, used, error = singular_values(matrix, 0)
     steps = math.sqrt(short + long / 64)
-    assert found == rule
+    assert used == rule
     bound = blocks * 2 * UNIT * ((1 + steps) * values[0] + 2 * np.linalg.norm(values))
     assert error == pytest.approx(bound, rel=1e-9, abs=0)
 
@@ -156,12 +156,12 @@ def test_an_exact_svd_s_bound_is_the_one_that_is_stated(shape, rule, blocks):
 def test_a_factors_bound_is_the_one_that_is_stated():
     random = np.random.default_rng(2)
     b, a = random.normal(size=(90, 4)), random.normal(size=(4, 70))
-    found = svd.spectrum(svd.Factors(torch.from_numpy(b), torch.from_numpy(a).half(), 3.0))
+    result = svd.spectrum(svd.Factors(torch.from_numpy(b), torch.from_numpy(a).half(), 3.0))
     steps = math.sqrt(4 + 90 / 64)
     scaled = 3.0 * torch.from_numpy(a).half().double().numpy()
     bound = 4 * UNIT * (1 + steps) * np.linalg.norm(b) * np.linalg.norm(scaled)
-    assert found.error == pytest.approx(bound, rel=1e-9, abs=0)
-    assert found.dtype == "float64"
+    assert result.error == pytest.approx(bound, rel=1e-9, abs=0)
+    assert result.dtype == "float64"
 
 
 def test_what_may_be_lost_is_relative_absolute_and_quadratic():
@@ -193,7 +193,7 @@ def test_the_largest_entry_of_each_vector_of_the_short_side_is_positive(shape):
         left, right = svd.singular_vectors(matrix, 3)
         short = left if shape[0] < shape[1] else right
         assert all(column[np.abs(column).argmax()] > 0 for column in short.T)
-        first = whole.double().numpy() if matrix is whole else of.whole().numpy()
+        first = whole.double().numpy() if matrix is whole else of.product().numpy()
         strength = (left.T @ first @ right).diagonal()
         assert (strength > 0).all()
 
@@ -225,20 +225,22 @@ def test_vectors_beyond_the_rank_of_factors_are_at_right_angles_to_the_rest():
     assert (left.shape, right.shape) == ((12, 5), (5, 5))
     for side in (left, right):
         assert side.T @ side == pytest.approx(np.eye(5), abs=1e-12)
-    assert np.allclose(left @ np.diag(np.diagonal(left.T @ of.whole().numpy() @ right)) @ right.T, of.whole().numpy())
+    assert np.allclose(
+        left @ np.diag(np.diagonal(left.T @ of.product().numpy() @ right)) @ right.T, of.product().numpy()
+    )
 
 
 def test_factors_are_shuffled_as_their_product_is():
     random = torch.Generator().manual_seed(7)
     of = svd.Factors(torch.randn(12, 2, generator=random), torch.randn(2, 9, generator=random), 0.5)
-    found = svd.spectrum(of, shuffle_seed=3)
-    assert np.array_equal(found.shuffled, svd.spectrum(svd.shuffled(of.whole(), 3)).sigma)
+    result = svd.spectrum(of, shuffle_seed=3)
+    assert np.array_equal(result.shuffled, svd.spectrum(svd.shuffled(of.product(), 3)).sigma)
     assert svd.spectrum(of).shuffled is None
 
 
 @pytest.mark.parametrize(("entry", "sigma", "error"), [(math.nan, math.nan, math.nan), (0.0, 0.0, 0.0)])
 def test_what_has_no_spectrum_to_speak_of_says_its_rule(entry, sigma, error):
-    found = svd.spectrum(torch.full((3, 4), entry))
-    assert found.rule == "gram"
-    assert found.error == pytest.approx(error, nan_ok=True)
-    assert found.sigma.tolist() == pytest.approx([sigma] * 3, nan_ok=True)
+    result = svd.spectrum(torch.full((3, 4), entry))
+    assert result.rule == "gram"
+    assert result.error == pytest.approx(error, nan_ok=True)
+    assert result.sigma.tolist() == pytest.approx([sigma] * 3, nan_ok=True)

@@ -62,7 +62,7 @@ def test_nan_where_either_holds_nan_or_inf(bad, dtype):
     a, b = torch.ones(3, 3, dtype=dtype), torch.ones(3, 3, dtype=dtype)
     b[1, 1] = bad
     for pair in ((a, b), (b, a), (b, b)):
-        assert all(math.isnan(one) for one in svd.compare(*pair))
+        assert all(math.isnan(number) for number in svd.compare(*pair))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
@@ -75,10 +75,10 @@ def test_several_at_once_give_what_each_alone_gives(shape, dtype):
 def test_several_of_very_different_scales_do_not_disturb_each_other():
     a = torch.full((4, 4), 1e200, dtype=torch.float64)
     others = [a * 1e-300, -a, a * 1e-400 + 1e-200, a.clone()]
-    found = svd.compare_each(a, others)
-    assert found == [svd.compare(a, other) for other in others]
-    assert found[2][0] == pytest.approx(16.0, rel=1e-14)
-    assert found[3] == (math.inf, 0.0)
+    result = svd.compare_each(a, others)
+    assert result == [svd.compare(a, other) for other in others]
+    assert result[2][0] == pytest.approx(16.0, rel=1e-14)
+    assert result[3] == (math.inf, 0.0)
 
 
 def test_the_strides_of_either_do_not_change_a_bit():

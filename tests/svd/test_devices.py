@@ -12,14 +12,14 @@ from spectra_cli.errors import SpectraError
 GROWTH = """
 import torch
 from spectra_cli import svd
-from spectra_cli.engines import local
+from spectra_cli.engines import processors
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) * 1024
 matrix = torch.zeros(*SHAPE, dtype=torch.float16)
 matrix[::7, ::3] = 1
 matrix[::5, 1::3] = torch.randn(matrix[::5, 1::3].shape).half()
 matrix[:, SHAPE[1] // 2 :].copy_(matrix[:, : SHAPE[1] // 2]) if DEFICIENT else matrix.add_(torch.randn(*SHAPE).half())
-with local.blas_threads(1):
+with processors.blas_threads(1):
     svd.spectrum(torch.randn(40, 30)), svd.spectrum(torch.ones(40, 30)), svd.spectrum(torch.ones(40, 10))
     before = peak()
     rule = svd.spectrum(matrix).rule
@@ -48,7 +48,7 @@ def test_neither_import_nor_a_usage_error_imports_torch():
     script = """
 import sys
 from spectra_cli import svd
-from spectra_cli.engines import local
+from spectra_cli.engines import processors
 from spectra_cli.errors import SpectraError
 try: svd.choose_device("abacus")
 except SpectraError: print("torch" in sys.modules, "scipy" in sys.modules)

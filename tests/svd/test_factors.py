@@ -20,35 +20,35 @@ def factors(rows, cols, rank, seed=0, scale=0.75):
 @SHAPES
 def test_the_spectrum_is_that_of_the_product(rows, cols, rank):
     of = factors(rows, cols, rank)
-    found = svd.spectrum(of)
-    assert (found.rows, found.cols, found.rule) == (rows, cols, "factors")
+    result = svd.spectrum(of)
+    assert (result.rows, result.cols, result.rule) == (rows, cols, "factors")
     kept = min(rank, rows, cols)
-    truth = true_sigma(of.whole())
-    assert_within_bounds(found, truth) if kept == min(rows, cols) else np.testing.assert_allclose(
-        found.sigma, np.array(truth, dtype=float), rtol=1e-12, atol=1e-12 * float(truth[0])
+    truth = true_sigma(of.product())
+    assert_within_bounds(result, truth) if kept == min(rows, cols) else np.testing.assert_allclose(
+        result.sigma, np.array(truth, dtype=float), rtol=1e-12, atol=1e-12 * float(truth[0])
     )
-    assert not found.sigma[kept:].any()
+    assert not result.sigma[kept:].any()
 
 
 @SHAPES
 def test_two_of_any_ranks_compare_as_their_products_do(rows, cols, rank):
-    one, other = factors(rows, cols, rank), factors(rows, cols, rank + 1, seed=1)
-    inner, distance = svd.compare(one, other)
-    a, b = one.whole(), other.whole()
+    first, other = factors(rows, cols, rank), factors(rows, cols, rank + 1, seed=1)
+    inner, distance = svd.compare(first, other)
+    a, b = first.product(), other.product()
     assert inner == pytest.approx(float((a * b).sum()), rel=1e-12)
     assert distance == pytest.approx(float(torch.linalg.norm(a - b)), rel=1e-12)
 
 
 def test_the_distance_keeps_its_digits_where_the_factors_hardly_differ():
-    one = factors(40, 30, 4)
-    moved = svd.Factors(one.b.double(), one.a.double() * (1 + 2.0**-45), one.scale)
-    assert svd.compare(one, moved)[1] == pytest.approx(2.0**-45 * float(torch.linalg.norm(one.whole())), rel=1e-9)
-    assert svd.compare(one, one)[1] == 0.0
+    first = factors(40, 30, 4)
+    moved = svd.Factors(first.b.double(), first.a.double() * (1 + 2.0**-45), first.scale)
+    assert svd.compare(first, moved)[1] == pytest.approx(2.0**-45 * float(torch.linalg.norm(first.product())), rel=1e-9)
+    assert svd.compare(first, first)[1] == 0.0
 
 
 def test_factors_compare_with_a_whole_matrix():
-    one = factors(6, 5, 2)
-    assert svd.compare(one, one.whole())[1] == 0.0
+    first = factors(6, 5, 2)
+    assert svd.compare(first, first.product())[1] == 0.0
 
 
 @SHAPES
@@ -59,7 +59,7 @@ def test_the_first_singular_vectors_turn_the_product_into_its_spectrum(rows, col
     np.testing.assert_allclose(left.T @ left, np.eye(kept), atol=1e-12)
     np.testing.assert_allclose(right.T @ right, np.eye(kept), atol=1e-12)
     expected = np.diag(svd.spectrum(of).sigma[:kept])
-    np.testing.assert_allclose(left.T @ of.whole().numpy() @ right, expected, atol=1e-10)
+    np.testing.assert_allclose(left.T @ of.product().numpy() @ right, expected, atol=1e-10)
 
 
 def test_nan_in_a_factor_gives_nan():

@@ -37,13 +37,13 @@ def test_its_blas_has_one_thread_a_worker_from_the_first_matrix_on():
     import torch
     from threadpoolctl import threadpool_info
     from spectra_cli import svd
-    from spectra_cli.engines import local
+    from spectra_cli.engines import processors
 
     def work(matrix):
         svd.spectrum(matrix)
         return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
 
-    (found,) = local.run(work, [torch.eye(3)], threads=2)
+    (found,) = processors.run(work, [torch.eye(3)], threads=2)
     print(found)
     """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

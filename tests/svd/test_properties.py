@@ -26,9 +26,9 @@ def matrices(draw, dtypes=DTYPES):
     return (matrix * 10.0 ** draw(st.integers(-3, 3))).to(draw(st.sampled_from(dtypes)))
 
 
-def close(found, expected):
+def close(result, expected):
     scale = expected.sigma[0]
-    assert np.abs(found.sigma - expected.sigma).max() <= found.error + expected.error + 1e-12 * scale
+    assert np.abs(result.sigma - expected.sigma).max() <= result.error + expected.error + 1e-12 * scale
 
 
 @SETTINGS

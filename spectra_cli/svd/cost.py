@@ -1,0 +1,48 @@
+"""What one spectrum costs: operations, memory, and the rate of this machine."""
+
+from __future__ import annotations
+
+import time
+
+from spectra_cli.svd.decomposition import spectrum
+
+
+def gigaflops(rows: int, cols: int) -> float:
+    """Cost of one spectrum in 10⁹ floating-point operations: m·n² for the Gram and 4/3·n³ for its eigenvalues, n ≤ m.
+
+    >>> gigaflops(1000, 3000)
+    4.333333333333333
+    """
+    short, long = sorted((rows, cols))
+    return (long * short**2 + 4 / 3 * short**3) / 1e9
+
+
+def working_bytes(rows: int, cols: int) -> int:
+    """Upper bound on the bytes that one spectrum takes beside the stored matrix, for the SVD, which takes most.
+
+    R, a block, both stacked and a copy of them in the QR; 16 MB are for the buffers that BLAS keeps for each thread.
+
+    >>> round(working_bytes(50304, 768) / 1e6)
+    56
+    """
+    short, long = sorted((rows, cols))
+    block = min(long, max(1024, short))
+    return 8 * short * (3 * short + 4 * block) + (16 << 20)
+
+
+def calibrate(device: str, seconds: float = 1.0) -> float:
+    """Measure the rate of `spectrum` in one thread of this machine in GFLOP/s, as `gigaflops` counts them.
+
+    seconds: about how long to measure.
+    """
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    sample = torch.randn(768, 1536, generator=torch.Generator().manual_seed(0)).to(torch.float16)
+    spectrum(sample, device=device)  # loads every BLAS, to be bound
+    with threadpool_limits(limits=1):
+        count, start = 0, time.perf_counter()
+        while count == 0 or time.perf_counter() - start < seconds:
+            spectrum(sample, device=device)
+            count += 1
+    return count * gigaflops(*sample.shape) / (time.perf_counter() - start)
