@@ -436,13 +436,12 @@ def stability(
     as_json: AsJson = False,
 ) -> int:
     """Find the two phases of a run: where its spectra settle, and whether the loss settles with them."""
-    from spectra_cli.studies.inputs.training_logs import parse_columns
+    from spectra_cli.studies.inputs.parse import parse_columns, parse_labels
     from spectra_cli.studies.stability.compare import compare_tables
     from spectra_cli.views.console.screen import make_console
     from spectra_cli.views.console.stability import show_stability, stability_json
 
-    labels = [part.strip() for part in label.split(",")] if label is not None else None
-    found = compare_tables(tables, loss or (), parse_columns(loss_columns), labels)
+    found = compare_tables(tables, loss or (), parse_columns(loss_columns), parse_labels(label))
     if as_json:
         typer.echo(json.dumps(stability_json(found), allow_nan=False))
     else:
@@ -468,12 +467,12 @@ def lifecycle(
     as_json: AsJson = False,
 ) -> int:
     """Find waves of compression, gradients over depth, Q/K-V asymmetry and two timescales in a run."""
+    from spectra_cli.studies.inputs.parse import parse_labels
     from spectra_cli.studies.lifecycle.study import lifecycle_tables
     from spectra_cli.views.console.lifecycle import lifecycle_json, show_lifecycle
     from spectra_cli.views.console.screen import make_console
 
-    labels = [part.strip() for part in label.split(",")] if label is not None else None
-    found = lifecycle_tables(tables, labels, alpha)
+    found = lifecycle_tables(tables, parse_labels(label), alpha)
     if as_json:
         typer.echo(json.dumps(lifecycle_json(found), allow_nan=False))
     else:
@@ -491,11 +490,12 @@ def scaling(
     as_json: AsJson = False,
 ) -> int:
     """Fit how the spread of an exponent over depth grows with the size of the model; takes three models or more."""
+    from spectra_cli.studies.inputs.parse import parse_labels
     from spectra_cli.studies.scaling import scaling as study
     from spectra_cli.views.console.scaling import scaling_json, show_scaling
     from spectra_cli.views.console.screen import make_console
 
-    found = study(tables, [part.strip() for part in label.split(",")] if label is not None else None, alpha)
+    found = study(tables, parse_labels(label), alpha)
     if as_json:
         typer.echo(json.dumps(scaling_json(found), allow_nan=False))
     else:
@@ -537,10 +537,12 @@ def plot(
     label: Labels = None,
 ) -> int:
     """Draw one figure of one or more tables."""
+    from spectra_cli.studies.inputs.parse import parse_columns, parse_labels
     from spectra_cli.views.figures.kinds import Choice, plot, whole_numbers
 
     kept = tuple(roles.split(",")) if roles else ()
-    choice = Choice(metric, kept, match, whole_numbers(steps), tuple(loss or ()), loss_columns, label)
+    logs, columns = tuple(loss or ()), parse_columns(loss_columns)
+    choice = Choice(metric, kept, match, whole_numbers(steps), logs, columns, parse_labels(label))
     drawn = plot(tables, kind, output, choice)
     if drawn is not None:
         typer.echo(drawn)
@@ -556,10 +558,12 @@ def report(
     label: Labels = None,
 ) -> int:
     """Write one page that stands alone: findings, figures to explore, the table of matrices, how it was made."""
+    from spectra_cli.studies.inputs.parse import parse_columns, parse_labels
     from spectra_cli.views.formatting import size, visible
     from spectra_cli.views.report.report import report as write_report
 
-    written = write_report(tables, output, losses=tuple(loss or ()), loss_columns=loss_columns, labels=label)
+    columns, labels = parse_columns(loss_columns), parse_labels(label)
+    written = write_report(tables, output, losses=tuple(loss or ()), loss_columns=columns, labels=labels)
     typer.echo(f"{visible(output)} · {size(written)} · opens in any browser, without a network", err=True)
     return 0
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.studies.inputs.training_logs import parse_columns, read_losses
+from spectra_cli.studies.inputs.parse import parse_columns
+from spectra_cli.studies.inputs.training_logs import read_losses
 
 LINES = [
     {"step": 0, "train_loss": None, "val_loss": 5.5, "lr": 0.0},

@@ -28,6 +28,10 @@ NAMES = [kind.name for kind in KINDS]
 OVER_DEPTH = ("wave", "gradients", "depth", "asymmetry", "timescales")
 
 
+def runs_of(tables, kind, choice):
+    return [given.run for given in read_runs(tables, kind, choice)]
+
+
 @pytest.fixture
 def losses(tmp_path):
     path = tmp_path / "loss.jsonl"
@@ -73,7 +77,7 @@ def test_a_pdf_is_a_pdf(table_path, tmp_path):
 
 def test_several_runs_are_drawn_side_by_side(table_of, tmp_path):
     for name in NAMES:
-        plot([table_of(name)] * 2, name, str(tmp_path / "a.svg"), Choice(labels="adam,muon"))
+        plot([table_of(name)] * 2, name, str(tmp_path / "a.svg"), Choice(labels=("adam", "muon")))
         drawn = (tmp_path / "a.svg").read_text()
         assert "adam" in drawn
         assert "muon" in drawn
@@ -86,8 +90,7 @@ def test_the_loss_lies_beneath_the_variation(table_path, losses, tmp_path):
 
 def test_the_chart_holds_the_means_that_pandas_finds(table_path):
     kind = KINDS[NAMES.index("alignment")]
-    runs = read_runs([table_path], kind, Choice())
-    spec = specification(kind.draw(runs, Options()))
+    spec = specification(kind.draw(runs_of([table_path], kind, Choice()), Options()))
     (drawn,) = spec["datasets"].values()
     numbers = read_run(table_path, ["cos_weights_final"]).numbers
     want = numbers[(numbers["role"] == "q") & (numbers["step"] == 4)]["cos_weights_final"].mean()
@@ -99,7 +102,7 @@ def test_phase_one_is_shaded_up_to_the_onset_that_the_study_finds(tmp_path):
     table = write_planted(tmp_path / "a.parquet")
     onset = compare_tables([table]).runs[0].groups[0].onset
     kind = KINDS[NAMES.index("trajectory")]
-    spec = specification(kind.draw(read_runs([table], kind, Choice()), Options()))
+    spec = specification(kind.draw(runs_of([table], kind, Choice()), Options()))
     spans = [one for data in spec["datasets"].values() for one in data if "end" in one]
     assert sorted(span["end"] for span in spans) == [onset.step, onset.interval[1]]
     assert min(span["step"] for span in spans) <= 2
@@ -109,7 +112,7 @@ def test_phase_one_is_shaded_up_to_the_onset_that_the_study_finds(tmp_path):
 def drawn(name, table, **choice):
     kind = KINDS[NAMES.index(name)]
     chosen = Choice(**choice)
-    return specification(kind.draw(read_runs([table], kind, chosen), Options(metric=chosen.metric or kind.metric)))
+    return specification(kind.draw(runs_of([table], kind, chosen), Options(metric=chosen.metric or kind.metric)))
 
 
 def test_the_front_of_a_wave_is_the_line_through_its_arrivals(deep_table):
@@ -180,7 +183,7 @@ def test_step_0_has_a_place_on_an_axis_that_says_how_it_is_spaced():
 def test_a_hostile_label_stays_text(table_path, tmp_path):
     label = "</script><script>alert(1)</script>\x1b[31m"
     for suffix in ("svg", "html"):
-        plot([table_path], "alignment", str(tmp_path / f"a.{suffix}"), Choice(labels=label))
+        plot([table_path], "alignment", str(tmp_path / f"a.{suffix}"), Choice(labels=(label,)))
         drawn = (tmp_path / f"a.{suffix}").read_text()
         assert "<script>alert" not in drawn
         assert "\x1b" not in drawn

@@ -236,7 +236,7 @@ def test_names_from_files_are_harmless(tmp_path, browser):
         names = [HOSTILE if name == "layers.0.attn.q" else name for name in group["matrix"].to_pylist()]
         parts.append(group.set_column(index, group.schema.field("matrix"), pa.array(names).dictionary_encode()))
     write_table(tmp_path / "b.parquet", parts, read_metadata(table) | {"source": HOSTILE, "model": HOSTILE})
-    report([tmp_path / "b.parquet"], str(tmp_path / "b.html"), labels=HOSTILE)
+    report([tmp_path / "b.parquet"], str(tmp_path / "b.html"), labels=[HOSTILE])
     page = browser.new_page()
     page.goto((tmp_path / "b.html").as_uri())
     page.wait_for_selector("body[data-ready=yes]")
@@ -247,7 +247,7 @@ def test_names_from_files_are_harmless(tmp_path, browser):
 
 
 def test_two_runs_share_a_page_and_a_choice_between_them(table_path, tmp_path, opened):
-    report([table_path, table_path], str(tmp_path / "two.html"), labels="adam,muon")
+    report([table_path, table_path], str(tmp_path / "two.html"), labels=("adam", "muon"))
     page = opened(tmp_path / "two.html")
     assert page.locator("#figure-trajectory svg").inner_html().count("muon") == 0
     page.select_option("#run", "1")
@@ -258,7 +258,7 @@ def test_two_runs_share_a_page_and_a_choice_between_them(table_path, tmp_path, o
 def test_runs_are_set_side_by_side_with_the_ratios_of_the_study(tmp_path, opened):
     lower = write_planted(tmp_path / "lower.parquet", lower=0.1, seed=2)
     tables = [write_planted(tmp_path / "upper.parquet"), lower]
-    report(tables, str(tmp_path / "two.html"), labels="adam,muon")
+    report(tables, str(tmp_path / "two.html"), labels=("adam", "muon"))
     page = opened(tmp_path / "two.html")
     shown = page.locator("#ratios tbody tr", has_text="all").locator("td:nth-child(4)").inner_text()
     (found,) = [one for one in compare_tables(tables).ratios if (one.group, one.quantity) == ("all", "floor")]

@@ -48,6 +48,16 @@ def read_run(path: str | Path, metrics: Sequence[str], label: str | None = None)
     return Run(label or Path(path).stem, _widen(frame, metrics), facts)
 
 
+def metrics_in(path: str | Path) -> list[str]:
+    """Return the metrics with a value that a table holds, in the catalogue's order."""
+    from spectra_cli.metrics import METRICS
+
+    column = read_table(path, columns=("metric",))["metric"].unique().to_pylist()
+    found = [str(name) for name in column if name != "sd"]
+    known = [metric.name for metric in METRICS if metric.name in found]
+    return known + [name for name in found if name not in known]
+
+
 def _widen(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     checkpoints = frame["stage"].cat.codes.to_numpy(np.int64) * (len(frame["revision"].cat.categories) + 1)
     order = pd.factorize(checkpoints + frame["revision"].cat.codes)[0]

@@ -25,7 +25,6 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "train_loss": ("train_loss", "training_loss", "loss_train", "loss", "lm_loss", "ce_loss"),
     "lr": ("lr", "learning_rate", "train_lr", "train_learning_rate", "lr_group0"),
 }  # fmt: skip
-CHOICES = ("step", "loss", "train_loss", "val_loss", "lr")
 COLUMNS_HINT = "name them with --loss-columns step=…,loss=…,lr=…"
 
 
@@ -71,20 +70,6 @@ def read_losses(path: str | Path, columns: Mapping[str, str] | None = None) -> L
     if frame["loss"].isna().all():
         raise SpectraError(f"{path} holds no loss that is a number", hint=COLUMNS_HINT)
     return Losses(path, frame, _kind(names, validated), names)
-
-
-def parse_columns(text: str | None) -> dict[str, str]:
-    """Read `step=…,loss=…,lr=…`. Raises SpectraError, code 2, where it says something else.
-
-    >>> parse_columns("step=n,lr=rate")
-    {'step': 'n', 'lr': 'rate'}
-    """
-    pairs = [part.partition("=") for part in (text or "").split(",") if part]
-    if any(key not in CHOICES or not name for key, _, name in pairs):
-        raise SpectraError(
-            f"--loss-columns does not understand '{text}'", hint=f"NAME=COLUMN of {', '.join(CHOICES)}", code=2
-        )
-    return {key: name for key, _, name in pairs}
 
 
 def _kind(names: Mapping[str, str], validated: bool) -> str:

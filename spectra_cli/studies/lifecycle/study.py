@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.studies.inputs.runs import Run, read_run
+from spectra_cli.studies.inputs.run_inputs import read_inputs
+from spectra_cli.studies.inputs.runs import Run
 from spectra_cli.studies.lifecycle.fits import (
     FEWEST_LAYERS,
     Arrival,
@@ -122,11 +123,7 @@ class Lifecycle:
 
 def lifecycle_tables(tables: Sequence[str | Path], labels: Sequence[str] | None, alpha: str) -> list[Lifecycle]:
     """Study one table or several, as `lifecycle` does."""
-    if labels is not None and len(labels) != len(tables):
-        raise SpectraError(f"--label gives {len(labels)} names for {len(tables)} tables", hint="one for each", code=2)
-    names: list[str | None] = list(labels) if labels else [None] * len(tables)
-    metrics = (RANK, ENTROPY, alpha)
-    return [lifecycle(read_run(path, metrics, name), alpha) for path, name in zip(tables, names, strict=True)]
+    return [lifecycle(given.run, alpha) for given in read_inputs(tables, (RANK, ENTROPY, alpha), labels=labels)]
 
 
 def lifecycle(run: Run, alpha: str = "alpha") -> Lifecycle:

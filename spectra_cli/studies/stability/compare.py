@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spectra_cli.errors import SpectraError
-from spectra_cli.studies.inputs.runs import Run, groups, read_run
-from spectra_cli.studies.inputs.training_logs import read_losses
+from spectra_cli.studies.inputs.run_inputs import read_inputs
+from spectra_cli.studies.inputs.runs import Run, groups
 from spectra_cli.studies.stability.findings import Comparison, Interval, Onset, Ratio, RunStability
 from spectra_cli.studies.stability.onset import LEVEL
 from spectra_cli.studies.stability.study import METRICS, RATE, stability
@@ -27,39 +26,10 @@ def compare_tables(
     columns: Mapping[str, str] | None = None,
     labels: Sequence[str] | None = None,
 ) -> Comparison:
-    """Study one table or several.
-
-    losses: none, or one for each table, `-` where a run has none. labels: what to call the runs; by default the names
-    of the files. Raises SpectraError where the counts differ (code 2) or something cannot be read.
-    """
-    names = _labels(tables, labels)
-    logs = _logs(tables, losses)
-    runs = [read_run(table, METRICS, name) for table, name in zip(tables, names, strict=True)]
-    found = tuple(
-        stability(run, None if log is None else read_losses(log, columns)) for run, log in zip(runs, logs, strict=True)
-    )
-    return Comparison(found, tuple(ratios(runs, found)))
-
-
-def _labels(tables: Sequence[str | Path], labels: Sequence[str] | None) -> list[str]:
-    names = [Path(table).stem for table in tables] if labels is None else list(labels)
-    if labels is not None and (len(names) != len(tables) or not all(names)):
-        raise SpectraError(
-            f"--label gives {len(names)} names for {len(tables)} tables", hint="one name for each, as in a,b", code=2
-        )
-    if len(set(names)) != len(names):
-        raise SpectraError("two tables would have the same name", hint="give each its own with --label a,b", code=2)
-    return names
-
-
-def _logs(tables: Sequence[str | Path], losses: Sequence[str | Path]) -> list[str | Path | None]:
-    if losses and len(losses) != len(tables):
-        raise SpectraError(
-            f"--loss names {len(losses)} files for {len(tables)} tables",
-            hint="one --loss for each table, in their order; --loss - for a run without",
-            code=2,
-        )
-    return [None if log == "-" else log for log in losses] or [None] * len(tables)
+    """Study one table or several. Arguments and errors: of `read_inputs`."""
+    inputs = read_inputs(tables, METRICS, losses=losses, columns=columns, labels=labels)
+    studied = tuple(stability(given.run, given.losses) for given in inputs)
+    return Comparison(studied, tuple(ratios([given.run for given in inputs], studied)))
 
 
 def ratios(runs: Sequence[Run], found: Sequence[RunStability]) -> Iterator[Ratio]:

@@ -6,7 +6,7 @@ Adding a kind is a function that gives a chart and an entry in KINDS.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,8 +25,8 @@ from spectra_cli.views.formatting import visible
 if TYPE_CHECKING:
     import pandas as pd
 
+    from spectra_cli.studies.inputs.run_inputs import RunInput
     from spectra_cli.studies.inputs.runs import Run
-    from spectra_cli.studies.inputs.training_logs import Losses
 
 KINDS: tuple[Kind, ...] = (
     Kind(
@@ -80,8 +80,8 @@ class Choice:
     match: str | None = None
     steps: Sequence[int] = ()
     losses: Sequence[str] = ()
-    loss_columns: str | None = None
-    labels: str | None = None
+    loss_columns: Mapping[str, str] | None = None
+    labels: Sequence[str] | None = None
 
 
 def kind_of(name: str) -> Kind:
@@ -106,8 +106,8 @@ def plot(tables: Sequence[str | Path], name: str, output: str, choice: Choice | 
         raise SpectraError(f"the kind {name} has no choice of --metric", hint="roles draws any metric by role", code=2)
     if suffix == "-" and kind.lines is None:
         raise SpectraError(f"a terminal cannot show the kind {name}", hint="give -o FILE.png or .html", code=2)
-    runs = read_runs(tables, kind, choice)
-    options = _options(tables, runs, kind, choice)
+    inputs = read_runs(tables, kind, choice)
+    runs, options = [given.run for given in inputs], _options(inputs, kind, choice)
     if suffix == "-" and kind.lines is not None:
         from spectra_cli.views.figures.terminal import draw
 
@@ -116,37 +116,26 @@ def plot(tables: Sequence[str | Path], name: str, output: str, choice: Choice | 
     return None
 
 
-def read_runs(tables: Sequence[str | Path], kind: Kind, choice: Choice) -> list[Run]:
+def read_runs(tables: Sequence[str | Path], kind: Kind, choice: Choice) -> list[RunInput]:
     """Read what a kind needs of each table, narrowed to the matrices chosen."""
     from spectra_cli.metrics import select
-    from spectra_cli.studies.inputs.runs import read_run
+    from spectra_cli.studies.inputs.run_inputs import read_inputs
     from spectra_cli.studies.series import narrow
 
     wanted = list(kind.metrics)
     if kind.metric and not kind.vectors:
         wanted += select([choice.metric or kind.metric])
-    labels = labels_of(choice.labels, tables)
-    runs = [read_run(path, (*wanted, *kind.also), label) for path, label in zip(tables, labels, strict=True)]
-    for path, run in zip(tables, runs, strict=True):
-        empty = [metric for metric in wanted if run.numbers[metric].isna().all()]
-        if empty:
-            raise SpectraError(f"{path} holds no {empty[0]}", hint=f"scan again with {empty[0]} among the --metrics")
-    return _told_apart([narrow(run, choice.roles, choice.match) for run in runs])
+    inputs = read_inputs(
+        tables, wanted, also=kind.also, required=wanted, losses=choice.losses, columns=choice.loss_columns,
+        labels=choice.labels,
+    )  # fmt: skip
+    return [replace(given, run=narrow(given.run, choice.roles, choice.match)) for given in inputs]
 
 
-def _told_apart(runs: list[Run]) -> list[Run]:
-    """Number the runs whose labels are alike, so that no two are drawn as one."""
-    labels = [run.label for run in runs]
-    return [
-        replace(run, label=f"{run.label} ({index})") if labels.count(run.label) > 1 else run
-        for index, run in enumerate(runs, 1)
-    ]
-
-
-def _options(tables: Sequence[str | Path], runs: Sequence[Run], kind: Kind, choice: Choice) -> Options:
-    spectra = tuple(_spectra(path, run, choice) for path, run in zip(tables, runs, strict=True)) if kind.vectors else ()
-    metric = choice.metric or kind.metric
-    return Options(metric, tuple(choice.steps), losses_of(choice.losses, choice.loss_columns, len(runs)), spectra)
+def _options(inputs: Sequence[RunInput], kind: Kind, choice: Choice) -> Options:
+    spectra = tuple(_spectra(given.path, given.run, choice) for given in inputs) if kind.vectors else ()
+    losses = tuple(given.losses for given in inputs)
+    return Options(choice.metric or kind.metric, tuple(choice.steps), losses, spectra)
 
 
 def _spectra(path: str | Path, run: Run, choice: Choice) -> pd.DataFrame:
@@ -162,35 +151,6 @@ def _spectra(path: str | Path, run: Run, choice: Choice) -> pd.DataFrame:
             code=2,
         )
     return read_spectra(path, run, names)
-
-
-def labels_of(text: str | None, tables: Sequence[object]) -> list[str | None]:
-    """Split `--label a,b` into one for each table. Raises SpectraError, code 2, where the counts differ."""
-    if text is None:
-        return [None] * len(tables)
-    found = [part.strip() for part in text.split(",")]
-    if len(found) != len(tables) or len(set(found)) != len(found) or not all(found):
-        raise SpectraError(
-            f"--label gives {len(found)} names for {len(tables)} tables",
-            hint="one different name for each table, as in a,b",
-            code=2,
-        )
-    return list(found)
-
-
-def losses_of(files: Sequence[str], columns: str | None, runs: int) -> tuple[Losses | None, ...]:
-    """Read the losses, one file for each run. Raises SpectraError, code 2, where the counts differ."""
-    from spectra_cli.studies.inputs.training_logs import parse_columns, read_losses
-
-    if not files:
-        return (None,) * runs
-    if len(files) != runs:
-        raise SpectraError(
-            f"there are {runs} tables and {len(files)} --loss",
-            hint="one --loss for each table, in order; - for a run without",
-            code=2,
-        )
-    return tuple(None if file == "-" else read_losses(file, parse_columns(columns)) for file in files)
 
 
 def whole_numbers(text: str | None) -> tuple[int, ...]:

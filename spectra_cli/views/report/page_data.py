@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spectra_cli.storage.table import read_metadata, read_table, row_groups
-from spectra_cli.studies.inputs.runs import Run, read_run
+from spectra_cli.storage.table import row_groups
+from spectra_cli.studies.inputs.run_inputs import RunInput
+from spectra_cli.studies.inputs.runs import Run, metrics_in
 from spectra_cli.studies.series import MOST_RANKS, has_steps, places, ranks_shown
-from spectra_cli.studies.stability.study import METRICS as STUDIED
 from spectra_cli.views.formatting import visible
 
 Thinned = tuple[NDArray[np.float32] | None, list[int], list[int]]
@@ -39,19 +39,15 @@ class Detail:
     notes: tuple[str, ...]
 
 
-def read_detail(path: str | Path, label: str | None, place: int) -> Detail:
-    """Read all of a table that a page shows. place: of the run among those on the page.
-
-    Raises SpectraError where it is no table.
-    """
-    metrics = metrics_in(path)
-    run = read_run(path, list(dict.fromkeys([*metrics, *STUDIED])), label)
+def read_detail(given: RunInput, place: int) -> Detail:
+    """Read all of a table that a page shows. place: of the run among those on the page."""
+    metrics, run = metrics_in(given.path), given.run
     first = run.numbers.drop_duplicates("matrix")
     names = first["matrix"].astype(str).tolist()
     orders = run.checkpoints.index.to_list()
     shown = _fitting(metrics, len(names) * len(orders))
     packed = {f"{place}-{metric}": pack(_grid(run, metric, names, len(orders))) for metric in shown}
-    spectra, ranks, kept = read_thinned(path, run, names)
+    spectra, ranks, kept = read_thinned(given.path, run, names)
     if spectra is not None:
         packed[f"{place}-spectra"] = pack(spectra)
     facts = {
@@ -71,16 +67,6 @@ def read_detail(path: str | Path, label: str | None, place: int) -> Detail:
     if len(kept) < len(names):
         notes.append(f"the page carries the spectra of {len(kept)} of {len(names)} matrices; the table has what it has")
     return Detail(run, facts, packed, tuple(notes))
-
-
-def metrics_in(path: str | Path) -> list[str]:
-    """Give the metrics with a value that a table holds, in the catalogue's order."""
-    from spectra_cli.metrics import METRICS
-
-    column = read_table(path, columns=("metric",))["metric"].unique().to_pylist()
-    found = [str(name) for name in column if name != "sd"]
-    known = [metric.name for metric in METRICS if metric.name in found]
-    return known + [name for name in found if name not in known]
 
 
 def _fitting(metrics: list[str], size: int) -> list[str]:
@@ -152,8 +138,3 @@ def pack(values: NDArray[np.float32]) -> str:
     """
     planes = np.ascontiguousarray(values, "<f4").view(np.uint8).reshape(-1, 4).T
     return base64.b64encode(gzip.compress(planes.tobytes(), 6, mtime=0)).decode()
-
-
-def provenance(path: str | Path) -> dict[str, Any]:
-    """Read how a table was made."""
-    return read_metadata(path)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spectra_cli.errors import SpectraError
+from spectra_cli.studies.inputs.run_inputs import read_inputs
 from spectra_cli.studies.lifecycle.study import Lifecycle, lifecycle
 from spectra_cli.studies.stability.findings import Comparison, RunStability
+from spectra_cli.studies.stability.study import METRICS
 from spectra_cli.views.figures.figure import Chart, Options
-from spectra_cli.views.figures.kinds import labels_of, losses_of
 from spectra_cli.views.figures.layers import asymmetry_of, depth_of
 from spectra_cli.views.figures.lifecycle import gradients_of, timescales_of, wave_of
 from spectra_cli.views.figures.save import LARGEST, specification, write_whole
@@ -21,7 +22,7 @@ from spectra_cli.views.figures.trajectory import RATE, phases_of, trajectory
 from spectra_cli.views.formatting import count
 from spectra_cli.views.report.charts import templates
 from spectra_cli.views.report.page import asset, data_tag, libraries, shell, themes
-from spectra_cli.views.report.page_data import Detail, provenance, read_detail
+from spectra_cli.views.report.page_data import Detail, read_detail
 from spectra_cli.views.report.sections import SECTIONS, Material, text
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ def report(
     output: str,
     *,
     losses: Sequence[str] = (),
-    loss_columns: str | None = None,
-    labels: str | None = None,
+    loss_columns: Mapping[str, str] | None = None,
+    labels: Sequence[str] | None = None,
 ) -> int:
     """Write the page on one or more tables and give its size in bytes.
 
@@ -62,16 +63,16 @@ def report(
     """
     if Path(output).suffix.lower() not in (".html", ".htm"):
         raise SpectraError(f"a report is a page, and {output} is no name for one", hint="end it in .html", code=2)
-    names = labels_of(labels, tables)
-    logged = losses_of(losses, loss_columns, len(tables))
-    details = [read_detail(path, name, place) for place, (path, name) in enumerate(zip(tables, names, strict=True))]
+    inputs = read_inputs(tables, None, also=METRICS, losses=losses, columns=loss_columns, labels=labels)
+    logged = [given.losses for given in inputs]
+    details = [read_detail(given, place) for place, given in enumerate(inputs)]
     command = shlex.join(
         ["spectra", "report", *map(str, tables), *(w for one in losses for w in ("--loss", one)), "-o", output]
     )
     found = [_phases(detail, loss) for detail, loss in zip(details, logged, strict=True)]
     compared = _compared(details, found)
     courses = [_lifecycle(detail) for detail in details]
-    material = Material(details, [provenance(path) for path in tables], found, command, compared, courses)
+    material = Material(details, [dict(given.run.metadata) for given in inputs], found, command, compared, courses)
     page = render(material, logged).encode()
     if len(page) > LARGEST:
         raise SpectraError(f"{output} would have {len(page):,} bytes", hint="report on fewer tables at a time")
