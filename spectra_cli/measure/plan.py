@@ -159,7 +159,8 @@ def make_plan(request: Request, say: Say = lambda _: None) -> Plan:
         recognise = partial(weights.recognise, ema=request.ema)
         listing = sources.list_folder(Path(request.source), recognise, mapping=mapping)
     listing = sources.with_tokens(listing, request.tokens_per_step)
-    chosen = sources.choose(listing.checkpoints, request.revisions, request.steps)
+    steps = sources.StepRange.parse(request.steps) if request.steps else None
+    chosen = sources.choose(listing.checkpoints, request.revisions, steps)
     left = len(listing.checkpoints) - len(chosen)
     named = [sources.pick_reference(listing.checkpoints, request.reference)] if request.reference else []
     chosen, without = sources.settle(chosen, client, weights.wanted)

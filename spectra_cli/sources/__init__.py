@@ -18,5 +18,6 @@ from spectra_cli.sources.local_files import AtHand as AtHand
 from spectra_cli.sources.local_files import Supply as Supply
 from spectra_cli.sources.local_files import recurring as recurring
 from spectra_cli.sources.names import gaps as gaps
+from spectra_cli.sources.select import StepRange as StepRange
 from spectra_cli.sources.select import choose as choose
 from spectra_cli.sources.select import pick_reference as pick_reference

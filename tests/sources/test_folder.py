@@ -8,7 +8,7 @@ import torch
 
 from spectra_cli import weights
 from spectra_cli.errors import SpectraError
-from spectra_cli.sources import list_folder, pick_reference, select, with_tokens
+from spectra_cli.sources import StepRange, choose, list_folder, pick_reference, with_tokens
 from tests.support import runs
 
 
@@ -93,7 +93,7 @@ def test_two_seeds_of_one_step_are_two_runs(tmp_path):
     for seed in (1, 2):
         runs.write_checkpoint(tmp_path / "seeds" / f"seed{seed}-step4", runs.neox_tensors(seed))
     with pytest.raises(SpectraError) as caught:
-        select(listed(tmp_path / "seeds").checkpoints)
+        choose(listed(tmp_path / "seeds").checkpoints)
     assert "*seed1*" in caught.value.hint
 
 
@@ -123,13 +123,14 @@ def test_tokens_are_steps_times_tokens_per_step_where_unknown(run):
     ],
 )
 def test_checkpoints_are_chosen_by_name_and_step(run, revisions, steps, expected):
-    assert [one.step for one in select(listed(run).checkpoints, revisions, steps)] == expected
+    found = choose(listed(run).checkpoints, revisions, StepRange.parse(steps) if steps else None)
+    assert [one.step for one in found] == expected
 
 
 def test_two_checkpoints_of_one_step_are_refused(run):
     runs.write_checkpoint(run / "global_step4", runs.neox_tensors(0))
     with pytest.raises(SpectraError, match="global_step4 and step4") as caught:
-        select(listed(run).checkpoints)
+        choose(listed(run).checkpoints)
     assert "--revisions" in caught.value.hint
 
 
