@@ -1,4 +1,4 @@
-"""The one way to fail: what happened, and what to do about it. Knows nothing of the rest."""
+"""The one way to fail: what happened, and what to do about it, in text that is safe to print. Knows nothing else."""
 
 
 class SpectraError(Exception):
@@ -18,3 +18,14 @@ class SpectraError(Exception):
         self.hint = hint
         self.code = code
         self.stops = stops
+
+
+def printable(text: object, limit: int = 160) -> str:
+    r"""Return a name from a file, safe to print: control characters escaped, `limit` characters at most.
+
+    >>> printable("layer.\x1b[31m.weight")
+    'layer.\\x1b[31m.weight'
+    """
+    head = str(text)[: limit + 1]  # no more is escaped than can be printed: a file may hold a name of megabytes
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in head)
+    return escaped if len(escaped) <= limit else escaped[: limit - 1] + "…"

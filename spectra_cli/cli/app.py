@@ -558,13 +558,14 @@ def report(
     label: Labels = None,
 ) -> int:
     """Write one page that stands alone: findings, figures to explore, the table of matrices, how it was made."""
+    from spectra_cli.errors import printable
     from spectra_cli.studies.inputs.parse import parse_columns, parse_labels
-    from spectra_cli.views.formatting import size, visible
+    from spectra_cli.views.formatting import size
     from spectra_cli.views.report.report import report as write_report
 
     columns, labels = parse_columns(loss_columns), parse_labels(label)
     written = write_report(tables, output, losses=tuple(loss or ()), loss_columns=columns, labels=labels)
-    typer.echo(f"{visible(output)} · {size(written)} · opens in any browser, without a network", err=True)
+    typer.echo(f"{printable(output)} · {size(written)} · opens in any browser, without a network", err=True)
     return 0
 
 

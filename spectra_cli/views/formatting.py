@@ -5,17 +5,7 @@ from __future__ import annotations
 import math
 import sys
 
-LONGEST = 160
-
-
-def visible(text: object, longest: int = LONGEST) -> str:
-    r"""Show a name from a file without letting it act on the terminal: every unprintable character is spelled out.
-
-    >>> visible("\x1b[31mred\n")
-    '\\x1b[31mred\\n'
-    """
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text))
-    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+from spectra_cli.errors import printable
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -80,10 +70,10 @@ def ellipsis(names: list[str], most: int = 3) -> str:
     >>> ellipsis(["a", "b", "c", "d"])
     'a, b, c and 1 more'
     """
-    shown = ", ".join(visible(name) for name in names[:most])
+    shown = ", ".join(printable(name) for name in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def show_error(message: str, hint: str) -> None:
     """Say on standard error what happened and what to do, in two lines."""
-    print(f"spectra: {visible(message, 400)}\n  {visible(hint, 400)}", file=sys.stderr)
+    print(f"spectra: {printable(message, 400)}\n  {printable(hint, 400)}", file=sys.stderr)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, printable
 from spectra_cli.weights.contents import Contents, OpenWeights, Weights, renamed
 from spectra_cli.weights.files import LFS_POINTER, Boundary, Provider, admit
 from spectra_cli.weights.formats.torch import STREAM_MAGIC, ZIP_MAGIC
@@ -31,7 +31,7 @@ from spectra_cli.weights.layouts.tensor_parallel import (
     open_megatron,
     open_neox,
 )
-from spectra_cli.weights.plain_data import JSON_BYTES, shown
+from spectra_cli.weights.plain_data import JSON_BYTES
 from spectra_cli.weights.tensors import LowRank
 
 __all__ = ["FORMATS", "Format", "LowRank", "Weights", "described_by", "open_weights", "recognise", "wanted"]
@@ -192,8 +192,8 @@ def _open(path: Path, follow_links: bool, ema: bool, provider: Provider | None) 
         if not is_folder:
             admit(path, boundary)
         raise SpectraError(
-            f"{shown(path, 400)} holds no weights in a format that is known" if is_folder
-            else f"{shown(path, 400)} is not a file of weights in a format that is known",
+            f"{printable(path, 400)} holds no weights in a format that is known" if is_folder
+            else f"{printable(path, 400)} is not a file of weights in a format that is known",
             hint=f"known are: {'; '.join(f'{format.name} ({format.what})' for format in FORMATS)}",
         )  # fmt: skip
     contents = pair_scales(format.open(path, boundary, ema))

@@ -10,10 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import FileRange, Skipped, StoredTensor
 from spectra_cli.weights.files import Provider, SourceFile
-from spectra_cli.weights.plain_data import shown
 from spectra_cli.weights.tensors import LowRank, Part, Product, file_ranges_of, read_factors, read_part
 
 if TYPE_CHECKING:
@@ -142,7 +141,7 @@ class OpenWeights:
 
     def _part(self, name: str) -> Part:
         if name not in self._contents.tensors:
-            raise SpectraError(f"there is no tensor {shown(name)} in {shown(self.files[0], 400)}", hint=LOOK)
+            raise SpectraError(f"there is no tensor {printable(name)} in {printable(self.files[0], 400)}", hint=LOOK)
         return self._contents.tensors[name]
 
     def _warn(self, text: str) -> None:

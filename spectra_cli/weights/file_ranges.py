@@ -8,10 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import ITEMSIZE
 from spectra_cli.weights.files import SourceFile, fill, opened
-from spectra_cli.weights.plain_data import shown
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +66,7 @@ def read_extent(name: str, extent: Extent, warn: Warn) -> torch.Tensor:
     with opened(extent.file) as descriptor:
         fill(descriptor, view, extent.offset, extent.file)
     if extent.crc is not None and zlib.crc32(view) != extent.crc:
-        warn(f"{shown(name)} of {extent.file} does not match the checksum stored beside it")
+        warn(f"{printable(name)} of {extent.file} does not match the checksum stored beside it")
     flat = buffer.view(getattr(torch, extent.dtype))
     return flat.as_strided(extent.shape, extent.stride or row_by_row(extent.shape))
 
@@ -81,6 +80,6 @@ def empty(name: str, shape: tuple[int, ...], dtype: str) -> torch.Tensor:
     except (RuntimeError, MemoryError):
         size = math.prod(shape) * ITEMSIZE[dtype]
         raise SpectraError(
-            f"{shown(name)} needs {size:,} bytes of memory, more than can be had",
+            f"{printable(name)} needs {size:,} bytes of memory, more than can be had",
             hint="free some memory, or leave this matrix out with --match",
         ) from None

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import FileRange
-from spectra_cli.weights.plain_data import parse_json, shown
+from spectra_cli.weights.plain_data import parse_json
 
 COPY_AGAIN = "copy or download the file again, or leave this checkpoint out"
 LFS_POINTER = b"version https://git-lfs"
@@ -64,12 +64,12 @@ class SourceFile:
 
     def __str__(self) -> str:
         """Name the file as an error does."""
-        return shown(self.path, 400)
+        return printable(self.path, 400)
 
 
 def admit(path: Path, boundary: Boundary) -> SourceFile:
     """Look at a file before it is opened: it exists, is a regular file, lies inside its checkpoint, is not empty."""
-    name = shown(path, 400)
+    name = printable(path, 400)
     if boundary.provider:
         boundary.provider.description(path)
     try:
@@ -92,7 +92,7 @@ def _refuse_outside(path: Path, real: Path, boundary: Boundary) -> None:
     if boundary.follow_links or boundary.provider or real.is_relative_to(root) or real.parent == _hub_blobs(root):
         return
     raise SpectraError(
-        f"{shown(path, 400)} leads out of its checkpoint's folder, to {shown(real, 400)}",
+        f"{printable(path, 400)} leads out of its checkpoint's folder, to {printable(real, 400)}",
         hint="give --follow-links if you trust who made the link",
     )
 
@@ -113,7 +113,7 @@ def _trouble(error: Exception) -> str:
         return "is not there"
     if isinstance(error, PermissionError):
         return "may not be read by this user"
-    return f"cannot be read ({shown(getattr(error, 'strerror', None) or type(error).__name__)})"
+    return f"cannot be read ({printable(getattr(error, 'strerror', None) or type(error).__name__)})"
 
 
 @contextmanager

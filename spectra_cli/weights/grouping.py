@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, printable
 from spectra_cli.weights.files import COPY_AGAIN
-from spectra_cli.weights.plain_data import shown
 
 SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d+)-of-(?P<count>\d+)(?P<suffix>\.\w+)")
 STATES = re.compile(
@@ -66,7 +65,7 @@ def list_folder(path: Path) -> Listing:
         with os.scandir(path) as entries:
             kinds = {entry.name: entry.is_dir() for entry in entries}
     except OSError:
-        raise SpectraError(f"{shown(path, 400)} cannot be listed", hint="check its permissions") from None
+        raise SpectraError(f"{printable(path, 400)} cannot be listed", hint="check its permissions") from None
     return Listing(path, frozenset(n for n, d in kinds.items() if not d), frozenset(n for n, d in kinds.items() if d))
 
 
@@ -124,7 +123,7 @@ def check_complete(folder: Path, shards: tuple[str, ...]) -> None:
     sets = {(match["stem"], match["count"]) for match in matches}
     if len(sets) > 1:
         raise SpectraError(
-            f"{shown(folder, 400)} holds shards of {len(sets)} different sets", hint="keep one set of shards in it"
+            f"{printable(folder, 400)} holds shards of {len(sets)} different sets", hint="keep one set of shards in it"
         )
     stem, count = sets.pop()
     there = {int(match["number"]) for match in matches}
@@ -132,5 +131,5 @@ def check_complete(folder: Path, shards: tuple[str, ...]) -> None:
     missing = next((n for n in range(first, first + min(int(count), 100_000)) if n not in there), None)
     if missing is not None:
         raise SpectraError(
-            f"{shown(folder, 400)} lacks shard {missing} of {int(count)} of {shown(stem)}", hint=COPY_AGAIN
+            f"{printable(folder, 400)} lacks shard {missing} of {int(count)} of {printable(stem)}", hint=COPY_AGAIN
         )

@@ -1,4 +1,4 @@
-"""Names and plain data that come out of files: shown without harm, parsed within bounds. Knows no weight format."""
+"""Plain data that comes out of files, parsed within bounds. Knows no weight format."""
 
 from __future__ import annotations
 
@@ -6,23 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, printable
 
 # A header of 200,000 tensors (DeepSeek-V3 has 91,000 in all its shards) takes about 30 MB and 2.2 million marks.
 # Python needs some 100 bytes an item, so the bound on marks is the bound on memory.
 JSON_BYTES = 64 * 2**20
 JSON_MARKS = 3_000_000
-
-
-def shown(name: object, limit: int = 120) -> str:
-    r"""Make a name that came out of a file fit for a message: control characters escaped, a long one cut.
-
-    >>> shown("layer.\x1b[31m.weight")
-    'layer.\\x1b[31m.weight'
-    """
-    text = str(name)[: limit + 1]
-    clean = "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
-    return clean if len(text) <= limit else clean[:limit] + "…"
 
 
 def parse_json(data: bytes, what: str) -> dict[str, Any]:
@@ -41,7 +30,7 @@ def parse_json(data: bytes, what: str) -> dict[str, Any]:
     except RecursionError:
         raise SpectraError(f"{what} nests too deep to be a description of weights", hint=hint) from None
     except _RepeatedKeyError as repeated:
-        raise SpectraError(f"{what} holds the key '{shown(repeated)}' twice", hint=hint) from None
+        raise SpectraError(f"{what} holds the key '{printable(repeated)}' twice", hint=hint) from None
     except ValueError:  # also UnicodeDecodeError, and integers of more digits than Python converts
         raise SpectraError(f"{what} is not valid JSON", hint=hint) from None
     if not isinstance(value, dict):

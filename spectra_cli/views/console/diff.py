@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from spectra_cli.errors import printable
 from spectra_cli.views.console.screen import plain_table
-from spectra_cli.views.formatting import count, number, visible
+from spectra_cli.views.formatting import count, number
 
 if TYPE_CHECKING:
     from spectra_cli.jobs.diff import Diff
@@ -51,7 +52,7 @@ def show_diff(console: Console, diff: Diff, *, everything: bool) -> None:
     shown = lines if everything else lines[:FEW]
     same = "same shapes" if not diff.problems else "differences are named below"
     both = f"{count(len(lines), 'matrix', 'matrices')} in both, {same}"
-    console.print(f"{visible(diff.a.revision)} → {visible(diff.b.revision)} · {both}\n", soft_wrap=True)
+    console.print(f"{printable(diff.a.revision)} → {printable(diff.b.revision)} · {both}\n", soft_wrap=True)
     console.print(_table(shown))
     if len(lines) > len(shown):
         console.print(
@@ -68,5 +69,5 @@ def _table(lines: list[tuple[str, dict[str, float], dict[str, float]]]) -> Table
         cells = [number(a.get(metric), digits) for metric, _, digits in pairs]
         for metric, _, digits in singles:
             cells.append(f"{number(a.get(metric), digits)} → {number(b.get(metric), digits)}")
-        table.add_row(visible(name), *cells)
+        table.add_row(printable(name), *cells)
     return table

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from spectra_cli.errors import printable
 from spectra_cli.views.console.screen import plain_table
-from spectra_cli.views.formatting import count, duration, ellipsis, size, visible
+from spectra_cli.views.formatting import count, duration, ellipsis, size
 
 if TYPE_CHECKING:
     from spectra_cli.jobs.inspect import Fetching, Inspection
@@ -37,7 +38,7 @@ def show_inspection(console: Console, found: Inspection, *, everything: bool) ->
     if found.layout.architecture != "unknown":
         console.print("rules: --record prints them as TOML, which --arch reads back once you have edited it")
     for note in found.layout.notes:
-        console.print(f"note: {visible(note, 300)}", soft_wrap=True)
+        console.print(f"note: {printable(note, 300)}", soft_wrap=True)
 
 
 def _headline(found: Inspection) -> str:
@@ -47,7 +48,7 @@ def _headline(found: Inspection) -> str:
     span = f" · steps {steps[0]} … {steps[-1]}" if len(steps) > 1 else ""
     chosen = f"{len(plan.checkpoints)} of {total} checkpoints chosen" if plan.not_chosen else count(total, "checkpoint")
     matrices = count(len(found.layout.matrices), "matrix", "matrices")
-    return f"{visible(plan.model)} · {visible(found.layout.architecture)} · {chosen}{span} · {matrices} each"
+    return f"{printable(plan.model)} · {printable(found.layout.architecture)} · {chosen}{span} · {matrices} each"
 
 
 def _hygiene(found: Inspection) -> list[str]:
@@ -96,7 +97,7 @@ def _checkpoints(found: Inspection, *, everything: bool) -> Table:
             rest = ["cannot be read: " + fact.problem.message]
         else:
             rest = [fact.format, size(fact.nbytes), " ".join(fact.dtypes)]
-        table.add_row(*(visible(cell) for cell in (one.revision, *numbers, one.stage or "–", *rest)))
+        table.add_row(*(printable(cell) for cell in (one.revision, *numbers, one.stage or "–", *rest)))
     return table
 
 
@@ -123,11 +124,11 @@ def _tensors(layout: Layout, tensors: dict[str, StoredTensor]) -> Table:
         shapes = list(dict.fromkeys(f"{matrix.rows}×{matrix.cols}" for matrix in matrices))
         stored_shape = "×".join(str(side) for side in shape)
         table.add_row(
-            visible(stored_name),
-            visible(_together(names)),
+            printable(stored_name),
+            printable(_together(names)),
             f"{stored_shape} → {' '.join(shapes)}",
             str(len(matrices)),
-            visible(rule),
+            printable(rule),
         )
     return table
 
@@ -152,7 +153,7 @@ def skipped_lines(layout: Layout) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for (name, reason), number in kinds.items():
         reasons.setdefault(reason, []).append(f"{number} × {name}")
-    return [f"skipped, {visible(reason)}: {ellipsis(names, 6)}" for reason, names in reasons.items()]
+    return [f"skipped, {printable(reason)}: {ellipsis(names, 6)}" for reason, names in reasons.items()]
 
 
 def inspection_json(found: Inspection) -> dict[str, Any]:

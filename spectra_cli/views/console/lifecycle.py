@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from spectra_cli.errors import printable
 from spectra_cli.studies.lifecycle.fits import CHANCE, Array, Decay, Trend
 from spectra_cli.studies.lifecycle.study import Gradient, Lifecycle
 from spectra_cli.views.console.screen import plain_table
-from spectra_cli.views.formatting import count, number, visible
+from spectra_cli.views.formatting import count, number
 
 
 def show_lifecycle(console: Console, runs: Sequence[Lifecycle]) -> None:
@@ -21,7 +22,7 @@ def show_lifecycle(console: Console, runs: Sequence[Lifecycle]) -> None:
     for index, run in enumerate(runs):
         if index:
             console.print()
-        head = f"{visible(run.label)} · {count(run.layers, 'layer')}, {count(len(run.steps), 'checkpoint')}"
+        head = f"{printable(run.label)} · {count(run.layers, 'layer')}, {count(len(run.steps), 'checkpoint')}"
         console.print(f"{head}, steps {run.steps[0]} … {run.steps[-1]}", soft_wrap=True)
         for line in lifecycle_sentences(run):
             console.print(line, soft_wrap=not console.is_terminal)
@@ -54,7 +55,7 @@ def compression_verdict(run: Lifecycle) -> str:
     low, high = run.interval
     return (
         f"The stable rank fell by {np.nanmean(run.compressed[:, -1]):.0f}% of its start, mean over layers "
-        f"(95%: {low:.0f} … {high:.0f}): {visible(roles)}."
+        f"(95%: {low:.0f} … {high:.0f}): {printable(roles)}."
     )
 
 
@@ -77,7 +78,7 @@ def gradient_verdict(name: str, one: Gradient, unit: str) -> str:
     """Say how a quantity runs over depth at the last checkpoint, and when its slope turned."""
     last = one.last
     if last is None:
-        return f"{visible(name)}: too few layers with a value for a gradient over depth."
+        return f"{printable(name)}: too few layers with a value for a gradient over depth."
     p = float(one.slope_p[-1])
     low, high = last.slope_interval
     numbers = f"{number(last.slope, 2)}{unit} from first to last (95%: {number(low, 2)} … {number(high, 2)})"
@@ -85,7 +86,7 @@ def gradient_verdict(name: str, one: Gradient, unit: str) -> str:
         "rises with depth" if last.slope > 0 else "falls with depth"
     )  # fmt: skip
     turned = f"; its slope turned at step {', '.join(number(at, 3) for at in one.turns)}" if one.turns else ""
-    return f"{visible(name)} {flat}, {numbers}, spread {number(last.spread, 2)}{unit}{turned}. {_shape(one, last)}"
+    return f"{printable(name)} {flat}, {numbers}, spread {number(last.spread, 2)}{unit}{turned}. {_shape(one, last)}"
 
 
 def _shape(one: Gradient, last: Trend) -> str:
@@ -107,8 +108,8 @@ def asymmetry_verdicts(run: Lifecycle) -> list[str]:
         sure = "" if one.p < CHANCE else ", no significant difference"
         low, high = one.found.interval
         said.append(
-            f"Over depth, {visible(one.quantity)} of q and k spreads {number(one.found.ratio, 2)} times as far as of v "
-            f"and o (95%: {number(low, 2)} … {number(high, 2)}; p = {number(one.p, 2)}{sure})."
+            f"Over depth, {printable(one.quantity)} of q and k spreads {number(one.found.ratio, 2)} times as far as "
+            f"of v and o (95%: {number(low, 2)} … {number(high, 2)}; p = {number(one.p, 2)}{sure})."
         )
     return said
 
@@ -117,7 +118,7 @@ def timescale_verdict(run: Lifecycle) -> str:
     """Say whether rank compresses faster than α settles."""
     found = run.timescales
     if found.rank is None or found.alpha is None or found.ratio is None or found.ratio_interval is None:
-        lacking = "the stable rank" if found.rank is None else visible(run.alpha)
+        lacking = "the stable rank" if found.rank is None else printable(run.alpha)
         return f"Two timescales: {lacking} does not approach an end exponentially within this run."
     low, high = found.ratio_interval
     verdict = (
@@ -127,7 +128,7 @@ def timescale_verdict(run: Lifecycle) -> str:
     )  # fmt: skip
     return (
         f"τ is {number(found.rank.tau, 2)} steps for the stable rank (R² {number(found.rank.r2, 3)}) and"
-        f" {number(found.alpha.tau, 2)} for {visible(run.alpha)} (R² {number(found.alpha.r2, 3)}): {verdict}"
+        f" {number(found.alpha.tau, 2)} for {printable(run.alpha)} (R² {number(found.alpha.r2, 3)}): {verdict}"
         f" (ratio {number(found.ratio, 2)}, 98%: {number(low, 2)} … {number(high, 2)}){_of_layers(run)}."
     )
 
@@ -137,7 +138,7 @@ def _of_layers(run: Lifecycle) -> str:
     if not taus:
         return ""
     return (
-        f"; layer by layer, τ of {visible(run.alpha)} is {number(min(taus), 2)} … {number(max(taus), 2)}"
+        f"; layer by layer, τ of {printable(run.alpha)} is {number(min(taus), 2)} … {number(max(taus), 2)}"
         f" in the {len(taus)} of {run.layers} that have one"
     )
 

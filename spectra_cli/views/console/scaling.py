@@ -7,10 +7,11 @@ from typing import Any
 
 from rich.console import Console
 
+from spectra_cli.errors import printable
 from spectra_cli.studies.lifecycle.fits import CHANCE
 from spectra_cli.studies.scaling import PowerLaw, Scaling
 from spectra_cli.views.console.screen import plain_table
-from spectra_cli.views.formatting import number, visible
+from spectra_cli.views.formatting import number
 
 
 def show_scaling(console: Console, found: Scaling) -> None:
@@ -18,7 +19,7 @@ def show_scaling(console: Console, found: Scaling) -> None:
     table = plain_table("model", "layers", "parameters", f"Δ{found.alpha}", "peak at depth")
     for one in found.models:
         peak = number(one.peak, 2) if one.peak is not None else "–"
-        table.add_row(visible(one.label), str(one.layers), f"{one.parameters:,}", number(one.spread, 3), peak)
+        table.add_row(printable(one.label), str(one.layers), f"{one.parameters:,}", number(one.spread, 3), peak)
     console.print(table)
     console.print()
     for line in _sentences(found):
@@ -28,7 +29,7 @@ def show_scaling(console: Console, found: Scaling) -> None:
 def law_sentence(law: PowerLaw) -> str:
     """Say one power law, whether it is sure, and what it rests on."""
     low, high = law.interval
-    of = visible(law.of[:1].upper() + law.of[1:])
+    of = printable(law.of[:1].upper() + law.of[1:])
     way = "grows" if law.exponent > 0 else "falls"
     verdict = f"{way} with {law.on}" if law.p < CHANCE else f"is not shown to change with {law.on}"
     return (

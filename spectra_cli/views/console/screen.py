@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from spectra_cli.views.formatting import count, ellipsis, number, show_error, size, visible
+from spectra_cli.errors import printable
+from spectra_cli.views.formatting import count, ellipsis, number, show_error, size
 
 if TYPE_CHECKING:
     from spectra_cli.jobs.scan import Scan
@@ -49,7 +50,7 @@ def plain_table(*headers: str) -> Table:
 
 def waiting(words: str) -> None:
     """Say on standard error what is waited for."""
-    print(f"spectra: {visible(words, 400)}", file=sys.stderr, flush=True)
+    print(f"spectra: {printable(words, 400)}", file=sys.stderr, flush=True)
 
 
 def show_problems(problems: Sequence[Problem]) -> None:
@@ -71,8 +72,9 @@ def headline(plan: Plan, layout: Layout, device: str, precision: str, workers: i
         f"compared with {plan.reference.revision}" if plan.reference else "nothing to compare with: one checkpoint"
     )
     first = (
-        f"{visible(plan.model)} · {visible(layout.architecture)} · {count(len(plan.checkpoints), 'checkpoint')}{span}"
-        f" · {count(len(layout.matrices), 'matrix', 'matrices')} each{fused} · {visible(compared)}"
+        f"{printable(plan.model)} · {printable(layout.architecture)}"
+        f" · {count(len(plan.checkpoints), 'checkpoint')}{span}"
+        f" · {count(len(layout.matrices), 'matrix', 'matrices')} each{fused} · {printable(compared)}"
     )
     where = f"{count(workers, 'worker')} × 1 thread" if plan.request.engine == "local" else "on a Ray cluster"
     return f"{first}\n{device}, {where}, {precision}"
@@ -106,9 +108,9 @@ class ScanProgress:
     def say(self, words: str) -> None:
         """Say what the Hub is waited for: on the bar, or as a line of its own; errors tell it where all is quiet."""
         if self.bar and self.bar.tasks:
-            self.bar.update(self.task, description=visible(words, 200))
+            self.bar.update(self.task, description=printable(words, 200))
         elif not self.quiet:
-            self.console.print(visible(words, 200), soft_wrap=True)
+            self.console.print(printable(words, 200), soft_wrap=True)
 
     def __call__(self, checkpoint: Checkpoint, matrix: Matrix | None) -> None:
         """Note that a matrix is done, or with None that a whole checkpoint is."""
@@ -118,12 +120,12 @@ class ScanProgress:
             speed = self.bar.tasks[0].speed
             rate = f" · {speed:.1f} matrices/s" if speed else ""
             self.bar.update(
-                self.task, advance=1, description=f"{visible(checkpoint.revision)} {visible(matrix.name)}{rate}"
+                self.task, advance=1, description=f"{printable(checkpoint.revision)} {printable(matrix.name)}{rate}"
             )
         elif self.bar:
             self.bar.update(self.task, completed=self.finished * self.matrices)
         elif matrix is None and not self.quiet:
-            self.console.print(f"{self.finished}/{self.checkpoints} {visible(checkpoint.revision)}", soft_wrap=True)
+            self.console.print(f"{self.finished}/{self.checkpoints} {printable(checkpoint.revision)}", soft_wrap=True)
 
 
 def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: str) -> None:
@@ -131,10 +133,10 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
     skipped = scan.metadata["skipped"]
     reasons = sorted({reason for _, reason in skipped})
     left = f"{count(len(skipped), 'tensor')} skipped ({ellipsis(reasons, 4)})" if skipped else "nothing skipped"
-    where = f"{visible(name)} · {count(scan.rows, 'row')} · {size(scan.output.stat().st_size)} · {left}"
+    where = f"{printable(name)} · {count(scan.rows, 'row')} · {size(scan.output.stat().st_size)} · {left}"
     console.print(where, soft_wrap=True)
     if scan.losses:
-        console.print(f"{visible(str(scan.losses))} · the run's loss and learning rate, for --loss", soft_wrap=True)
+        console.print(f"{printable(str(scan.losses))} · the run's loss and learning rate, for --loss", soft_wrap=True)
     duplicates = scan.metadata["duplicates"]
     if duplicates:
         pairs = [f"{one} repeats {other}" for one, other in duplicates.items()]
@@ -161,7 +163,7 @@ def warnings_of(metadata: Mapping[str, Any]) -> list[str]:
     for key, words in STILL.items():
         parts: list[str] = []
         for many, run in groupby(metadata[key].items(), lambda item: item[1]):
-            names = [visible(name) for name, _ in run]
+            names = [printable(name) for name, _ in run]
             span = f"{names[0]} … {names[-1]}" if names[1:] else names[0]
             parts.append(f"{many if parts else count(many, 'matrix', 'matrices')} at {span}")
         if parts:
@@ -178,8 +180,8 @@ def show_next(console: Console, scan: Scan) -> None:
     logged = Path(str(scan.metadata["source"])) / LOG
     losses = scan.losses or (logged if logged.is_file() else None)
     if losses or scan.steps >= ENOUGH_STEPS:
-        table = visible(shlex.join([str(scan.output), *(["--loss", str(losses)] if losses else [])]), 8192)
-        page = visible(shlex.quote(str(scan.output.with_suffix(".html"))), 4096)
+        table = printable(shlex.join([str(scan.output), *(["--loss", str(losses)] if losses else [])]), 8192)
+        page = printable(shlex.quote(str(scan.output.with_suffix(".html"))), 4096)
         console.print(f"\nnext: spectra stability {table}\n      spectra report {table} -o {page}", soft_wrap=True)
 
 
@@ -195,7 +197,7 @@ def roles_table(roles: Sequence[RoleSummary]) -> Table:
         if compared:
             peak = f"{number(one.peak[0], 2)}, step {one.peak[1]}" if one.peak else "–"
             cells += [_since(one.spectra_close, one), _since(one.weights_close, one), peak]
-        table.add_row(*(visible(cell) for cell in cells), _change(one.stable_rank, 3), _change(one.alpha, 2))
+        table.add_row(*(printable(cell) for cell in cells), _change(one.stable_rank, 3), _change(one.alpha, 2))
     return table
 
 
@@ -214,9 +216,9 @@ def _change(ends: tuple[float, float] | None, digits: int) -> str:
 def what_it_says(roles: Sequence[RoleSummary], reference: str) -> str:
     """Explain the columns of closeness, and say which role's weights moved furthest and which least."""
     known = sorted((one.start, one.role) for one in roles if one.start is not None and one.start == one.start)
-    closeness = f"≥ 0.99: from then on the cosine to {visible(reference)} stays at or above 0.99"
+    closeness = f"≥ 0.99: from then on the cosine to {printable(reference)} stays at or above 0.99"
     if len(known) < 2:
         return closeness
     (low, most), (high, least) = known[0], known[-1]
-    first = f"weights of {most} moved most (cosine to {visible(reference)} {number(low)} at the start)"
+    first = f"weights of {most} moved most (cosine to {printable(reference)} {number(low)} at the start)"
     return f"{closeness}\n{first}, of {least} least ({number(high)})"

@@ -9,9 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from spectra_cli.errors import printable
 from spectra_cli.studies.stability.findings import Comparison, GroupStability, LossStability, Onset, Ratio, RunStability
 from spectra_cli.views.console.screen import plain_table
-from spectra_cli.views.formatting import count, number, visible
+from spectra_cli.views.formatting import count, number
 from spectra_cli.views.sentences.stability import NOUNS, ratio, ratio_sentences, sentences, step
 
 MOST_LAYERS = 8
@@ -23,13 +24,13 @@ def show_stability(console: Console, found: Comparison, *, everything: bool = Fa
         if index:
             console.print()
         span = f"steps {run.steps[0]} … {run.steps[-1]}"
-        console.print(f"{visible(run.label)} · {count(len(run.steps), 'checkpoint')}, {span}", soft_wrap=True)
+        console.print(f"{printable(run.label)} · {count(len(run.steps), 'checkpoint')}, {span}", soft_wrap=True)
         for line in sentences(run):
             console.print(line, soft_wrap=not console.is_terminal)
         console.print()
         console.print(_groups(run, everything=everything))
     if len(found.runs) > 1:
-        console.print(f"\nagainst {visible(found.runs[0].label)}, with 90% intervals")
+        console.print(f"\nagainst {printable(found.runs[0].label)}, with 90% intervals")
         for line in ratio_sentences(found):
             console.print(line, soft_wrap=not console.is_terminal)
         console.print()
@@ -55,7 +56,7 @@ def _groups(run: RunStability, *, everything: bool) -> Table:
 def _cells(one: GroupStability, *, per_lr: bool) -> list[str]:
     close = next((pair for pair in one.decoupling if pair.threshold == 0.99), None)
     return [
-        visible(one.group),
+        printable(one.group),
         number(one.peak.value, 2),
         str(one.peak.step),
         number(one.floor.value, 2),
@@ -85,7 +86,7 @@ def _ratios(found: Comparison) -> Table:
     for one in found.ratios:
         lines.setdefault((one.label, one.group), {})[one.quantity] = one
     for (label, group), cells in lines.items():
-        table.add_row(visible(label), visible(group), *(ratio(cells.get(name)) for name in quantities))
+        table.add_row(printable(label), printable(group), *(ratio(cells.get(name)) for name in quantities))
     return table
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from spectra_cli.errors import printable
 from spectra_cli.jobs.verify import Verified
-from spectra_cli.views.formatting import count, number, visible
+from spectra_cli.views.formatting import count, number
 
 
 def show_verified(console: Console, found: Verified) -> None:
@@ -18,7 +19,7 @@ def show_verified(console: Console, found: Verified) -> None:
     sound = "schema, checksums, completeness, ranges and inequalities hold"
     wrong = count(len(found.findings), "finding")
     verdict = sound if not found.findings or found.recomputed else wrong
-    console.print(f"{visible(found.path)} · {' · '.join(sizes)} · {verdict}", soft_wrap=True)
+    console.print(f"{printable(found.path)} · {' · '.join(sizes)} · {verdict}", soft_wrap=True)
     if found.recomputed:
         largest = max(one.largest for one in found.recomputed)
         numbers = sum(one.numbers for one in found.recomputed)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, printable
 from spectra_cli.views.figures.figure import Chart, Lines, Options
 from spectra_cli.views.figures.frames import by_layer, step_title, title_of
 from spectra_cli.views.figures.style import SCHEME, is_wide, ordered, panel_columns, quantity_axis, titled
-from spectra_cli.views.formatting import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,5 +125,5 @@ def _at_steps(runs: Sequence[Run], options: Options, metric: str) -> pd.DataFram
     for run in runs:
         known = run.checkpoints.index[run.checkpoints.index.isin(frame["order"])]
         chosen = pick(run, options.steps, FEW_STEPS, known)
-        keep |= (frame["run"] == visible(run.label)) & frame["order"].isin(chosen)
+        keep |= (frame["run"] == printable(run.label)) & frame["order"].isin(chosen)
     return frame[keep]

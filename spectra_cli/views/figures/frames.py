@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from spectra_cli.errors import printable
 from spectra_cli.views.figures.style import ACCENT, step_scale
-from spectra_cli.views.formatting import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,7 @@ def by_layer(run: Run, metric: str) -> pd.DataFrame:
 
 def _safe(frame: pd.DataFrame, run: Run) -> pd.DataFrame:
     return frame.assign(
-        revision=frame["revision"].map(visible), role=frame["role"].map(visible), run=visible(run.label)
+        revision=frame["revision"].map(printable), role=frame["role"].map(printable), run=printable(run.label)
     )
 
 
@@ -91,4 +91,4 @@ def title_of(runs: Sequence[Run], says: str | list[str]) -> Any:
     """Give the title: the runs' labels, and beneath it what is drawn."""
     import altair as alt
 
-    return alt.Title(", ".join(visible(run.label) for run in runs), subtitle=says)
+    return alt.Title(", ".join(printable(run.label) for run in runs), subtitle=says)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, printable
 from spectra_cli.views.figures.depth import heatmap, heatmap_lines, profile, profile_lines
 from spectra_cli.views.figures.figure import Kind, Options
 from spectra_cli.views.figures.layers import asymmetry, asymmetry_lines, depth, depth_lines
@@ -20,7 +20,6 @@ from spectra_cli.views.figures.save import save, suffix_of
 from spectra_cli.views.figures.series import SPECTRA, WEIGHTS, alignment, alignment_lines, roles
 from spectra_cli.views.figures.spectrum import spectrum, spectrum_lines
 from spectra_cli.views.figures.trajectory import BESIDE, RATE, course_lines, trajectory
-from spectra_cli.views.formatting import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +111,7 @@ def plot(tables: Sequence[str | Path], name: str, output: str, choice: Choice | 
         from spectra_cli.views.figures.terminal import draw
 
         return draw(kind.lines(runs, options))
-    save(kind.draw(runs, options), output, f"{name}: {', '.join(visible(run.label) for run in runs)}")
+    save(kind.draw(runs, options), output, f"{name}: {', '.join(printable(run.label) for run in runs)}")
     return None
 
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spectra_cli.errors import printable
 from spectra_cli.views.figures.figure import Chart, Lines, Options
 from spectra_cli.views.figures.lifecycle import FITTED, studied, titled_run
 from spectra_cli.views.figures.style import RUNS, ordered, role_scale, titled
-from spectra_cli.views.formatting import number, visible
+from spectra_cli.views.formatting import number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,7 @@ def depth_of(found: Sequence[Lifecycle]) -> Chart:
     """Draw the exponents of several runs at their last checkpoints."""
     import altair as alt
 
-    names = [visible(one.label) for one in found]
+    names = [printable(one.label) for one in found]
     colour = alt.Color(
         "run:N", title="run", scale=alt.Scale(domain=names, range=list(RUNS)), legend=alt.Legend(symbolType="circle")
     )
@@ -47,12 +48,12 @@ def _shape(one: Lifecycle) -> str:
     found = one.alpha_gradient
     last = found.last if found else None
     if found is None or last is None:
-        return f"{visible(one.label)}: no {one.alpha}"
+        return f"{printable(one.label)}: no {one.alpha}"
     if found.inverted_u is None:
-        return f"{visible(one.label)}: the layers are too few for a shape"
+        return f"{printable(one.label)}: the layers are too few for a shape"
     if found.inverted_u:
-        return f"{visible(one.label)}: an inverted U, its peak at depth {number(last.peak, 2)}"
-    return f"{visible(one.label)}: no inverted U"
+        return f"{printable(one.label)}: an inverted U, its peak at depth {number(last.peak, 2)}"
+    return f"{printable(one.label)}: no inverted U"
 
 
 def _depths(found: Sequence[Lifecycle]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -64,7 +65,7 @@ def _depths(found: Sequence[Lifecycle]) -> tuple[pd.DataFrame, pd.DataFrame]:
             continue
         values = one.alpha_gradient.values[:, -1]
         layers = np.arange(len(values))
-        facts = {"run": visible(one.label)}
+        facts = {"run": printable(one.label)}
         points.append(
             pd.DataFrame({**facts, "layer": layers, "depth": layers / max(1, len(values) - 1), "value": values})
         )
@@ -148,6 +149,6 @@ def asymmetry_lines(runs: Sequence[Run], options: Options) -> tuple[Lines, ...]:
     for one in studied(runs, options):
         for found in one.asymmetry:
             frame = _spreads(found).rename(columns={"layer": "x", "value": "y", "role": "series"})
-            title = f"{visible(one.label)}: {_quantity(found)}, less the role's mean, over layers"
+            title = f"{printable(one.label)}: {_quantity(found)}, less the role's mean, over layers"
             panels.append(Lines(title, "layer", "difference", frame))
     return tuple(panels)

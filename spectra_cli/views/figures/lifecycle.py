@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectra_cli.errors import printable
 from spectra_cli.views.figures.figure import Chart, Lines, Options
 from spectra_cli.views.figures.frames import cursor, step_x
 from spectra_cli.views.figures.style import RUNS, SCHEME, step_scale
-from spectra_cli.views.formatting import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ def titled_run(one: Lifecycle, *says: str) -> Any:
     """Give the title of a run's column: its label, and sentences beneath."""
     import altair as alt
 
-    return alt.Title(visible(one.label), subtitle=[line for part in says for line in textwrap.wrap(part, WRAPPED)])
+    return alt.Title(printable(one.label), subtitle=[line for part in says for line in textwrap.wrap(part, WRAPPED)])
 
 
 def side_by_side(columns: list[Chart]) -> Chart:
@@ -134,7 +134,7 @@ def wave_lines(runs: Sequence[Run], options: Options) -> tuple[Lines, ...]:
     for one in studied(runs, options):
         lines = [pd.DataFrame({"x": one.steps, "y": y, "series": f"layer {i}"}) for i, y in enumerate(one.compressed)]
         frame = pd.concat(lines).dropna()
-        found.append(Lines(f"{visible(one.label)}: {LOST} by layer", "step", "compression", frame, log_x=True))
+        found.append(Lines(f"{printable(one.label)}: {LOST} by layer", "step", "compression", frame, log_x=True))
     return tuple(found)
 
 
@@ -152,7 +152,9 @@ def gradients_of(one: Lifecycle, *, follow: bool = False) -> Chart:
     found = _gradients(one)
     panels = []
     for place, (name, (gradient, unit)) in enumerate(found.items()):
-        panel = _gradient(gradient, [f"slope of {visible(name)}", f"from first to last{unit}"], place == len(found) - 1)
+        panel = _gradient(
+            gradient, [f"slope of {printable(name)}", f"from first to last{unit}"], place == len(found) - 1
+        )
         extra = [cursor(step_scale(one.steps.tolist()), labelled=place == len(found) - 1)] if follow else []
         panels.append(alt.layer(*panel, *extra).properties(width=WIDTH, height=120))
     said = [gradient_verdict(name, gradient, "") for name, (gradient, _) in found.items()]
@@ -203,8 +205,8 @@ def gradient_lines(runs: Sequence[Run], options: Options) -> tuple[Lines, ...]:
     found = []
     for one in studied(runs, options):
         for name, (gradient, unit) in _gradients(one).items():
-            frame = _slopes(gradient).rename(columns={"step": "x", "slope": "y"}).assign(series=visible(name))
-            title = f"{visible(one.label)}: slope of {visible(name)} over depth{unit}"
+            frame = _slopes(gradient).rename(columns={"step": "x", "slope": "y"}).assign(series=printable(name))
+            title = f"{printable(one.label)}: slope of {printable(name)} over depth{unit}"
             found.append(Lines(title, "step", "slope", frame, log_x=True))
     return tuple(found)
 
@@ -223,7 +225,7 @@ def timescales_of(one: Lifecycle, *, follow: bool = False) -> Chart:
 
     steps = step_scale(one.steps.tolist())
     points, curves, taus = _approaches(one)
-    names = [name for name in ("stable rank", visible(one.alpha)) if (points["quantity"] == name).any()]
+    names = [name for name in ("stable rank", printable(one.alpha)) if (points["quantity"] == name).any()]
     colour = alt.Color(
         "quantity:N", title="quantity", scale=alt.Scale(domain=names, range=list(RUNS[: len(names)])),
         legend=alt.Legend(symbolType="stroke"),
@@ -259,7 +261,7 @@ def _approaches(one: Lifecycle) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFram
     points, curves, taus = [], [], []
     steps = one.steps.astype(float)
     dense = np.expm1(np.linspace(np.log1p(steps[0]), np.log1p(steps[-1]), 4 * FITTED))
-    for name, course, fit in _courses(one.timescales, visible(one.alpha)):
+    for name, course, fit in _courses(one.timescales, printable(one.alpha)):
         known = course[np.isfinite(course)]
         if not len(known):
             continue
@@ -285,5 +287,5 @@ def timescale_lines(runs: Sequence[Run], options: Options) -> tuple[Lines, ...]:
     found = []
     for one in studied(runs, options):
         frame = _approaches(one)[0].rename(columns={"step": "x", "left": "y", "quantity": "series"}).dropna()
-        found.append(Lines(f"{visible(one.label)}: share of the way still to go", "step", "share", frame, log_x=True))
+        found.append(Lines(f"{printable(one.label)}: share of the way still to go", "step", "share", frame, log_x=True))
     return tuple(found)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from spectra_cli.errors import printable
 from spectra_cli.views.figures.figure import Chart, Lines, Options
 from spectra_cli.views.figures.frames import by_role, cursor, shared_steps, spread_by_role, step_x, steps_of, title_of
 from spectra_cli.views.figures.style import RUNS, ordered, panel_columns, quantity_axis, role_scale, titled
-from spectra_cli.views.formatting import visible
 
 if TYPE_CHECKING:
     from spectra_cli.studies.inputs.runs import Run
@@ -58,7 +58,7 @@ def alignment_lines(runs: Sequence[Run], options: Options) -> tuple[Lines, ...]:
         frame = means(run, list(COURSES), ()).melt("step", list(COURSES), "series", "y").rename(columns={"step": "x"})
         frame["series"] = frame["series"].map(COURSES)
         known = steps_of(run)[1]
-        found.append(Lines(f"{visible(run.label)}: cosine to the reference", "step", "cosine", frame, known))
+        found.append(Lines(f"{printable(run.label)}: cosine to the reference", "step", "cosine", frame, known))
     return tuple(found)
 
 
@@ -93,5 +93,5 @@ def _colour(runs: Sequence[Run], present: Sequence[str]) -> Any:
 
     if len(runs) == 1:
         return alt.Color("role:N", scale=alt.Scale(**role_scale(present)), legend=None)
-    names = [visible(run.label) for run in runs]
+    names = [printable(run.label) for run in runs]
     return alt.Color("run:N", title="run", scale=alt.Scale(domain=names, range=list(RUNS)))

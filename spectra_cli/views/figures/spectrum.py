@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, printable
 from spectra_cli.views.figures.figure import Chart, Lines, Options
 from spectra_cli.views.figures.frames import step_title, title_of
 from spectra_cli.views.figures.style import SCHEME, panel_columns, quantity_axis, titled
-from spectra_cli.views.formatting import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,12 +72,12 @@ def chosen_spectra(runs: Sequence[Run], options: Options) -> pd.DataFrame:
     parts = []
     for run, spectra in zip(runs, options.spectra, strict=True):
         frame = spectra[spectra["order"].isin(pick(run, options.steps, FEW_STEPS))]
-        frame = frame.assign(run=visible(run.label), value=frame["sd"])
+        frame = frame.assign(run=printable(run.label), value=frame["sd"])
         if options.metric == "sigma":
             sums = run.numbers[["order", "matrix", "nuclear_norm"]].astype({"matrix": str})
             frame = frame.merge(sums, on=["order", "matrix"])
             frame["value"] = frame["sd"] * frame["nuclear_norm"]
-        frame["matrix"] = frame["matrix"].map(visible)
+        frame["matrix"] = frame["matrix"].map(printable)
         parts.append(frame)
     found = pd.concat(parts, ignore_index=True)
     positive = found[found["value"] > 0]

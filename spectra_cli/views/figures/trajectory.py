@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, printable
 from spectra_cli.views.figures.figure import Chart, Lines, Options
 from spectra_cli.views.figures.frames import by_role, cursor, loss_frame, step_x, steps_of
 from spectra_cli.views.figures.style import ACCENT, is_wide, ordered, quantity_axis, role_scale, step_scale, titled
-from spectra_cli.views.formatting import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +65,7 @@ def _column(
         marks = [mark.encode(x=step_x(steps, labelled=last)) for mark in behind]
         layers.append(alt.layer(*marks, part, *([cursor(steps, labelled=last)] if follow else [])))
     title = alt.Title(
-        visible(run.label), subtitle=["mean over the matrices of a role", *says_phases(found).split("; ")]
+        printable(run.label), subtitle=["mean over the matrices of a role", *says_phases(found).split("; ")]
     )
     return alt.vconcat(*layers, spacing=12).resolve_scale(x="shared").properties(title=title)
 
@@ -173,10 +172,10 @@ def course_lines(runs: Sequence[Run], options: Options) -> tuple[Lines, ...]:
         log = is_wide(frame.loc[frame[metric] > 0, metric])
         frame = frame[frame[metric] > 0] if log else frame
         lines = frame.rename(columns={"step": "x", metric: "y", "role": "series"})
-        found.append(Lines(f"{visible(run.label)}: {titled(metric)}", "step", metric, lines, known, log))
+        found.append(Lines(f"{printable(run.label)}: {titled(metric)}", "step", metric, lines, known, log))
         losses = options.loss_of(index)
         if losses is not None and len(frame):
             curve = loss_frame(losses, int(frame["step"].min()), int(frame["step"].max()))
             curve = curve.rename(columns={"step": "x", "loss": "y"}).assign(series="loss")
-            found.append(Lines(f"{visible(run.label)}: {losses.kind} loss", "step", "loss", curve, known))
+            found.append(Lines(f"{printable(run.label)}: {losses.kind} loss", "step", "loss", curve, known))
     return tuple(found)

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from spectra_cli.errors import printable
 from spectra_cli.storage.table import row_groups
 from spectra_cli.studies.inputs.run_inputs import RunInput
 from spectra_cli.studies.inputs.runs import Run, metrics_in
 from spectra_cli.studies.series import MOST_RANKS, has_steps, places, ranks_shown
-from spectra_cli.views.formatting import visible
 
 Thinned = tuple[NDArray[np.float32] | None, list[int], list[int]]
 
@@ -51,10 +51,10 @@ def read_detail(given: RunInput, place: int) -> Detail:
     if spectra is not None:
         packed[f"{place}-spectra"] = pack(spectra)
     facts = {
-        "label": visible(run.label),
+        "label": printable(run.label),
         "steps": places(run).tolist(),
         "known": has_steps(run),
-        "revisions": [visible(name) for name in run.checkpoints["revision"]],
+        "revisions": [printable(name) for name in run.checkpoints["revision"]],
         "matrices": [_matrix(line) for line in first.to_dict("records")],
         "metrics": shown,
         "first": FIRST_SHOWN if FIRST_SHOWN in shown else (shown or [""])[0],
@@ -79,7 +79,7 @@ def _fitting(metrics: list[str], size: int) -> list[str]:
 
 
 def _matrix(line: dict[Any, Any]) -> dict[str, Any]:
-    facts = {name: visible(line[name]) for name in ("matrix", "role")}
+    facts = {name: printable(line[name]) for name in ("matrix", "role")}
     return {
         "name": facts["matrix"],
         "role": facts["role"],

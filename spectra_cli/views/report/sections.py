@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spectra_cli.errors import printable
 from spectra_cli.studies.lifecycle.study import Lifecycle
 from spectra_cli.studies.stability.findings import Comparison, Ratio, RunStability
 from spectra_cli.views.console.lifecycle import lifecycle_sentences
-from spectra_cli.views.formatting import visible
 from spectra_cli.views.report.page_data import Detail
 from spectra_cli.views.sentences.stability import NOUNS, ratio, ratio_sentences, sentences
 
@@ -48,7 +48,7 @@ def text(value: object) -> str:
     >>> text("<b>\\x1b")
     '&lt;b&gt;\\\\x1b'
     """
-    return html.escape(visible(value, 2000))
+    return html.escape(printable(value, 2000))
 
 
 def figure(name: str, says: str) -> Callable[[Material], str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from spectra_cli.errors import printable
 from spectra_cli.studies.stability.findings import (
     Comparison,
     Decoupling,
@@ -15,7 +16,7 @@ from spectra_cli.studies.stability.findings import (
     Ratio,
     RunStability,
 )
-from spectra_cli.views.formatting import count, number, visible
+from spectra_cli.views.formatting import count, number
 
 TOLD = 0.99  # the threshold of decoupling that is told in words
 WIDE = 2.0  # an onset whose interval spans more than such a factor is known only roughly
@@ -33,7 +34,7 @@ def sentences(run: RunStability) -> list[str]:
         said += _loss(run.loss)
     said += [_response(one) for one in run.lr_response]
     said += [*_decoupling(whole), *_bound(whole)]
-    return said + [f"{visible(note[0].upper() + note[1:])}." for note in run.notes]
+    return said + [f"{printable(note[0].upper() + note[1:])}." for note in run.notes]
 
 
 def ratio_sentences(found: Comparison) -> list[str]:
@@ -43,7 +44,7 @@ def ratio_sentences(found: Comparison) -> list[str]:
     for run in found.runs[1:]:
         mine = [one for one in found.ratios if one.label == run.label and one.group == "all"]
         parts = [f"{NOUNS[one.quantity]} {_factor(one)}" for one in mine]
-        said.append(f"{visible(run.label)} against {visible(first.label)}: {'; '.join(parts)}.")
+        said.append(f"{printable(run.label)} against {printable(first.label)}: {'; '.join(parts)}.")
     return said
 
 

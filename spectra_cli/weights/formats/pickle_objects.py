@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from spectra_cli.weights.plain_data import shown
+from spectra_cli.errors import printable
 
 
 class UnreadablePickleError(Exception):
@@ -94,7 +94,7 @@ def storage_of(
     if kind != "storage" or not isinstance(storage_type, Name) or not isinstance(key, str) or not _natural(count):
         raise UnreadablePickleError("it refers to something that is not a storage of numbers")
     if storage_type.name not in STORAGE_DTYPES:
-        return Unreadable(f"its numbers are kept as {shown(storage_type.name)}, packed or quantised")
+        return Unreadable(f"its numbers are kept as {printable(storage_type.name)}, packed or quantised")
     if view is not None:
         return Unreadable("it is a view of a view, as torch wrote them before 2018")
     return Storage(key, STORAGE_DTYPES[storage_type.name], count)
@@ -131,7 +131,9 @@ def _tensor_v3(
 def _of_type(function: Any, kind: Any, args: Any, _state: Any) -> Any:
     """Take a tensor with attributes, or of a subclass: `torch._tensor._rebuild_from_type_v2`."""
     if kind not in PLAIN_TENSORS:
-        return Unreadable(f"it is a {shown(kind.name) if isinstance(kind, Name) else 'subclass'}, not a plain tensor")
+        return Unreadable(
+            f"it is a {printable(kind.name) if isinstance(kind, Name) else 'subclass'}, not a plain tensor"
+        )
     return built(function, args)
 
 
@@ -184,7 +186,7 @@ def built(function: Any, args: Any) -> Any:
     try:
         return builder(*args)
     except TypeError:
-        raise UnreadablePickleError(f"it calls {shown(function)} with arguments that it does not take") from None
+        raise UnreadablePickleError(f"it calls {printable(function)} with arguments that it does not take") from None
 
 
 def key_of(value: Any) -> Any:

@@ -10,11 +10,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import Skipped
 from spectra_cli.weights.file_ranges import Extent
 from spectra_cli.weights.files import COPY_AGAIN, SourceFile, fill, opened, read_head, refuse_stand_in
-from spectra_cli.weights.plain_data import JSON_BYTES, parse_json, shown
+from spectra_cli.weights.plain_data import JSON_BYTES, parse_json
 
 # The format's name → torch's name and bits of an element; None where torch has no dtype of one element each.
 DTYPES: dict[str, tuple[str | None, int]] = {
@@ -75,15 +75,17 @@ def _damaged(source: SourceFile, why: str) -> SpectraError:
 
 def _entry(source: SourceFile, name: str, value: object) -> _Entry:
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
-        raise _damaged(source, f"the entry of {shown(name)} lacks dtype, shape or data_offsets")
+        raise _damaged(source, f"the entry of {printable(name)} lacks dtype, shape or data_offsets")
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise _damaged(source, f"{shown(name)} has the dtype {shown(dtype)}, which the format does not know")
+        raise _damaged(source, f"{printable(name)} has the dtype {printable(dtype)}, which the format does not know")
     if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2 or len(shape) > 64:
-        raise _damaged(source, f"{shown(name)} has a shape or offsets that are not counts")
+        raise _damaged(source, f"{printable(name)} has a shape or offsets that are not counts")
     bits = math.prod(shape) * DTYPES[dtype][1]
     if (offsets[1] - offsets[0]) * 8 != bits:
-        raise _damaged(source, f"{shown(name)} needs {bits // 8:,} bytes, its offsets give {offsets[1] - offsets[0]:,}")
+        raise _damaged(
+            source, f"{printable(name)} needs {bits // 8:,} bytes, its offsets give {offsets[1] - offsets[0]:,}"
+        )
     return _Entry(name, dtype, tuple(shape), offsets[0], offsets[1])
 
 
@@ -96,7 +98,7 @@ def _check_layout(source: SourceFile, entries: list[_Entry], there: int) -> None
     end = 0
     for entry in sorted(entries, key=lambda entry: (entry.begin, entry.end)):
         if entry.begin != end:
-            raise _damaged(source, f"the data of {shown(entry.name)} overlap others or leave a gap before them")
+            raise _damaged(source, f"the data of {printable(entry.name)} overlap others or leave a gap before them")
         end = entry.end
     if there < end:
         raise SpectraError(

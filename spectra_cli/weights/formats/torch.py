@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import ITEMSIZE
 from spectra_cli.weights.file_ranges import Extent, row_by_row, span
 from spectra_cli.weights.files import COPY_AGAIN, BoundedReader, SourceFile, Window, fill, opened, read_head
 from spectra_cli.weights.formats.pickle_objects import Storage, TensorView, UnreadablePickleError
 from spectra_cli.weights.formats.unpickling import read_pickle
-from spectra_cli.weights.plain_data import shown
 
 ZIP_MAGIC = b"PK\x03\x04"
 # The first pickle of the older stream is this number: 0x1950a86a20f9469cfc6c.
@@ -62,11 +61,11 @@ def locate(file: TorchFile, view: TensorView) -> Extent | str:
     """Find the bytes of a tensor; where they cannot hold it, the reason as text."""
     size = ITEMSIZE.get(view.dtype)
     if size is None:
-        return f"torch's {shown(view.dtype)} has no element of its own"
+        return f"torch's {printable(view.dtype)} has no element of its own"
     needed = span(view.shape, view.stride)
     record = file.records.get(view.storage.key)
     if record is None:
-        raise SpectraError(f"{file.source} lacks the data of storage {shown(view.storage.key)}", hint=COPY_AGAIN)
+        raise SpectraError(f"{file.source} lacks the data of storage {printable(view.storage.key)}", hint=COPY_AGAIN)
     stored = min(record.nbytes, view.storage.count * ITEMSIZE[view.storage.dtype])
     if (view.offset + needed) * size > stored or _count(view.shape) > needed:
         return f"its shape needs {_count(view.shape) * size:,} bytes, its storage holds {stored:,}"
@@ -116,7 +115,7 @@ def read_lone_tensor(
     extent = locate(file, file.content) if isinstance(file.content, TensorView) else "it holds something else"
     if isinstance(extent, str) or (extent.shape, extent.dtype) != (shape, dtype):
         raise SpectraError(
-            f"{source} does not hold, at byte {start:,}, the piece of {shown(name)} that is promised there",
+            f"{source} does not hold, at byte {start:,}, the piece of {printable(name)} that is promised there",
             hint=COPY_AGAIN,
         )
     return extent
@@ -135,7 +134,7 @@ def _check_directory(source: SourceFile, entries: dict[str, zipfile.ZipInfo], co
     for name, entry in entries.items():
         if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
             raise SpectraError(
-                f"{source} holds {shown(name)} compressed, which torch.save never does",
+                f"{source} holds {printable(name)} compressed, which torch.save never does",
                 hint="unpack the archive and zip it again without compression (zip -0)",
             )
     claimed = sum(entry.file_size for entry in entries.values())
@@ -149,11 +148,13 @@ def _record(source: SourceFile, descriptor: int, start: int, size: int, entry: z
     header = bytearray(30)
     fill(descriptor, memoryview(header), start + entry.header_offset, source)
     if not header.startswith(ZIP_MAGIC):
-        raise SpectraError(f"{source} is damaged: {shown(entry.filename)} is not where it should be", hint=COPY_AGAIN)
+        raise SpectraError(
+            f"{source} is damaged: {printable(entry.filename)} is not where it should be", hint=COPY_AGAIN
+        )
     lengths = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
     offset = entry.header_offset + 30 + lengths
     if offset + entry.file_size > size:
-        raise SpectraError(f"{source} is cut short within {shown(entry.filename)}", hint=COPY_AGAIN)
+        raise SpectraError(f"{source} is cut short within {printable(entry.filename)}", hint=COPY_AGAIN)
     return Record(start + offset, entry.file_size, entry.CRC or None)
 
 
@@ -176,14 +177,16 @@ def _read_stream(source: SourceFile, descriptor: int) -> TorchFile:
     records, position = {}, stream.tell()
     for key in keys:
         if key not in storages:
-            raise SpectraError(f"{source} holds data of a kind that is not read (storage {shown(key)})", hint=RESAVE)
+            raise SpectraError(
+                f"{source} holds data of a kind that is not read (storage {printable(key)})", hint=RESAVE
+            )
         count = bytearray(8)
         if position + 8 <= source.size:
             fill(descriptor, memoryview(count), position, source)
         nbytes = int.from_bytes(count, "little") * ITEMSIZE[storages[key].dtype]
         if position + 8 + nbytes > source.size:
             raise SpectraError(
-                f"{source} is cut short: storage {shown(key)} needs {nbytes:,} bytes, "
+                f"{source} is cut short: storage {printable(key)} needs {nbytes:,} bytes, "
                 f"{max(0, source.size - position - 8):,} are there",
                 hint=COPY_AGAIN,
             )

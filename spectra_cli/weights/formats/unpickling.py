@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import IO, Any
 
+from spectra_cli.errors import printable
 from spectra_cli.weights.formats.pickle_objects import (
     HARMLESS,
     Name,
@@ -23,7 +24,6 @@ from spectra_cli.weights.formats.pickle_objects import (
     key_of,
     storage_of,
 )
-from spectra_cli.weights.plain_data import shown
 
 # About 40 instructions a tensor; a checkpoint of 1,000 tensors with two optimizer moments each has 120,000.
 INSTRUCTIONS = 5_000_000
@@ -57,7 +57,7 @@ class _Machine:
             raise UnreadablePickleError("it names a class by something that is no name")
         found = Name(module, name)
         if found.module.split(".")[0] in STANDARD_LIBRARY and str(found) not in HARMLESS:
-            raise UnreadablePickleError(f"it names {shown(found)}, which no file of weights needs; nothing was run")
+            raise UnreadablePickleError(f"it names {printable(found)}, which no file of weights needs; nothing was run")
         self.stack.append(found)
 
     def set_items(self, pairs: list[Any]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import ITEMSIZE, Skipped
 from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.files import COPY_AGAIN, Boundary, BoundedReader, SourceFile, Window, admit, opened
@@ -24,7 +24,6 @@ from spectra_cli.weights.formats.unpickling import read_pickle
 from spectra_cli.weights.grouping import Listing, list_folder
 from spectra_cli.weights.layouts.single_file import with_config
 from spectra_cli.weights.layouts.state_dicts import Placed, find_config, find_state
-from spectra_cli.weights.plain_data import shown
 from spectra_cli.weights.tensors import Layer, Part, Piece, Pieces
 
 # Where in a step's folder training programs put it: FSDP by transformers, OLMo-core.
@@ -165,7 +164,7 @@ def _count(value: Any) -> bool:
 
 
 def _unsound(source: SourceFile, key: str, why: str) -> SpectraError:
-    return SpectraError(f"{source} is not sound: of {shown(key)}, {why}", hint=COPY_AGAIN)
+    return SpectraError(f"{source} is not sound: of {printable(key)}, {why}", hint=COPY_AGAIN)
 
 
 def _lies(folder: _Folder, key: str, place: Mapping[str, Any]) -> tuple[SourceFile, int, int]:
@@ -180,7 +179,7 @@ def _lies(folder: _Folder, key: str, place: Mapping[str, Any]) -> tuple[SourceFi
     file = folder.files[name]
     if offset + length > file.size:
         raise SpectraError(
-            f"{file} is cut short: {shown(key)} ends at byte {offset + length:,}, the file at {file.size:,}",
+            f"{file} is cut short: {printable(key)} ends at byte {offset + length:,}, the file at {file.size:,}",
             hint=COPY_AGAIN,
         )
     return file, offset, length

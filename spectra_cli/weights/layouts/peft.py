@@ -10,14 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import Skipped
 from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.file_ranges import Extent
 from spectra_cli.weights.files import COPY_AGAIN, Boundary, admit, read_json
 from spectra_cli.weights.grouping import Listing
 from spectra_cli.weights.layouts.single_file import open_file, with_config
-from spectra_cli.weights.plain_data import shown
 from spectra_cli.weights.tensors import Part, Product
 
 CONFIG = "adapter_config.json"
@@ -45,7 +44,7 @@ def open_adapter(path: Path, boundary: Boundary, ema: bool) -> Contents:
     kind = config.get("peft_type", "LORA")
     if kind != "LORA":
         raise SpectraError(
-            f"{source} describes an adapter of the kind {shown(kind)}; only LoRA is read",
+            f"{source} describes an adapter of the kind {printable(kind)}; only LoRA is read",
             hint="merge the adapter into its model with PEFT's merge_and_unload, and scan that",
         )
     name = next(name for name in FILES if os.path.lexists(path / name) or name == FILES[-1])
@@ -76,11 +75,11 @@ def open_adapter(path: Path, boundary: Boundary, ema: bool) -> Contents:
 def _product(where: str, pair: Mapping[str, Part], scale: float | str, transposed: bool) -> Product | str:
     a, b = pair.get("A"), pair.get("B")
     if not isinstance(a, Extent) or not isinstance(b, Extent):
-        raise SpectraError(f"{shown(where, 400)} has only one of its two factors", hint=COPY_AGAIN)
+        raise SpectraError(f"{printable(where, 400)} has only one of its two factors", hint=COPY_AGAIN)
     if len(a.shape) != 2 or len(b.shape) != 2:
         return "it changes a convolution, whose factors are not two matrices"
     if a.shape[0] != b.shape[1]:
-        raise SpectraError(f"the factors of {shown(where, 400)} do not fit: {b.shape} · {a.shape}", hint=COPY_AGAIN)
+        raise SpectraError(f"the factors of {printable(where, 400)} do not fit: {b.shape} · {a.shape}", hint=COPY_AGAIN)
     if isinstance(scale, str):
         return scale
     shape = (b.shape[0], a.shape[1])

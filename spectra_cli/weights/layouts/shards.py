@@ -6,12 +6,11 @@ import os
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, printable
 from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.files import COPY_AGAIN, Boundary, SourceFile, admit, read_json
 from spectra_cli.weights.grouping import SAFETENSORS, TORCH, Group, Naming, check_complete, list_folder, pick
 from spectra_cli.weights.layouts.single_file import merged, open_file, with_config
-from spectra_cli.weights.plain_data import shown
 
 
 def open_safetensors(path: Path, boundary: Boundary, ema: bool) -> Contents:
@@ -29,7 +28,7 @@ def _open(path: Path, boundary: Boundary, ema: bool, naming: Naming) -> Contents
         return with_config(open_file(admit(path, boundary), ema), path.parent, boundary)
     group = pick(list_folder(path), naming, ema=ema)
     if group is None:
-        raise SpectraError(f"{shown(path, 400)} is no longer a checkpoint", hint="check the folder")
+        raise SpectraError(f"{printable(path, 400)} is no longer a checkpoint", hint="check the folder")
     if group.index is None:
         check_complete(path, group.files)
         contents = merged([open_file(admit(path / name, boundary), ema) for name in group.files])
@@ -50,7 +49,7 @@ def _indexed(folder: Path, group: Group, boundary: Boundary, ema: bool) -> Conte
     lost = next((name for name, shard in shard_of.items() if name not in known[shard]), None)
     if lost is not None:
         raise SpectraError(
-            f"{source} says that {shown(lost)} is in {shown(shard_of[lost])}, and it is not", hint=COPY_AGAIN
+            f"{source} says that {printable(lost)} is in {printable(shard_of[lost])}, and it is not", hint=COPY_AGAIN
         )
     whole = merged(contents.values())
     return replace(whole, files=(source, *whole.files))
@@ -60,7 +59,7 @@ def _admit_shard(folder: Path, shard: str, index: SourceFile, boundary: Boundary
     parts = PurePosixPath(shard).parts
     if not parts or shard.startswith("/") or ".." in parts or "\\" in shard or "\0" in shard:
         raise SpectraError(
-            f"{index} names the shard {shown(shard)}, which is outside the checkpoint's folder",
+            f"{index} names the shard {printable(shard)}, which is outside the checkpoint's folder",
             hint="do not trust this checkpoint; an index names files beside it",
         )
     try:
@@ -68,4 +67,4 @@ def _admit_shard(folder: Path, shard: str, index: SourceFile, boundary: Boundary
     except SpectraError as error:
         if os.path.lexists(folder / shard):
             raise
-        raise SpectraError(f"{index} names the shard {shown(shard)}, which is not there", hint=error.hint) from None
+        raise SpectraError(f"{index} names the shard {printable(shard)}, which is not there", hint=error.hint) from None

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import Skipped
 from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.file_ranges import Extent
@@ -19,7 +19,6 @@ from spectra_cli.weights.formats.safetensors import read_safetensors
 from spectra_cli.weights.formats.torch import TorchFile, locate, read_torch
 from spectra_cli.weights.grouping import EMA_FILE
 from spectra_cli.weights.layouts.state_dicts import TENSORS, Leaf, find_state
-from spectra_cli.weights.plain_data import shown
 from spectra_cli.weights.tensors import Part
 
 NANOCHAT = re.compile(r"model_(\d+)\.pt")
@@ -65,7 +64,7 @@ def merged(parts: Iterable[Contents]) -> Contents:
         for name, place in part.tensors.items():
             if name in tensors:
                 raise SpectraError(
-                    f"{shown(name)} is in two files of one checkpoint, {part.files[0]} the second of them",
+                    f"{printable(name)} is in two files of one checkpoint, {part.files[0]} the second of them",
                     hint="keep one set of shards",
                 )
             tensors[name] = place

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import Skipped
 from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.file_ranges import Extent
@@ -22,7 +22,6 @@ from spectra_cli.weights.formats.torch import read_torch
 from spectra_cli.weights.grouping import Listing, list_folder
 from spectra_cli.weights.layouts.single_file import merged, open_file, with_config
 from spectra_cli.weights.layouts.state_dicts import find_config
-from spectra_cli.weights.plain_data import shown
 from spectra_cli.weights.tensors import Joined, Part
 
 
@@ -95,7 +94,9 @@ def open_neox(path: Path, boundary: Boundary, ema: bool) -> Contents:
     config = {**_config_of(path, listing, boundary), "model_type": "gpt_neox"}
     ranks = {len(files) for files in layers.values()}
     if len(ranks) > 1:
-        raise SpectraError(f"{shown(path, 400)} lacks parts: its layers have {sorted(ranks)} of them", hint=COPY_AGAIN)
+        raise SpectraError(
+            f"{printable(path, 400)} lacks parts: its layers have {sorted(ranks)} of them", hint=COPY_AGAIN
+        )
     opened = []
     for layer, files in layers.items():
         parts = [open_file(admit(path / name, boundary), ema) for name in _in_order(path, files)]
@@ -112,7 +113,7 @@ def open_deepspeed(path: Path, boundary: Boundary, ema: bool) -> Contents:
     parts = [open_file(admit(place / name, boundary), ema) for name in files]
     if all(0 in part.shape for one in parts for part in one.tensors.values()):
         raise SpectraError(
-            f"{shown(path, 400)} holds empty tensors: ZeRO-3 keeps the weights in the optimizer's files",
+            f"{printable(path, 400)} holds empty tensors: ZeRO-3 keeps the weights in the optimizer's files",
             hint="run the zero_to_fp32.py that DeepSpeed saved beside them, and scan its result",
         )
     return with_config(_join(parts, gated=_gated(parts[0].config)), path, boundary)
@@ -123,7 +124,7 @@ def open_megatron(path: Path, boundary: Boundary, ema: bool) -> Contents:
     stages: dict[int, dict[int, str]] = {}
     for match in filter(None, map(MEGATRON.fullmatch, sorted(list_folder(path).folders))):
         if int(match["expert"] or 0):
-            raise SpectraError(f"{shown(path, 400)} is cut by experts, which is not read", hint=SAVE_WHOLE)
+            raise SpectraError(f"{printable(path, 400)} is cut by experts, which is not read", hint=SAVE_WHOLE)
         stages.setdefault(int(match["stage"] or 0), {})[int(match["rank"])] = match[0]
     opened, before = [], 0
     for folders in (stages[number] for number in _in_order(path, {number: number for number in stages})):
@@ -140,7 +141,7 @@ def _in_order(path: Path, numbered: Mapping[int, T]) -> list[T]:
     """Give ranks or stages by their numbers, checking that none is missing."""
     missing = next((number for number in range(max(numbered) + 1) if number not in numbered), None)
     if missing is not None:
-        raise SpectraError(f"{shown(path, 400)} lacks part {missing} of {max(numbered) + 1}", hint=COPY_AGAIN)
+        raise SpectraError(f"{printable(path, 400)} lacks part {missing} of {max(numbered) + 1}", hint=COPY_AGAIN)
     return [numbered[number] for number in sorted(numbered)]
 
 
@@ -198,7 +199,7 @@ def _join(parts: Sequence[Contents], *, gated: bool) -> Contents:
         places = [part.tensors.get(name) for part in parts]
         extents = [place for place in places if isinstance(place, Extent)]
         if len(extents) < len(parts) or any(len(e.shape) != len(extents[0].shape) for e in extents):
-            raise SpectraError(f"{shown(name)} is not in every part beside {parts[0].files[0]}", hint=COPY_AGAIN)
+            raise SpectraError(f"{printable(name)} is not in every part beside {parts[0].files[0]}", hint=COPY_AGAIN)
         joined = _joined(name, extents, gated)
         if isinstance(joined, str):
             skipped.append(Skipped(name, joined))
@@ -220,7 +221,7 @@ def _joined(name: str, extents: Sequence[Extent], gated: bool) -> Part | str:
         return first
     axis, others = rule.axis, {(e.shape[: rule.axis], e.shape[rule.axis + 1 :], e.dtype) for e in extents}
     if len(others) > 1:
-        raise SpectraError(f"the parts of {shown(name)} beside {first.file} do not fit together", hint=COPY_AGAIN)
+        raise SpectraError(f"the parts of {printable(name)} beside {first.file} do not fit together", hint=COPY_AGAIN)
     shape = (*first.shape[:axis], sum(e.shape[axis] for e in extents), *first.shape[axis + 1 :])
     blocks = 2 if gated and rule.gated and all(e.shape[axis] % 2 == 0 for e in extents) else 1
     return Joined(shape, first.dtype, tuple(extents), axis, blocks)
