@@ -50,7 +50,7 @@ def diff_checkpoints(
     request = Request(str(a), **options)
     client = make_client(request, say)
     both = [_only_checkpoint(str(one), client, request.ema) for one in (a, b)]
-    (first, second), _ = sources.settle(both, client, weights.wanted)
+    (first, second), _ = sources.resolve_files(both, client, weights.wanted)
     plan = Plan(request, first.model, (first, second), second, client=client)
     device = svd.choose_device(request.device)
     with Walk(plan, device) as walk:

@@ -82,11 +82,11 @@ def inspect_source(source: str | Path, *, say: Say = lambda _: None, **options: 
     """
     request = Request(str(source), **options)
     plan = make_plan(request, say)
-    with plan.supply(looking=True) as supply:
+    with plan.supply(headers_only=True) as supply:
         return _inspect(plan, request, supply)
 
 
-def _inspect(plan: Plan, request: Request, supply: sources.Supply) -> Inspection:
+def _inspect(plan: Plan, request: Request, supply: sources.CheckpointFiles) -> Inspection:
     device = svd.choose_device(request.device)
     facts: list[CheckpointFacts] = []
     shown: tuple[Layout, dict[str, StoredTensor]] | None = None
@@ -127,14 +127,14 @@ def remote_bytes(one: Checkpoint) -> int:
     return sum(file.size for file in one.path.files) if isinstance(one.path, Remote) else 0
 
 
-def _fetching(plan: Plan, supply: sources.Supply) -> Fetching | None:
+def _fetching(plan: Plan, supply: sources.CheckpointFiles) -> Fetching | None:
     """Estimate from the listing, and from what would be asked of the files of the checkpoint that was looked into."""
     remote = [one.path for one in plan.checkpoints if isinstance(one.path, Remote)]
     if not remote:
         return None
     planned = supply.planned()
     files = {file.blob: (place, file) for place in remote for file in place.files}
-    there = {blob: file.size for blob, (place, file) in files.items() if sources.in_cache(place, file)}
+    there = {blob: file.size for blob, (place, file) in files.items() if sources.cached_path(place, file)}
     nbytes = requests = 0
     for blob, (_, file) in files.items():
         asked = planned.get(file.name, [(0, file.size)])

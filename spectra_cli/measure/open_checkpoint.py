@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from spectra_cli import architectures, svd
 from spectra_cli.measure.plan import Plan, open_checkpoint
 from spectra_cli.records import Checkpoint, Layout, Matrix, Problem, Remote, Spectrum, StoredTensor
-from spectra_cli.sources import Supply
+from spectra_cli.sources import CheckpointFiles
 from spectra_cli.weights import Weights
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Side:
     fallbacks: dict[str, Problem] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, checkpoint: Checkpoint, plan: Plan, device: str, supply: Supply, known: Known) -> Side:
+    def open(cls, checkpoint: Checkpoint, plan: Plan, device: str, supply: CheckpointFiles, known: Known) -> Side:
         """Open a checkpoint; close it with `closing.close()`. Raises SpectraError where it cannot be read."""
         closing = ExitStack()
         opened, layout = closing.enter_context(open_checkpoint(checkpoint, plan.request, supply))

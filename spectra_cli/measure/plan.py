@@ -99,7 +99,7 @@ class Request:
 
     def patience_seconds(self) -> float:
         """Give how long a request is tried again."""
-        return sources.parse_seconds(self.patience) if self.patience is not None else sources.Patience.seconds
+        return sources.parse_seconds(self.patience) if self.patience is not None else sources.RetryPolicy.seconds
 
     def _check_metrics(self) -> None:
         named = metrics.select([name for name in self.metrics or () if name != "all"])
@@ -123,19 +123,19 @@ class Plan:
     not_chosen: int = 0
     client: sources.Client = field(default_factory=sources.Client, compare=False)
 
-    def supply(self, *, looking: bool = False) -> sources.Supply:
+    def supply(self, *, headers_only: bool = False) -> sources.CheckpointFiles:
         """Make what reads these checkpoints, wherever they lie; it is used in a `with` block.
 
-        looking: only what tells the contents of files is read.
+        headers_only: only what tells the contents of files is read.
         """
         every = dict.fromkeys((*self.checkpoints, *((self.reference,) if self.reference else ())))
-        return sources.Supply(
+        return sources.CheckpointFiles(
             self.client,
             tuple(every),
             weights.described_by,
             disk=self.request.disk_bytes(),
             selective=self.request.selective,
-            looking=looking,
+            headers_only=headers_only,
         )
 
     @property
@@ -163,8 +163,8 @@ def make_plan(request: Request, say: Say = lambda _: None) -> Plan:
     chosen = sources.choose(listing.checkpoints, request.revisions, steps)
     left = len(listing.checkpoints) - len(chosen)
     named = [sources.pick_reference(listing.checkpoints, request.reference)] if request.reference else []
-    chosen, without = sources.settle(chosen, client, weights.wanted)
-    named = list(sources.settle(named, client, weights.wanted)[0]) if named else []
+    chosen, without = sources.resolve_files(chosen, client, weights.wanted)
+    named = list(sources.resolve_files(named, client, weights.wanted)[0]) if named else []
     reference = named[0] if named else sources.pick_reference(chosen, None)
     compared = reference if len(chosen) > 1 or request.reference else None
     return Plan(request, listing.model, chosen, compared, (*listing.unread, *without), left, client)
@@ -172,7 +172,7 @@ def make_plan(request: Request, say: Say = lambda _: None) -> Plan:
 
 def make_client(request: Request, say: Say = lambda _: None) -> sources.Client:
     """Make what talks to the Hub, with the patience that was asked for."""
-    return sources.Client(sources.Patience(request.patience_seconds(), say))
+    return sources.Client(sources.RetryPolicy(request.patience_seconds(), say))
 
 
 def twin_of(checkpoint: Checkpoint, plan: Plan) -> str | None:
@@ -196,7 +196,7 @@ def _architecture(name: str | None) -> architectures.Architecture | None:
 
 @contextmanager
 def open_checkpoint(
-    checkpoint: Checkpoint, request: Request, supply: sources.Supply, *, ahead: bool = False
+    checkpoint: Checkpoint, request: Request, supply: sources.CheckpointFiles, *, ahead: bool = False
 ) -> Iterator[tuple[weights.Weights, Layout]]:
     """Open one checkpoint's weights and say what its tensors mean, only the chosen matrices left in the layout.
 
@@ -204,7 +204,7 @@ def open_checkpoint(
     SpectraError where the files cannot be read or contradict their config.
     """
     with (
-        supply.at_hand(checkpoint, ahead=ahead) as there,
+        supply.materialize(checkpoint, ahead=ahead) as there,
         weights.open_weights(
             there.path,
             follow_links=request.follow_links or there.view is not None,

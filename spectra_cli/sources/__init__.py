@@ -11,11 +11,11 @@ from spectra_cli.sources.folder import list_folder as list_folder
 from spectra_cli.sources.folder import with_tokens as with_tokens
 from spectra_cli.sources.hub.client import Client as Client
 from spectra_cli.sources.hub.listing import list_hub as list_hub
-from spectra_cli.sources.hub.listing import settle as settle
-from spectra_cli.sources.hub.retry import Patience as Patience
-from spectra_cli.sources.hub.store import in_cache as in_cache
-from spectra_cli.sources.local_files import AtHand as AtHand
-from spectra_cli.sources.local_files import Supply as Supply
+from spectra_cli.sources.hub.listing import resolve_files as resolve_files
+from spectra_cli.sources.hub.retry import RetryPolicy as RetryPolicy
+from spectra_cli.sources.hub.store import cached_path as cached_path
+from spectra_cli.sources.local_files import CheckpointFiles as CheckpointFiles
+from spectra_cli.sources.local_files import LocalFiles as LocalFiles
 from spectra_cli.sources.local_files import recurring as recurring
 from spectra_cli.sources.names import gaps as gaps
 from spectra_cli.sources.select import StepRange as StepRange

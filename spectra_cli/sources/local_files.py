@@ -21,7 +21,7 @@ LEAST_DISK = 10**10
 
 
 @dataclass(frozen=True)
-class AtHand:
+class LocalFiles:
     """A checkpoint's files as a folder or file of this machine; called: what an error should call it.
 
     view: fetches what is not there yet; None where all is.
@@ -32,7 +32,7 @@ class AtHand:
     view: View | None = None
 
 
-class Supply:
+class CheckpointFiles:
     """What is needed to read these checkpoints; opens nothing before the first that is not on this machine.
 
     checkpoints: in the order in which they will be read. disk: bytes of scratch space, None for the larger of 10 GB
@@ -42,10 +42,10 @@ class Supply:
 
     def __init__(
         self, client: Client, checkpoints: Sequence[Checkpoint], describe: Describe, *, disk: int | None = None,
-        selective: bool = False, looking: bool = False,
+        selective: bool = False, headers_only: bool = False,
     ) -> None:  # fmt: skip
         """Note what may be asked for."""
-        self.looking = looking
+        self.headers_only = headers_only
         self.client, self.describe, self.selective = client, describe, selective
         self.checkpoints = tuple(checkpoints)
         self.disk = disk or max(LEAST_DISK, 2 * max((file.size for file in self._files()), default=0))
@@ -55,10 +55,10 @@ class Supply:
         self._past: set[Checkpoint] = set()
         self._lock = threading.Lock()
 
-    def __enter__(self) -> Supply:
+    def __enter__(self) -> CheckpointFiles:
         """Begin; a signal that ends the program ends all fetching first."""
         if any(isinstance(one.path, Remote) for one in self.checkpoints):
-            self._closing.enter_context(_stopping_on_signals(self.client.patience.stopped))
+            self._closing.enter_context(_stopping_on_signals(self.client.retry_policy.stopped))
         return self
 
     def __exit__(
@@ -93,23 +93,24 @@ class Supply:
             folder = self._closing.enter_context(scratch_folder())
             self._store = Store(
                 self.client, folder, self.disk, self.describe, selective=self.selective,
-                together=min(3, len(self.checkpoints)), recurring=recurring(self.checkpoints), looking=self.looking,
+                together=min(3, len(self.checkpoints)), recurring=recurring(self.checkpoints),
+                headers_only=self.headers_only,
             )  # fmt: skip
         return self._store
 
     @contextmanager
-    def at_hand(self, checkpoint: Checkpoint, *, ahead: bool = False) -> Iterator[AtHand]:
+    def materialize(self, checkpoint: Checkpoint, *, ahead: bool = False) -> Iterator[LocalFiles]:
         """Have a checkpoint's files on this machine while the block runs."""
         place = checkpoint.path
         if isinstance(place, Path):
-            yield AtHand(place, str(place))
+            yield LocalFiles(place, str(place))
             return
         store = self._open_store()
         view = store.open(place, ahead=ahead)
         if not ahead:
             self._let_go(checkpoint)
         try:
-            yield AtHand(view.folder, f"hf:{place.repository}@{checkpoint.revision}", view)
+            yield LocalFiles(view.folder, f"hf:{place.repository}@{checkpoint.revision}", view)
         finally:
             store.shut(view)
 

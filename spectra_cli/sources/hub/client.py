@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Remote, RemoteFile
-from spectra_cli.sources.hub.retry import Patience, TryAgainError, client_factory, trouble
+from spectra_cli.sources.hub.retry import RetryPolicy, TryAgainError, client_factory, trouble
 
 if TYPE_CHECKING:
     import httpx2
@@ -30,14 +30,14 @@ class Client:
     The library has one session for the whole process: the last client made is the one whose patience counts.
     """
 
-    patience: Patience = field(default_factory=Patience)
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     _begun: bool = False
 
     def _begin(self) -> None:
         if not self._begun:
             from huggingface_hub import set_client_factory
 
-            set_client_factory(client_factory(self.patience))
+            set_client_factory(client_factory(self.retry_policy))
             self._begun = True
 
     def references(self, repository: str) -> dict[str, str]:
@@ -87,22 +87,22 @@ class Client:
 
         def attempt() -> None:
             nonlocal place, began
-            self.patience.check()
+            self.retry_policy.check()
             for data in self._stream(remote, file, place, stop, may_skip=start == 0 and stop == file.size and began):
                 began = True
                 write(data)
                 place += len(data)
-                self.patience.check()
+                self.retry_policy.check()
             if place < stop:
                 raise TryAgainError(f"the connection broke at byte {place:,} of {file.name}")
 
         while True:
             before = place
             try:
-                self.patience.keep_trying(attempt)
+                self.retry_policy.keep_trying(attempt)
                 return
             except SpectraError:
-                if place == before or self.patience.stopped.is_set():
+                if place == before or self.retry_policy.stopped.is_set():
                     raise  # without a byte in all that time; otherwise its patience begins anew
 
     def _stream(

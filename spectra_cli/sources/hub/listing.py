@@ -179,7 +179,7 @@ def _chosen(files: Sequence[RemoteFile], wanted: Wanted) -> tuple[RemoteFile, ..
     return tuple(file for file in files if file.name in names)
 
 
-def settle(
+def resolve_files(
     checkpoints: Sequence[Checkpoint], client: Client, wanted: Wanted
 ) -> tuple[tuple[Checkpoint, ...], tuple[Unread, ...]]:
     """List the files of each revision, one request a commit; give what can be read, and what holds no weights.

@@ -33,14 +33,14 @@ class TryAgainError(Exception):
 
 
 @dataclass
-class Patience:
+class RetryPolicy:
     """How long one request is tried again: `seconds` since its last success, with pauses that double, and jitter.
 
-    say: told what is waited for. stopped: set when the program is to end; every wait ends with it.
+    on_wait: told what is waited for. stopped: set when the program is to end; every wait ends with it.
     """
 
     seconds: float = 600.0
-    say: Callable[[str], None] = lambda _: None
+    on_wait: Callable[[str], None] = lambda _: None
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def keep_trying(self, attempt: Callable[[], Result]) -> Result:
@@ -71,7 +71,7 @@ class Patience:
     def _tell(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         seconds = state.next_action.sleep if state.next_action else 0.0
-        self.say(f"waiting {seconds:.0f} s for the Hub: {getattr(error, 'why', 'no answer')}")
+        self.on_wait(f"waiting {seconds:.0f} s for the Hub: {getattr(error, 'why', 'no answer')}")
 
     def _sleep(self, seconds: float) -> None:
         self.stopped.wait(seconds)
@@ -85,7 +85,7 @@ class Patience:
             )
 
 
-def client_factory(patience: Patience) -> Callable[[], httpx2.Client]:
+def client_factory(retry_policy: RetryPolicy) -> Callable[[], httpx2.Client]:
     """Make a factory for huggingface_hub's client: as its own, with a timeout and with patience for every request.
 
     A redirect that fails is tried again from its beginning, since signed addresses grow old; httpx leaves the token
@@ -98,7 +98,7 @@ def client_factory(patience: Patience) -> Callable[[], httpx2.Client]:
     class PatientClient(httpx2.Client):
         def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
             def once() -> httpx2.Response:
-                patience.check()
+                retry_policy.check()
                 if is_offline_mode():
                     raise OfflineModeIsEnabled("offline")
                 try:
@@ -110,7 +110,7 @@ def client_factory(patience: Patience) -> Callable[[], httpx2.Client]:
                     raise TryAgainError(f"it answers {response.status_code}", retry_after(response.headers))
                 return response
 
-            return patience.keep_trying(once)
+            return retry_policy.keep_trying(once)
 
     timeout = httpx2.Timeout(SECONDS_OF_SILENCE, pool=None)
     return lambda: PatientClient(follow_redirects=True, timeout=timeout)

@@ -126,9 +126,9 @@ class View:
         for name, wanted in spans.items():
             one = merged(wanted) if self.tight else self.store.requests(self, self.held[name].file, wanted)
             self.groups[name] = one
-        if self.store.looking:
+        if self.store.headers_only:
             self.store.planned, self.store.planned_tight = dict(self.groups), self.tight
-        if self.store.looking or self.tight:
+        if self.store.headers_only or self.tight:
             self.groups = {}
             return
         self.store.fetch_ahead(self, [(self.held[name], group) for name in spans for group in self.groups[name]])
@@ -139,16 +139,16 @@ class Store:
 
     selective: only some matrices are wanted. together: how many checkpoints are open at once. describe: says how many
     of a file's first bytes tell what it holds, from its name and first bytes; None where only the whole does.
-    recurring: blobs that more than one checkpoint has. looking: only what tells the contents of files is fetched;
+    recurring: blobs that more than one checkpoint has. headers_only: only what tells the contents of files is fetched;
     planned, planned_tight: the requests that a scan would make of each file of the checkpoint opened last, by name.
     """
 
     def __init__(
         self, client: Client, folder: Path, bound: int, describe: Describe, *, selective: bool, together: int,
-        recurring: frozenset[str] = frozenset(), looking: bool = False,
+        recurring: frozenset[str] = frozenset(), headers_only: bool = False,
     ) -> None:  # fmt: skip
         """Take over an empty folder."""
-        self.looking = looking
+        self.headers_only = headers_only
         self.planned: dict[str, list[Span]] = {}
         self.planned_tight = False
         self.client, self.folder, self.bound, self._describe = client, folder, bound, describe
@@ -164,7 +164,7 @@ class Store:
 
     def close(self) -> None:
         """End all fetching."""
-        self.client.patience.stopped.set()
+        self.client.retry_policy.stopped.set()
         with self._change:
             self._change.notify_all()
         self._ahead.shutdown(wait=True, cancel_futures=True)
@@ -181,7 +181,7 @@ class Store:
         held = {}
         for file in remote.files:
             link = folder / file.name
-            cached = in_cache(remote, file)
+            cached = cached_path(remote, file)
             if cached is not None:
                 link.symlink_to(cached)
                 continue
@@ -228,7 +228,7 @@ class Store:
     def describe(self, view: View, held: Held) -> None:
         """Fetch what tells the contents of a file."""
         name, size = held.file.name, held.file.size
-        if (view.whole and not self.looking) or size <= SMALL or self._describe(name, b"") is None:
+        if (view.whole and not self.headers_only) or size <= SMALL or self._describe(name, b"") is None:
             self.ensure(view, held, [(0, size)])
             return
         head = min(size, FIRST_BYTES)
@@ -283,7 +283,7 @@ class Store:
                     self._give_back(room)
 
     def _raise_failures(self, held: Held) -> None:
-        self.client.patience.check()
+        self.client.retry_policy.check()
         if self._failed or held.broken:
             raise self._failed or held.broken  # type: ignore[misc]
 
@@ -314,7 +314,7 @@ class Store:
             if digest.hexdigest() == file.blob:
                 return
             if attempt == 0:
-                self.client.patience.say(f"{file.name} came with other bytes than its hash says: fetched again")
+                self.client.retry_policy.on_wait(f"{file.name} came with other bytes than its hash says: fetched again")
         held.broken = SpectraError(
             f"hf:{held.remote.repository}@{held.remote.commit[:12]}/{file.name} does not match its hash, fetched twice",
             hint="the copy on the Hub is damaged: tell the repository's owner; the other checkpoints are measured",
@@ -375,7 +375,7 @@ class Store:
                 raise SpectraError("no longer needed", hint="nothing is to be done")
             else:
                 self._change.wait(1.0)
-                self.client.patience.check()
+                self.client.retry_policy.check()
 
     def _give_back(self, count: int) -> None:
         with self._change:
@@ -401,7 +401,7 @@ def _blocks(span: Span) -> int:
     return -(-span[1] // BLOCK) * BLOCK - span[0] // BLOCK * BLOCK
 
 
-def in_cache(remote: Remote, file: RemoteFile) -> Path | None:
+def cached_path(remote: Remote, file: RemoteFile) -> Path | None:
     """Find a file in huggingface_hub's own cache, by its blob and size."""
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
