@@ -12,8 +12,8 @@ import sys
 
 import numpy as np
 
-from spectra_cli.studies.alpha_jumps import TAIL_FACTOR, TAIL_SIZES, changes
 from spectra_cli.studies.inputs.runs import Run, read_run
+from tests.support.alpha_jumps import TAIL_FACTOR, TAIL_SIZES, changes
 
 ORIGIN = {"alpha": 0.0, "alpha_ols": 0.0, "alpha_hill": 1.0, "alpha_clauset": 1.0, "alpha_tail": 1.0}
 JUMP = 0.2

@@ -6,31 +6,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks.stability_calibration import FLOOR, plant
-from spectra_cli.records import Checkpoint, Matrix, Row
+from spectra_cli.records import Checkpoint, Row
 from spectra_cli.storage.table import to_arrow, write_table
-
-ATTENTION = Matrix("layers.0.attn.q", "q", "a", 8, 8, layer=0)
-MLP = Matrix("layers.0.mlp.up", "up", "b", 8, 8, layer=0)
-START = Row(Checkpoint("planted", "step0", Path(), 0), ATTENTION, "alpha", 1.0, None)
-
-
-def write_planted(path, *, lower=1.0, seed=1):
-    """A table of two matrices with a planted course, the MLP's at half of attention's height."""
-    parts = [to_arrow([START])]  # as a scan with --metrics sd_variation_rate,alpha leaves it
-    lines = plant(FLOOR, checkpoints=40, noise=0.05, seed=seed).numbers.iloc[1:]
-    for step, rate in zip(lines["step"].tolist(), (lines["sd_variation_rate"] * lower).tolist(), strict=True):
-        checkpoint = Checkpoint("planted", f"step{step}", Path(), step)
-        rows = [Row(checkpoint, ATTENTION, "sd_variation_rate", rate, None)]
-        rows += [Row(checkpoint, MLP, "sd_variation_rate", rate / 2, None)]
-        parts.append(to_arrow(rows))
-    write_table(path, parts, {})
-    return path
+from tests.support.planted_runs import ATTENTION, plant_table
 
 
 @pytest.fixture(scope="module")
 def planted_table(tmp_path_factory):
-    return write_planted(tmp_path_factory.mktemp("stability") / "planted.parquet")
+    return plant_table(tmp_path_factory.mktemp("stability") / "planted.parquet")
 
 
 @pytest.fixture
@@ -72,7 +55,7 @@ def test_without_a_log_the_loss_is_null(spectra, planted_table):
 
 
 def test_two_tables_are_compared_under_their_labels(spectra, planted_table, tmp_path):
-    lower = write_planted(tmp_path / "lower.parquet", lower=0.1, seed=2)
+    lower = plant_table(tmp_path / "lower.parquet", lower=0.1, seed=2)
     said = spectra("stability", planted_table, lower, "--label", "adam,muon", "--json")
     found = {(one["group"], one["quantity"]): one for one in json.loads(said.out)["ratios"]}
     assert found["all", "floor"]["label"] == "muon"

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from benchmarks.stability_calibration import FLOOR, SCALE, plant_checkpoints
 from spectra_cli.jobs.scan import scan_checkpoints
+from tests.support.planted_runs import FLOOR, SCALE, plant_checkpoints
 
 
 class Course(NamedTuple):

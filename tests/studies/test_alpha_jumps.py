@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.studies.alpha_jumps import changes
 from spectra_cli.studies.inputs.runs import Run
+from tests.support.alpha_jumps import changes
 
 
 def run_of(**columns):

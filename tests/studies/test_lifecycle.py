@@ -5,8 +5,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from safetensors.torch import save_file
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.jobs.scan import scan_checkpoints
@@ -24,6 +22,7 @@ from spectra_cli.studies.lifecycle.fits import (
 )
 from spectra_cli.studies.lifecycle.study import lifecycle, lifecycle_tables
 from spectra_cli.views.console.lifecycle import lifecycle_json, lifecycle_sentences
+from tests.support.planted_runs import plant_wave
 
 STEPS = np.unique(np.concatenate([[0], np.geomspace(1, 10_000, 39).round()])).astype(float)
 DEPTH = 12
@@ -202,33 +201,8 @@ def test_too_little_of_a_run_is_refused(run, says):
         lifecycle(run)
 
 
-def write_planted(folder, layers=6):
-    """Real checkpoints: q, k, v and o of each layer lose their small singular values later the deeper the layer."""
-    size = 24
-    for step in (0, 100, 200, 300, 400, 600, 800, 1200):
-        tensors = {}
-        for layer in range(layers):
-            half = 100 + 100 * layer
-            for at, name in enumerate(("q_proj", "k_proj", "v_proj", "o_proj")):
-                random = np.random.default_rng(100 * layer + at)
-                left, right = (np.linalg.qr(random.standard_normal((size, size)))[0] for _ in range(2))
-                kept = 1 - 0.8 / (1 + (half / max(step, 1)) ** 4)
-                sigma = np.append(1.0, np.full(size - 1, kept))
-                place = f"model.layers.{layer}.self_attn.{name}.weight"
-                tensors[place] = torch.from_numpy(left * sigma @ right).float()
-        saved = folder / f"step{step}"
-        saved.mkdir(parents=True)
-        save_file(tensors, saved / "model.safetensors")
-        (saved / "config.json").write_text(
-            json.dumps(
-                {"model_type": "llama", "num_attention_heads": 4, "hidden_size": size, "num_hidden_layers": layers}
-            )
-        )
-    return folder
-
-
 def test_real_checkpoints_with_a_planted_wave_give_it_by_the_command_line(tmp_path, spectra):
-    table = scan_checkpoints(write_planted(tmp_path / "run"), tmp_path / "a.parquet").output
+    table = scan_checkpoints(plant_wave(tmp_path / "run"), tmp_path / "a.parquet").output
     (found,) = lifecycle_tables([table], None, "alpha")
     assert found.wave.rho == pytest.approx(1.0)
     said = spectra("lifecycle", table)

@@ -7,7 +7,7 @@ import pytest
 
 from spectra_cli.studies.lifecycle.fits import CHANCE
 from spectra_cli.studies.scaling import Model, _quantities, power_law
-from tests.studies.test_lifecycle import write_planted
+from tests.support.planted_runs import plant_wave
 
 LAYERS = np.array([4.0, 8.0, 12.0, 24.0, 48.0])
 
@@ -41,7 +41,7 @@ def tables(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("depths")
     return [
-        scan_checkpoints(write_planted(folder / f"run{layers}", layers), folder / f"depth{layers}.parquet").output
+        scan_checkpoints(plant_wave(folder / f"run{layers}", layers), folder / f"depth{layers}.parquet").output
         for layers in (4, 5, 7)
     ]
 

@@ -6,8 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.stability_calibration import (
-    BEND,
+from spectra_cli.errors import SpectraError
+from spectra_cli.jobs.scan import scan_checkpoints
+from spectra_cli.studies.inputs.runs import Run, read_run
+from spectra_cli.studies.inputs.training_logs import read_losses
+from spectra_cli.studies.stability.compare import compare_tables, ratios
+from spectra_cli.studies.stability.study import METRICS, stability
+from spectra_cli.views.sentences.stability import sentences
+from tests.support.planted_runs import (
+    BREAKPOINT,
     DECLINE,
     FLOOR,
     HEIGHT,
@@ -19,13 +26,6 @@ from benchmarks.stability_calibration import (
     plant_checkpoints,
     within_one,
 )
-from spectra_cli.errors import SpectraError
-from spectra_cli.jobs.scan import scan_checkpoints
-from spectra_cli.studies.inputs.runs import Run, read_run
-from spectra_cli.studies.inputs.training_logs import read_losses
-from spectra_cli.studies.stability.compare import compare_tables, ratios
-from spectra_cli.studies.stability.study import METRICS, stability
-from spectra_cli.views.sentences.stability import sentences
 
 DROP = 8000.0
 
@@ -44,8 +44,8 @@ def test_peak_floor_and_onset_are_where_they_were_planted():
     whole = stability(planted(FLOOR)).groups[0]
     assert whole.peak.step == pytest.approx(PEAK, rel=0.25)
     assert whole.peak.value == pytest.approx(HEIGHT, rel=0.1)
-    assert whole.floor.value == pytest.approx(HEIGHT * (BEND / PEAK) ** -1.2, rel=0.05)
-    assert whole.onset.step == pytest.approx(BEND, rel=0.05)
+    assert whole.floor.value == pytest.approx(HEIGHT * (BREAKPOINT / PEAK) ** -1.2, rel=0.05)
+    assert whole.onset.step == pytest.approx(BREAKPOINT, rel=0.05)
     assert whole.onset.phase == "floor"
 
 
@@ -102,7 +102,7 @@ def test_a_floor_dragged_down_by_the_learning_rate_is_found_per_unit_of_it(tmp_p
     logged = log(tmp_path / "log.jsonl", fine, np.full(len(fine), 1.0), 1e-3 * np.maximum(fine, PEAK) ** -0.6)
     whole = stability(Run("dragged", numbers, {}), logged).groups[0]
     assert whole.onset.phase != "floor"
-    assert whole.onset_per_lr.step == pytest.approx(BEND, rel=0.15)
+    assert whole.onset_per_lr.step == pytest.approx(BREAKPOINT, rel=0.15)
 
 
 def test_a_drop_of_the_learning_rate_shows_the_planted_response(tmp_path):
@@ -123,10 +123,10 @@ def test_a_drop_of_the_learning_rate_shows_the_planted_response(tmp_path):
 def test_a_loss_that_bends_with_the_spectra_is_in_step_with_them(tmp_path):
     run = planted(FLOOR)
     steps = np.geomspace(1, run.checkpoints["step"].iloc[-1], 60).round()
-    losses = 6 - 0.5 * np.log(np.minimum(steps, BEND)) - 0.02 * np.log(np.maximum(steps, BEND))
+    losses = 6 - 0.5 * np.log(np.minimum(steps, BREAKPOINT)) - 0.02 * np.log(np.maximum(steps, BREAKPOINT))
     noise = 1 + 0.001 * np.random.default_rng(0).standard_normal(len(steps))
     found = stability(run, log(tmp_path / "log.jsonl", steps, losses * noise, np.full(len(steps), 1e-3)))
-    assert found.loss.onset.step == pytest.approx(BEND, rel=0.1)
+    assert found.loss.onset.step == pytest.approx(BREAKPOINT, rel=0.1)
     assert found.loss.synchrony == pytest.approx(1, rel=0.1)
     assert found.loss.spearman > 0.5
 
@@ -134,7 +134,7 @@ def test_a_loss_that_bends_with_the_spectra_is_in_step_with_them(tmp_path):
 def test_a_loss_that_rises_at_last_is_not_called_a_slow_descent(tmp_path):
     run = planted(FLOOR)
     steps = np.geomspace(1, run.checkpoints["step"].iloc[-1], 60).round()
-    losses = 6 - 0.5 * np.log(np.minimum(steps, BEND)) + 0.2 * np.log(np.maximum(steps, BEND))
+    losses = 6 - 0.5 * np.log(np.minimum(steps, BREAKPOINT)) + 0.2 * np.log(np.maximum(steps, BREAKPOINT))
     found = stability(run, log(tmp_path / "log.jsonl", steps, losses, np.full(len(steps), 1e-3)))
     assert found.loss.synchrony is None
     assert any("rises again from step" in line for line in sentences(found))
@@ -149,7 +149,7 @@ def test_a_learning_rate_logged_for_other_steps_only_gives_no_onset_per_unit_of_
 def test_hundreds_of_checkpoints_are_searched_in_seconds_and_still_found():
     began = time.perf_counter()
     whole = stability(planted(FLOOR, checkpoints=600, noise=0.15)).groups[0]
-    assert whole.onset.step == pytest.approx(BEND, rel=0.1)
+    assert whole.onset.step == pytest.approx(BREAKPOINT, rel=0.1)
     assert time.perf_counter() - began < 20
 
 

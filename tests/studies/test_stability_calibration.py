@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.stability_calibration import DECLINE, FLOOR, STRAIGHT, covers, plant, within_one
 from spectra_cli.studies.stability.study import stability
+from tests.support.planted_runs import DECLINE, FLOOR, STRAIGHT, covers, plant, within_one
 
 pytestmark = pytest.mark.slow
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from spectra_cli.jobs.scan import scan_checkpoints
-from tests.studies.test_lifecycle import write_planted
+from tests.support.planted_runs import plant_wave
 
 
 @pytest.fixture(scope="session")
 def deep_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six layers, eight checkpoints, with a planted wave from the first layer to the last."""
     folder = tmp_path_factory.mktemp("deep")
-    return scan_checkpoints(write_planted(folder / "run"), folder / "deep.parquet").output
+    return scan_checkpoints(plant_wave(folder / "run"), folder / "deep.parquet").output

@@ -22,7 +22,7 @@ from spectra_cli.views.figures.figure import Options
 from spectra_cli.views.figures.kinds import KINDS, Choice, plot, read_runs
 from spectra_cli.views.figures.save import specification
 from spectra_cli.views.figures.style import step_scale
-from tests.cli.test_stability_command import write_planted
+from tests.support.planted_runs import plant_table
 
 NAMES = [kind.name for kind in KINDS]
 OVER_DEPTH = ("wave", "gradients", "depth", "asymmetry", "timescales")
@@ -99,7 +99,7 @@ def test_the_chart_holds_the_means_that_pandas_finds(table_path):
 
 
 def test_phase_one_is_shaded_up_to_the_onset_that_the_study_finds(tmp_path):
-    table = write_planted(tmp_path / "a.parquet")
+    table = plant_table(tmp_path / "a.parquet")
     onset = compare_tables([table]).runs[0].groups[0].onset
     kind = KINDS[NAMES.index("trajectory")]
     spec = specification(kind.draw(runs_of([table], kind, Choice()), Options()))

@@ -17,8 +17,8 @@ from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.storage.table import read_metadata, row_groups, write_table
 from spectra_cli.studies.stability.compare import compare_tables
 from spectra_cli.views.report.report import report
-from tests.cli.test_stability_command import write_planted
 from tests.support import runs
+from tests.support.planted_runs import plant_table
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 FLAGS = [
@@ -256,8 +256,8 @@ def test_two_runs_share_a_page_and_a_choice_between_them(table_path, tmp_path, o
 
 
 def test_runs_are_set_side_by_side_with_the_ratios_of_the_study(tmp_path, opened):
-    lower = write_planted(tmp_path / "lower.parquet", lower=0.1, seed=2)
-    tables = [write_planted(tmp_path / "upper.parquet"), lower]
+    lower = plant_table(tmp_path / "lower.parquet", lower=0.1, seed=2)
+    tables = [plant_table(tmp_path / "upper.parquet"), lower]
     report(tables, str(tmp_path / "two.html"), labels=("adam", "muon"))
     page = opened(tmp_path / "two.html")
     shown = page.locator("#ratios tbody tr", has_text="all").locator("td:nth-child(4)").inner_text()

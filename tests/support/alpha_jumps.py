@@ -1,4 +1,4 @@
-"""Tells changes of an exponent that its tail made from those of the spectrum. Knows runs, and no study's verdict."""
+"""Tells changes of an exponent that its tail made from those of the spectrum: shared by a benchmark and its test."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TAIL_FACTOR = 1.25
 
 
 def changes(run: Run, estimator: str) -> pd.DataFrame:
-    """Give every change of an exponent from one checkpoint to the next of the same matrix, a line each.
+    """Return every change of an exponent from one checkpoint to the next of the same matrix, a line each.
 
     Columns: matrix, role, order and step of the later checkpoint, `before` and `after`, and `of_tail`: whether the size
     of the tail that the estimator chose changed by more than a factor of TAIL_FACTOR with it. Such a change is one of
