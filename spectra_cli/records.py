@@ -57,6 +57,11 @@ class Checkpoint:
     tokens: int | None = None
     stage: str | None = None
 
+    @property
+    def key(self) -> str:
+        """Its name within its source, in which two stages may have the same revision."""
+        return f"{self.stage or ''}/{self.revision}"
+
 
 @dataclass(frozen=True)
 class StoredTensor:

@@ -37,7 +37,7 @@ def make(folder: Path, name: str) -> Path:
     if not table.exists():
         shutil.rmtree(folder / name, ignore_errors=True)
         began = time.perf_counter()
-        run = demo.train(folder / name, say=lambda _: None, saved=SAVED, recipe=RECIPES[name])
+        run = demo.train(folder / name, on_progress=lambda _: None, saved=SAVED, recipe=RECIPES[name])
         trained = time.perf_counter()
         shutil.copy(run / "loss.jsonl", folder / f"{name}.jsonl")
         scan_checkpoints(run, table, metrics=METRICS)

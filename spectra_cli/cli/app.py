@@ -186,7 +186,8 @@ def _one_source(words: list[str], revisions: list[str] | None) -> str:
 
 
 def _model_name(source: str, options: dict[str, Any]) -> str:
-    from spectra_cli.measure.plan import Request, make_plan
+    from spectra_cli.measure.plan import make_plan
+    from spectra_cli.measure.request import Request
 
     return make_plan(Request(source, **options)).model
 
@@ -215,7 +216,7 @@ def _scan(
     options: dict[str, Any],
     advise: bool = False,
 ) -> int:
-    from spectra_cli.measure.plan import Request, threads
+    from spectra_cli.measure.request import Request
 
     request = Request(source, **options)  # what can never be carried out is refused before anything heavy loads
     from spectra_cli import svd
@@ -241,7 +242,7 @@ def _scan(
         def started(plan: Any, layout: Any, device: str) -> None:
             if not silent:
                 screen.print(
-                    view.headline(plan, layout, device, svd.describe(device), threads(request)), soft_wrap=True
+                    view.headline(plan, layout, device, svd.describe(device), request.workers), soft_wrap=True
                 )
             progress.begin(plan, layout)
 
@@ -250,9 +251,9 @@ def _scan(
             target,
             restart=restart,
             losses=beside,
-            progress=progress,
-            started=started,
-            say=progress.say,
+            on_done=progress,
+            on_start=started,
+            on_wait=progress.say,
             **options,
         )
     roles = summarise(target)
@@ -299,7 +300,7 @@ def diff(
     as_json: AsJson = False,
 ) -> int:
     """Compare two checkpoints, matrix by matrix, biggest movers first."""
-    from spectra_cli.measure.plan import Request
+    from spectra_cli.measure.request import Request
 
     options: dict[str, Any] = dict(
         roles=roles or (), layers=layers, match=match, metrics=metrics, fused=fused, arch=arch, ema=ema,
@@ -310,7 +311,7 @@ def diff(
     from spectra_cli.views.console import screen as view
     from spectra_cli.views.console.diff import movers, show_diff
 
-    found = diff_checkpoints(a, b, output, say=view.waiting, **options)
+    found = diff_checkpoints(a, b, output, on_wait=view.waiting, **options)
     if as_json:
         facts = [{"matrix": name, "a": one, "b": other} for name, one, other in movers(found)]
         typer.echo(json.dumps({"matrices": facts, "problems": [asdict(problem) for problem in found.problems]}))
@@ -371,7 +372,7 @@ def inspect(
     as_json: AsJson = False,
 ) -> int:
     """Show what a scan would read, split, skip and cost; computes no spectrum."""
-    from spectra_cli.measure.plan import Request
+    from spectra_cli.measure.request import Request
 
     options: dict[str, Any] = dict(
         revisions=tuple(revisions or ()), steps=steps, roles=roles or (), layers=layers, match=match, fused=fused,
@@ -388,7 +389,7 @@ def inspect(
     from spectra_cli.views.console.screen import make_console, waiting
     from spectra_cli.views.formatting import show_error
 
-    found = inspect_source(place, say=waiting, **options)
+    found = inspect_source(place, on_wait=waiting, **options)
     if record:
         typer.echo(_record(found.layout.architecture))
     elif as_json:
@@ -581,7 +582,7 @@ def demo(
 
     screen = make_console(error=True)
     table = folder / "demo.parquet"
-    run = training.train(folder, say=lambda line: screen.print(line, soft_wrap=True))
+    run = training.train(folder, on_progress=lambda line: screen.print(line, soft_wrap=True))
     code = _scan(str(run), table, str(table), restart=False, quiet=False, as_json=False, options={})
     page = folder / "demo.html"
     report([str(table)], str(page), loss=[str(run / "loss.jsonl")])

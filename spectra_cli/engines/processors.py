@@ -1,10 +1,10 @@
 """Runs jobs on this machine's cores, several matrices side by side, and yields results in the jobs' order.
 
 It knows nothing of what a job is. On two busy cores two BLAS threads a matrix were measured seven times slower than
-one (they spin while they wait for each other), so every worker has one BLAS thread; a job too large for company runs
+one (they spin while they wait for each other), so every worker has one BLAS thread; a large job runs
 by itself with all of them.
 
-The dearest jobs begin first, so that no core waits at the end for a large one that came last; but two that are large
+The most expensive jobs begin first, so that no core waits at the end for a large one that came last; but two that are large
 wait for each other, so that memory is bounded by the largest: with both embeddings of 50,304×768 at once, a scan was
 measured at 1,003 MB instead of 747 MB, and with one of them begun last it took 3.0 s instead of 2.6 s.
 """
@@ -29,7 +29,7 @@ def run(
     jobs: Iterable[Job],
     *,
     threads: int,
-    alone: Callable[[Job], bool] = lambda _: False,
+    exclusive: Callable[[Job], bool] = lambda _: False,
     cost: Callable[[Job], float] = lambda _: 0.0,
     memory: Callable[[Job], int] = lambda _: 0,
     ahead: int = 128,
@@ -37,7 +37,7 @@ def run(
     """Yield work(job) for every job, in order.
 
     jobs: descriptions, taken `ahead` at a time; what a job needs is read in `work`, so that memory is bounded by the
-    `threads` jobs that run at once. threads: cores to keep busy. alone: whether a job has all threads and no company.
+    `threads` jobs that run at once. threads: cores to keep busy. exclusive: whether a job has all threads and runs by itself.
     cost: of the jobs at hand, which to begin with. memory: bytes that a job takes; what runs at once stays within
     half as much again as the largest of them, and a median one for every further thread.
 
@@ -52,7 +52,7 @@ def run(
     with blas_threads(1), ThreadPoolExecutor(threads, initializer=_single) as pool:
         try:
             while batch := list(islice(waiting, ahead)):
-                yield from _batch(work, batch, pool, threads, alone, cost, memory)
+                yield from _batch(work, batch, pool, threads, exclusive, cost, memory)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -62,27 +62,27 @@ def _batch(
     batch: list[Job],
     pool: ThreadPoolExecutor,
     threads: int,
-    alone: Callable[[Job], bool],
+    exclusive: Callable[[Job], bool],
     cost: Callable[[Job], float],
     memory: Callable[[Job], int],
 ) -> Iterator[Result]:
-    """Yield the results of one batch; those that want no company are computed first, then the dearest."""
+    """Yield the results of one batch; those that are exclusive are computed first, then the most expensive."""
     futures: list[Future[Result]] = [Future() for _ in batch]
     rest = []
-    for place, job in enumerate(batch):
-        if alone(job):
+    for index, job in enumerate(batch):
+        if exclusive(job):
             with blas_threads(threads):
-                _settle(futures[place], work, job)
+                _run_job(futures[index], work, job)
         else:
-            rest.append(place)
-    sizes = {place: memory(batch[place]) for place in rest}
+            rest.append(index)
+    sizes = {index: memory(batch[index]) for index in rest}
     room = 1.5 * max(sizes.values(), default=0) + (threads - 1) * median(sizes.values() or [0])
-    queue = _Queue(sorted(rest, key=lambda place: -cost(batch[place])), sizes, room)
+    queue = _Queue(sorted(rest, key=lambda index: -cost(batch[index])), sizes, room)
 
     def serve() -> None:
-        while (place := queue.take()) is not None:
-            _settle(futures[place], work, batch[place])
-            queue.finished(place)
+        while (index := queue.take()) is not None:
+            _run_job(futures[index], work, batch[index])
+            queue.finished(index)
 
     try:  # an interrupt may come as soon as the first job runs
         for _ in range(min(threads, len(rest))):
@@ -95,9 +95,9 @@ def _batch(
 
 @dataclass
 class _Queue:
-    """Jobs that wait, the dearest first: gives out the first that has room beside those that run.
+    """Jobs that wait, the most expensive first: gives out the first that has room beside those that run.
 
-    waiting: their places. sizes: the bytes of each. room: bytes for all that run at once.
+    waiting: their indices. sizes: the bytes of each. room: bytes for all that run at once.
     """
 
     waiting: list[int]
@@ -110,18 +110,18 @@ class _Queue:
         """Wait for a job that there is room for; None when no job is left."""
         with self.changed:
             while self.waiting:
-                for place in self.waiting:
-                    if self.used == 0 or self.used + self.sizes[place] <= self.room:
-                        self.waiting.remove(place)
-                        self.used += self.sizes[place]
-                        return place
+                for index in self.waiting:
+                    if self.used == 0 or self.used + self.sizes[index] <= self.room:
+                        self.waiting.remove(index)
+                        self.used += self.sizes[index]
+                        return index
                 self.changed.wait()
             return None
 
-    def finished(self, place: int) -> None:
+    def finished(self, index: int) -> None:
         """Make room again."""
         with self.changed:
-            self.used -= self.sizes[place]
+            self.used -= self.sizes[index]
             self.changed.notify_all()
 
     def close(self) -> None:
@@ -131,7 +131,7 @@ class _Queue:
             self.changed.notify_all()
 
 
-def _settle(future: Future[Result], work: Callable[[Job], Result], job: Job) -> None:
+def _run_job(future: Future[Result], work: Callable[[Job], Result], job: Job) -> None:
     """Do a job and keep its result, or its exception, until its turn."""
     try:
         future.set_result(work(job))
@@ -140,7 +140,7 @@ def _settle(future: Future[Result], work: Callable[[Job], Result], job: Job) -> 
 
 
 def _single() -> None:
-    """Give this worker one thread: torch keeps the number for OpenMP and MKL in each thread of its own."""
+    """Let this worker have one thread: torch keeps the number for OpenMP and MKL in each thread of its own."""
     import torch
 
     torch.set_num_threads(1)

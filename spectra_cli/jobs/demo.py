@@ -44,14 +44,14 @@ class Recipe:
 def train(
     folder: Path,
     *,
-    say: Callable[[str], None],
+    on_progress: Callable[[str], None],
     steps: int = STEPS,
     saved: Sequence[int] = SAVED,
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen
 ) -> Path:
-    """Train for so many steps, save Pythia-like checkpoints and `loss.jsonl`, and give the folder of the run.
+    """Train for so many steps, save Pythia-like checkpoints and `loss.jsonl`, and return the folder of the run.
 
-    folder: must not exist, or be empty. say: told what happens. saved: the steps that are saved; the last always is.
+    folder: must not exist, or be empty. on_progress: called with a line about what happens. saved: the steps that are saved; the last always is.
     Deterministic for one machine and one seed; fp16 checkpoints. Raises SpectraError where the folder is taken or there
     is no text to train on.
     """
@@ -64,7 +64,7 @@ def train(
     model = _model(recipe.layers)
     parameters = sum(weight.numel() for weight in model.parameters())
     size = f"{parameters / 1e6:.2f} M parameters"
-    say(f"training a GPT-NeoX of {size} for {steps} steps on {len(text) / 1e6:.1f} MB of Python sources")
+    on_progress(f"training a GPT-NeoX of {size} for {steps} steps on {len(text) / 1e6:.1f} MB of Python sources")
     optimizers = _optimizers(model, recipe)
     batches = torch.Generator().manual_seed(SEED)
     fixed = held_out(4 * BATCH)
@@ -81,7 +81,7 @@ def train(
                     "lr": rate,
                 }
                 log.write(json.dumps(line) + "\n")
-                say(f"step {step:>4} · held-out loss {line['val_loss']:.3f}")
+                on_progress(f"step {step:>4} · held-out loss {line['val_loss']:.3f}")
             if step < steps:
                 loss = _train_step(
                     model, optimizers, _batch(training, batches, BATCH), learning_rate(step + 1, steps, recipe)
@@ -90,7 +90,7 @@ def train(
 
 
 def learning_rate(step: int, steps: int = STEPS, recipe: Recipe = Recipe()) -> float:  # noqa: B008 - frozen
-    """Give the rate used for a step: linear warm-up, then what the recipe's schedule says.
+    """Return the rate used for a step: linear warm-up, then what the recipe's schedule says.
 
     >>> learning_rate(WARMUP), round(learning_rate(STEPS), 6)
     (0.002, 0.0002)
@@ -109,7 +109,7 @@ def learning_rate(step: int, steps: int = STEPS, recipe: Recipe = Recipe()) -> f
 
 
 def what_next(folder: Path) -> str:
-    """Say what to try on what the demo left."""
+    """Return what to try on what the demo left."""
     table = folder / "demo.parquet"
     run = folder / "run"
     return (

@@ -12,9 +12,12 @@ import pyarrow as pa
 
 from spectra_cli import sources, svd, weights
 from spectra_cli.errors import SpectraError
-from spectra_cli.jobs.scan import asked, describe_scan, notes_of
-from spectra_cli.measure.plan import Plan, Request, Say, make_client
-from spectra_cli.measure.trajectory import Walk
+from spectra_cli.jobs.metadata import listed, notes_of, scan_metadata
+from spectra_cli.measure.executors import LocalExecutor, measure_checkpoint
+from spectra_cli.measure.plan import OnWait, Plan, make_client
+from spectra_cli.measure.request import Request
+from spectra_cli.measure.results import unique
+from spectra_cli.measure.trajectory import Trajectory
 from spectra_cli.records import Checkpoint, Problem
 from spectra_cli.storage.parts import write_whole
 from spectra_cli.storage.table import to_arrow
@@ -39,35 +42,35 @@ class Diff:
 
 
 def diff_checkpoints(
-    a: str | Path, b: str | Path, output: str | Path | None = None, *, say: Say = lambda _: None, **options: Any
+    a: str | Path, b: str | Path, output: str | Path | None = None, *, on_wait: OnWait = lambda _: None, **options: Any
 ) -> Diff:
     """Measure two checkpoints and compare them: what `spectra diff` does.
 
     a, b: a checkpoint's folder or file each, or its place on the Hub. output: also write the table to this Parquet
-    file. say: told what is waited for. options: the fields of `spectra_cli.measure.plan.Request` that choose matrices and
-    metrics. Raises SpectraError where either cannot be read or the two have no matrix in common.
+    file. on_wait: called with what is waited for. options: the fields of `spectra_cli.measure.request.Request` that
+    choose matrices and metrics. Raises SpectraError where either cannot be read or the two have no matrix in common.
     """
     request = Request(str(a), **options)
-    client = make_client(request, say)
-    both = [_only_checkpoint(str(one), client, request.ema) for one in (a, b)]
+    client = make_client(request, on_wait)
+    both = [_only_checkpoint(str(source), client, request.ema) for source in (a, b)]
     (first, second), _ = sources.resolve_files(both, client, weights.wanted)
     plan = Plan(request, first.model, (first, second), second, client=client)
-    device = svd.choose_device(request.device)
-    with Walk(plan, device) as walk:
-        measured = [walk.measure(one) for one in plan.checkpoints]
-        problems = tuple(dict.fromkeys(problem for one in measured for problem in one.problems))
-        notes = {name: notes_of(one) for name, one in zip("ab", measured, strict=True)}
-        compared = [asked(one, note) for one, note in zip(plan.checkpoints, notes.values(), strict=True)]
-        facts = describe_scan(plan, walk, device, notes, problems)
-        facts |= {"source": [str(a), str(b)], "checkpoints": compared}
-    names = [{row.matrix.name for row in one.rows} for one in measured]
-    if not names[0] & names[1]:
+    executor = LocalExecutor(svd.choose_device(request.device))
+    with Trajectory(plan, executor.device) as trajectory:
+        results = [measure_checkpoint(executor, trajectory, checkpoint) for checkpoint in plan.checkpoints]
+        problems = unique(problem for result in results for problem in result.problems)
+        notes = [(checkpoint, notes_of(result)) for checkpoint, result in zip(plan.checkpoints, results, strict=True)]
+        metadata = scan_metadata(plan, trajectory.reference, executor.device, notes, problems)
+    metadata |= {"source": [str(a), str(b)], "checkpoints": [listed(*noted) for noted in notes]}
+    names_a, names_b = ({row.matrix.name for row in result.rows} for result in results)
+    if not names_a & names_b:
         raise SpectraError(f"{a} and {b} have no matrix in common", hint="compare two checkpoints of one model")
-    tables = [to_arrow(one.rows) for one in measured]
+    tables = [to_arrow(result.rows) for result in results]
     if output is not None:
-        write_whole(Path(output), tables, facts)
+        write_whole(Path(output), tables, metadata)
     joined = pa.concat_tables(tables).unify_dictionaries()
-    return Diff(first, second, joined, tables[0].num_rows, facts, problems, tuple(walk.fallbacks))
+    fallbacks = unique(problem for result in results for problem in result.fallbacks)
+    return Diff(first, second, joined, tables[0].num_rows, metadata, problems, fallbacks)
 
 
 def _only_checkpoint(source: str, client: sources.Client, ema: bool) -> Checkpoint:

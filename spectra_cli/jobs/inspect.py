@@ -13,7 +13,9 @@ from typing import Any
 
 from spectra_cli import sources, svd, weights
 from spectra_cli.errors import SpectraError
-from spectra_cli.measure.plan import Plan, Request, Say, make_plan, open_checkpoint, threads, twin_of
+from spectra_cli.measure.open_checkpoint import open_weights
+from spectra_cli.measure.plan import OnWait, Plan, make_plan
+from spectra_cli.measure.request import Request
 from spectra_cli.records import Checkpoint, Layout, Remote, StoredTensor
 
 
@@ -74,42 +76,42 @@ class Inspection:
     fetching: Fetching | None = None
 
 
-def inspect_source(source: str | Path, *, say: Say = lambda _: None, **options: Any) -> Inspection:
-    """Say what a scan would read, split, skip and cost; computes no spectrum, but times the machine for a second.
+def inspect_source(source: str | Path, *, on_wait: OnWait = lambda _: None, **options: Any) -> Inspection:
+    """Look into what a scan would read, split, skip and cost; computes no spectrum, but times the machine for a second.
 
-    On the Hub one checkpoint is looked into, the last that can be read; of the others only the listing counts. say:
-    told what is waited for. options: the fields of Request. Raises SpectraError where no checkpoint can be read.
+    On the Hub one checkpoint is looked into, the last that can be read; of the others only the listing counts.
+    on_wait: called with what is waited for. options: the fields of Request. Raises SpectraError where no checkpoint can be read.
     """
     request = Request(str(source), **options)
-    plan = make_plan(request, say)
-    with plan.supply(headers_only=True) as supply:
-        return _inspect(plan, request, supply)
+    plan = make_plan(request, on_wait)
+    with plan.checkpoint_files(headers_only=True) as checkpoint_files:
+        return _inspect(plan, request, checkpoint_files)
 
 
-def _inspect(plan: Plan, request: Request, supply: sources.CheckpointFiles) -> Inspection:
+def _inspect(plan: Plan, request: Request, checkpoint_files: sources.CheckpointFiles) -> Inspection:
     device = svd.choose_device(request.device)
     facts: list[CheckpointFacts] = []
     shown: tuple[Layout, dict[str, StoredTensor]] | None = None
     shapes: dict[str, tuple[int, int]] = {}
     differing: list[str] = []
-    for one in reversed(plan.checkpoints):
-        if shown is not None and isinstance(one.path, Remote):
-            facts.append(CheckpointFacts(one, facts[-1].format, remote_bytes(one)))
+    for checkpoint in reversed(plan.checkpoints):
+        if shown is not None and isinstance(checkpoint.path, Remote):
+            facts.append(CheckpointFacts(checkpoint, facts[-1].format, remote_bytes(checkpoint)))
             continue
         try:
-            with open_checkpoint(one, request, supply) as (opened, layout):
+            with open_weights(checkpoint, request, checkpoint_files) as (opened, layout):
                 own = {matrix.name: (matrix.rows, matrix.cols) for matrix in layout.matrices}
                 if shown is None:
                     shown, shapes = (layout, dict(opened.tensors)), own
                 elif own != shapes:
-                    differing.append(one.revision)
-                facts.append(_facts(one, opened, layout))
+                    differing.append(checkpoint.revision)
+                facts.append(_facts(checkpoint, opened, layout))
         except SpectraError as error:
-            facts.append(CheckpointFacts(one, problem=error))
+            facts.append(CheckpointFacts(checkpoint, problem=error))
     if shown is None:
         raise facts[-1].problem or SpectraError("nothing can be read", hint="check the files")
     facts = _mark_duplicates(facts[::-1], plan)
-    steps = [one.step for one in plan.checkpoints if one.step is not None]
+    steps = [checkpoint.step for checkpoint in plan.checkpoints if checkpoint.step is not None]
     return Inspection(
         plan,
         tuple(facts),
@@ -118,43 +120,44 @@ def _inspect(plan: Plan, request: Request, supply: sources.CheckpointFiles) -> I
         device,
         _cost(shown[0], facts, device, request),
         tuple(reversed(differing)),
-        _fetching(plan, supply),
+        _fetching(plan, checkpoint_files),
     )
 
 
-def remote_bytes(one: Checkpoint) -> int:
-    """Give the bytes of a checkpoint's files on the Hub; 0 for one on this machine."""
-    return sum(file.size for file in one.path.files) if isinstance(one.path, Remote) else 0
+def remote_bytes(checkpoint: Checkpoint) -> int:
+    """Return the bytes of a checkpoint's files on the Hub; 0 for one on this machine."""
+    return sum(file.size for file in checkpoint.path.files) if isinstance(checkpoint.path, Remote) else 0
 
 
-def _fetching(plan: Plan, supply: sources.CheckpointFiles) -> Fetching | None:
+def _fetching(plan: Plan, checkpoint_files: sources.CheckpointFiles) -> Fetching | None:
     """Estimate from the listing, and from what would be asked of the files of the checkpoint that was looked into."""
-    remote = [one.path for one in plan.checkpoints if isinstance(one.path, Remote)]
+    remote = [checkpoint.path for checkpoint in plan.checkpoints if isinstance(checkpoint.path, Remote)]
     if not remote:
         return None
-    planned = supply.planned()
-    files = {file.blob: (place, file) for place in remote for file in place.files}
-    there = {blob: file.size for blob, (place, file) in files.items() if sources.cached_path(place, file)}
+    planned = checkpoint_files.planned()
+    files = {file.blob: (origin, file) for origin in remote for file in origin.files}
+    cached = {blob: file.size for blob, (origin, file) in files.items() if sources.cached_path(origin, file)}
     nbytes = requests = 0
     for blob, (_, file) in files.items():
         asked = planned.get(file.name, [(0, file.size)])
-        if blob not in there:
+        if blob not in cached:
             nbytes += sum(min(stop, file.size) - start for start, stop in asked)
             requests += len(asked) + (1 if asked[:1] != [(0, file.size)] else 0)  # and one for the header
     whole = sum(file.size for _, file in files.values())
-    keeps = not supply.tight() or max(remote_bytes(one) for one in plan.checkpoints) <= supply.disk // 2
-    times = 1 if not supply.tight() else 2 if keeps else 3  # itself, as the previous one, as the reference
-    calls = len({place.repository for place in remote}) + len({(place.repository, place.commit) for place in remote})
-    parts = any(asked and asked[0][1] - asked[0][0] < supply.size_of(name) for name, asked in planned.items())
-    cached = sum(there.values())
-    return Fetching(calls, times * nbytes, whole, times * requests, parts, cached, supply.disk, keeps)
+    keeps = not checkpoint_files.tight() or max(map(remote_bytes, plan.checkpoints)) <= checkpoint_files.disk // 2
+    times = 1 if not checkpoint_files.tight() else 2 if keeps else 3  # itself, as the previous one, as the reference
+    calls = len({origin.repository for origin in remote}) + len(
+        {(origin.repository, origin.commit) for origin in remote}
+    )
+    parts = any(asked and asked[0][1] - asked[0][0] < checkpoint_files.size_of(name) for name, asked in planned.items())
+    return Fetching(calls, times * nbytes, whole, times * requests, parts, sum(cached.values()), checkpoint_files.disk, keeps)
 
 
-def _facts(one: Checkpoint, opened: weights.Weights, layout: Layout) -> CheckpointFacts:
+def _facts(checkpoint: Checkpoint, opened: weights.Weights, layout: Layout) -> CheckpointFacts:
     used = {matrix.tensor for matrix in layout.matrices}
     dtypes = tuple(sorted({opened.tensors[name].dtype for name in used if name in opened.tensors}))
     nbytes = sum(file.stat().st_size for file in opened.files)
-    return CheckpointFacts(one, opened.format, nbytes, dtypes, files=opened.files)
+    return CheckpointFacts(checkpoint, opened.format, nbytes, dtypes, files=opened.files)
 
 
 def _cost(layout: Layout, facts: Sequence[CheckpointFacts], device: str, request: Request) -> Cost:
@@ -162,7 +165,7 @@ def _cost(layout: Layout, facts: Sequence[CheckpointFacts], device: str, request
     once = math.fsum(svd.gigaflops(matrix.rows, matrix.cols) for matrix in layout.matrices)
     flops = once * len({fact.duplicate_of or fact.checkpoint.revision for fact in readable})
     rate = svd.calibrate(device)
-    workers = threads(request)
+    workers = request.workers
     largest = sorted((svd.working_bytes(matrix.rows, matrix.cols) for matrix in layout.matrices), reverse=True)[
         :workers
     ]
@@ -176,7 +179,7 @@ def _mark_duplicates(facts: Sequence[CheckpointFacts], plan: Plan) -> list[Check
     marked = []
     for fact in facts:
         if isinstance(fact.checkpoint.path, Remote):
-            marked.append(replace(fact, duplicate_of=twin_of(fact.checkpoint, plan)))
+            marked.append(replace(fact, duplicate_of=plan.twin_of(fact.checkpoint)))
             continue
         twin = seen.setdefault(_fingerprint(fact.files), fact) if fact.files else fact
         same = twin is not fact and _identical(fact.files, twin.files)

@@ -14,13 +14,15 @@ import pyarrow.parquet as pq
 
 from spectra_cli import svd
 from spectra_cli.errors import SpectraError
-from spectra_cli.measure.plan import Plan, Request, make_plan
-from spectra_cli.measure.trajectory import Walk
+from spectra_cli.measure.executors import LocalExecutor, measure_checkpoint
+from spectra_cli.measure.plan import Plan, make_plan
+from spectra_cli.measure.request import Request
+from spectra_cli.measure.trajectory import Trajectory
 from spectra_cli.records import Problem, Row
 
 SAME = 1e-6  # what a number may differ by, as a share of itself: on one machine it is the same to the last bit
 OTHER = "another checkpoint lies there now, or another machine computed it"
-Place = tuple[str, str | None]  # revision and stage
+Identity = tuple[str, str | None]  # revision and stage
 
 
 @dataclass(frozen=True)
@@ -35,78 +37,82 @@ class Recomputed:
 
 def compute_again(
     path: Path,
-    facts: Mapping[str, Any],
-    places: Sequence[Place],
+    metadata: Mapping[str, Any],
+    identities: Sequence[Identity],
     drawn: Sequence[tuple[int, str]],
     *,
     source: str | None = None,
     map: str | None = None,
 ) -> tuple[list[Recomputed], list[Problem]]:
-    """Measure matrices once more, checkpoint by checkpoint; give how they compare, and those that differ.
+    """Measure matrices once more, checkpoint by checkpoint; return how they compare, and those that differ.
 
-    path, facts: a table and its metadata. places: what its row groups hold. drawn: row group and matrix. source: where
+    path, metadata: a table and what it says. identities: of its row groups. drawn: row group and matrix. source: where
     the checkpoints lie now, unless it is where the table says. map: the scan's --map. Raises SpectraError where
     they cannot be read.
     """
-    again, apart = [], []
-    for place in sorted({place for place, _ in drawn}):
-        names = [name for other, name in drawn if other == place]
-        before = places[place - 1] if place else None
-        fresh = _measure(make_plan(_request(facts, names, source, map)), places[place], before)
-        stored = _stored(path, place, names)
+    again, differing = [], []
+    for group in sorted({group for group, _ in drawn}):
+        names = [name for other, name in drawn if other == group]
+        previous = identities[group - 1] if group else None
+        fresh = _measure(make_plan(_request(metadata, names, source, map)), identities[group], previous)
+        stored = _stored(path, group, names)
         for name in names:
-            one, wrong = _compare(places[place][0], name, stored[stored["matrix"] == name], fresh)
-            again.append(one)
-            apart += wrong
-    return again, apart
+            recomputed, problems = _compare(identities[group][0], name, stored[stored["matrix"] == name], fresh)
+            again.append(recomputed)
+            differing += problems
+    return again, differing
 
 
-def _request(facts: Mapping[str, Any], names: Sequence[str], source: str | None, map: str | None) -> Request:
-    if source is None and not isinstance(facts["source"], str):
+def _request(metadata: Mapping[str, Any], names: Sequence[str], source: str | None, map: str | None) -> Request:
+    if source is None and not isinstance(metadata["source"], str):
         raise SpectraError(
             "the table compares two sources", hint="run the same `spectra diff` again in place of --sample"
         )
     known = {field.name for field in fields(Request)} - {"source", "roles", "layers", "match", "reference", "map"}
-    options = {name: value for name, value in facts["options"].items() if name in known}
+    options = {name: value for name, value in metadata["options"].items() if name in known}
     exactly = "|".join(f"^{re.escape(name)}$" for name in names)
-    return Request(source or facts["source"], match=exactly, reference=facts["reference"], map=map, **options)
+    return Request(source or metadata["source"], match=exactly, reference=metadata["reference"], map=map, **options)
 
 
-def _measure(plan: Plan, wanted: Place, before: Place | None) -> tuple[Row, ...]:
-    there = {(one.revision, one.stage): one for one in plan.checkpoints}
-    lacking = [name for name in (wanted, before) if name is not None and name not in there]
-    if lacking:
+def _measure(plan: Plan, wanted: Identity, previous: Identity | None) -> tuple[Row, ...]:
+    checkpoints = {(checkpoint.revision, checkpoint.stage): checkpoint for checkpoint in plan.checkpoints}
+    missing = [name for name in (wanted, previous) if name is not None and name not in checkpoints]
+    if missing:
         raise SpectraError(
-            f"{lacking[0][0]} is not in {plan.request.source}", hint="give --source, where the checkpoints lie now"
+            f"{missing[0][0]} is not in {plan.request.source}", hint="give --source, where the checkpoints lie now"
         )
-    with Walk(plan, svd.choose_device(plan.request.device)) as walk:
-        if before is not None:
-            walk.skip(there[before])
-        return walk.measure(there[wanted]).rows
+    executor = LocalExecutor(svd.choose_device(plan.request.device))
+    with Trajectory(plan, executor.device) as trajectory:
+        if previous is not None:
+            trajectory.pass_over(checkpoints[previous])
+        return measure_checkpoint(executor, trajectory, checkpoints[wanted]).rows
 
 
-def _stored(path: Path, place: int, names: Sequence[str]) -> pd.DataFrame:
+def _stored(path: Path, group: int, names: Sequence[str]) -> pd.DataFrame:
     with pq.ParquetFile(path) as file:
-        frame = file.read_row_group(place).to_pandas()
+        frame = file.read_row_group(group).to_pandas()
     return frame[frame["matrix"].isin(names)]
 
 
 def _compare(revision: str, name: str, stored: pd.DataFrame, fresh: Sequence[Row]) -> tuple[Recomputed, list[Problem]]:
     """Set what the table says of a matrix beside what was computed again."""
-    mine = {row.metric: row.value if row.vector is None else row.vector for row in fresh if row.matrix.name == name}
-    theirs = {row.metric: row.value if row.vector is None else row.vector for row in stored.itertuples()}
+    now = {row.metric: row.value if row.vector is None else row.vector for row in fresh if row.matrix.name == name}
+    before = {row.metric: row.value if row.vector is None else row.vector for row in stored.itertuples()}
     where = f"{revision}: {name}"
-    if mine.keys() != theirs.keys():
-        lacking = sorted(mine.keys() ^ theirs.keys())[0]
+    if now.keys() != before.keys():
+        lacking = sorted(now.keys() ^ before.keys())[0]
         return Recomputed(revision, name, 0, float("inf")), [Problem(f"{where} has {lacking} only once", OTHER)]
-    apart = {metric: _difference(mine[metric], theirs[metric]) for metric in mine}
+    apart = {metric: _difference(now[metric], before[metric]) for metric in now}
     wrong = [metric for metric, difference in apart.items() if not difference <= SAME]
-    found = [Problem(f"{where}: {one} comes out otherwise, by {apart[one]:.2g} of itself", OTHER) for one in wrong[:1]]
-    return Recomputed(revision, name, len(mine), max(apart.values(), default=0.0)), found
+    problems = [
+        Problem(f"{where}: {metric} comes out otherwise, by {apart[metric]:.2g} of itself", OTHER)
+        for metric in wrong[:1]
+    ]
+    return Recomputed(revision, name, len(now), max(apart.values(), default=0.0)), problems
 
 
 def _difference(a: Any, b: Any) -> float:
-    """Give the largest difference of two numbers or vectors, as a share of the larger; 0 for NaN beside NaN."""
+    """Return the largest difference of two numbers or vectors, as a share of the larger; 0 for NaN beside NaN."""
     one, other = (np.atleast_1d(np.asarray(x, dtype=np.float64)) for x in (a, b))
     if one.shape != other.shape or (np.isnan(one) != np.isnan(other)).any():
         return float("inf")

@@ -1,4 +1,4 @@
-"""The loss and learning rate that transformers' Trainer keeps beside its checkpoints, left beside the table of a scan.
+"""The loss and learning rate that transformers' Trainer keeps beside its checkpoints, written beside the table of a scan.
 
 Knows one file, trainer_state.json, and judges nothing: what the numbers mean is for the studies to say.
 """
@@ -22,7 +22,7 @@ NAMES = (("loss", "train_loss"), ("eval_loss", "val_loss"), ("learning_rate", "l
 
 
 def companion(output: Path) -> Path:
-    """Give the name of the file beside a table.
+    """Return the name of the file beside a table.
 
     >>> companion(Path("mine.parquet")).name
     'mine.parquet.loss.jsonl'
@@ -30,29 +30,33 @@ def companion(output: Path) -> Path:
     return output.with_name(f"{output.name}.loss.jsonl")
 
 
-def leave_beside(output: Path, plan: Plan) -> Path | None:
+def write_beside(output: Path, plan: Plan) -> Path | None:
     """Write a run's history beside its table, one JSON object a step; None, and no file, where none was kept.
 
     Each line has `step` and those of `train_loss`, `val_loss` and `lr` that were logged at it. Of the last checkpoint's
     history and the run's own, the longer one is taken: each holds all that was logged until then. Raises SpectraError
     where such a file cannot be read, or the companion cannot be written.
     """
-    folders = [one.path for one in reversed(plan.checkpoints) if isinstance(one.path, Path) and one.path.is_dir()]
+    folders = [
+        checkpoint.path
+        for checkpoint in reversed(plan.checkpoints)
+        if isinstance(checkpoint.path, Path) and checkpoint.path.is_dir()
+    ]
     last = next((folder for folder in folders if os.path.lexists(folder / FILE)), None)
     around = folders[0].parent if folders else None
     histories = [_read(folder / FILE, plan) for folder in (last, around) if folder and os.path.lexists(folder / FILE)]
-    lines = max(histories, key=lambda one: max(one, default=-1), default={})
+    lines = max(histories, key=lambda history: max(history, default=-1), default={})
     if not lines:
         return None
-    place = companion(output)
-    write_text_whole(place, "".join(f"{json.dumps({'step': step, **lines[step]})}\n" for step in sorted(lines)))
-    return place
+    path = companion(output)
+    write_text_whole(path, "".join(f"{json.dumps({'step': step, **lines[step]})}\n" for step in sorted(lines)))
+    return path
 
 
 def _read(path: Path, plan: Plan) -> dict[int, dict[str, float]]:
     _, state = read_json(path, Boundary(path.parent, plan.request.follow_links))
     entries = state.get("log_history")
-    return by_step(one for one in entries if isinstance(one, dict)) if isinstance(entries, list) else {}
+    return by_step(entry for entry in entries if isinstance(entry, dict)) if isinstance(entries, list) else {}
 
 
 def by_step(entries: Iterable[Mapping[str, Any]]) -> dict[int, dict[str, float]]:
@@ -61,16 +65,16 @@ def by_step(entries: Iterable[Mapping[str, Any]]) -> dict[int, dict[str, float]]
     >>> by_step([{"step": 10, "loss": 2.5, "learning_rate": 0.1, "epoch": 1}, {"step": 10, "eval_loss": 2.75}])
     {10: {'train_loss': 2.5, 'val_loss': 2.75, 'lr': 0.1}}
     """
-    found: dict[int, dict[str, float]] = {}
+    lines: dict[int, dict[str, float]] = {}
     for entry in entries:
         step = entry.get("step")
         if type(step) is int and step >= 0:
             logged = {name: float(entry[key]) for key, name in NAMES if _is_number(entry.get(key))}
-            found[step] = {**found.get(step, {}), **logged}
+            lines[step] = {**lines.get(step, {}), **logged}
     order = [name for _, name in NAMES]
-    return {step: {name: one[name] for name in order if name in one} for step, one in found.items() if one}
+    return {step: {name: line[name] for name in order if name in line} for step, line in lines.items() if line}
 
 
 def _is_number(value: object) -> bool:
-    """Say whether a value is a finite float, or an integer that one can hold."""
+    """Whether a value is a finite float, or an integer that one can hold."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

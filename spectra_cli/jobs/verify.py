@@ -40,6 +40,15 @@ class Verified:
     recomputed: tuple[Recomputed, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Group:
+    """What a row group holds: the checkpoint, and the names of its matrices."""
+
+    revision: str
+    stage: str | None
+    matrices: tuple[str, ...]
+
+
 def verify_table(
     path: str | Path, *, sample: int = 0, seed: int = 0, source: str | None = None, map: str | None = None
 ) -> Verified:
@@ -49,97 +58,95 @@ def verify_table(
     checkpoints lie now, unless it is where the table says. map: the scan's --map. Raises SpectraError where the file
     is no such table, or the source cannot be read.
     """
-    facts = table.read_metadata(path)
-    findings = list(_facts_wrong(facts, pq.read_schema(path)))
-    places: list[tuple[str, str | None, list[str]]] = []
+    metadata = table.read_metadata(path)
+    findings = list(_metadata_wrong(metadata, pq.read_schema(path)))
+    groups: list[_Group] = []
     rows = 0
-    for place, group in enumerate(_groups(Path(path), findings)):
+    for index, group in enumerate(_row_groups(Path(path), findings)):
         rows += group.num_rows
         frame = group.to_pandas()
-        findings += _group_wrong(place, group, frame, facts)
+        findings += _group_wrong(index, group, frame, metadata)
         findings += _numbers_wrong(frame)
-        places.append((str(frame["revision"].iloc[0]), _text(frame["stage"].iloc[0]), _names(frame)))
-    findings += _missing(facts, places)
-    matrices = sum(len(names) for _, _, names in places)
-    done = Verified(Path(path), rows, len(places), matrices, tuple(findings))
+        groups.append(_Group(str(frame["revision"].iloc[0]), _text(frame["stage"].iloc[0]), _names(frame)))
+    findings += _missing(metadata, groups)
+    matrices = sum(len(group.matrices) for group in groups)
+    verified = Verified(Path(path), rows, len(groups), matrices, tuple(findings))
     if not sample or findings:
-        return done
-    drawn = random.Random(seed).sample(_pairs(places), min(sample, matrices))  # noqa: S311 - a sample, no secret
-    again, apart = compute_again(Path(path), facts, [place[:2] for place in places], drawn, source=source, map=map)
-    return replace(done, findings=tuple(apart), recomputed=tuple(again))
+        return verified
+    every = [(index, name) for index, group in enumerate(groups) for name in group.matrices]
+    drawn = random.Random(seed).sample(every, min(sample, matrices))  # noqa: S311 - a sample, no secret
+    identities = [(group.revision, group.stage) for group in groups]
+    again, apart = compute_again(Path(path), metadata, identities, drawn, source=source, map=map)
+    return replace(verified, findings=tuple(apart), recomputed=tuple(again))
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _names(frame: pd.DataFrame) -> list[str]:
-    return list(dict.fromkeys(frame["matrix"].astype(str)))
+def _names(frame: pd.DataFrame) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(frame["matrix"].astype(str)))
 
 
-def _pairs(places: Sequence[tuple[str, str | None, list[str]]]) -> list[tuple[int, str]]:
-    return [(place, name) for place, (_, _, names) in enumerate(places) for name in names]
-
-
-def _facts_wrong(facts: Mapping[str, Any], schema: pa.Schema) -> Iterator[Problem]:
+def _metadata_wrong(metadata: Mapping[str, Any], schema: pa.Schema) -> Iterator[Problem]:
     """Check what the file says of itself."""
     if schema.remove_metadata() != table.SCHEMA:
         yield Problem("the columns have not the types of a table of spectra", CHANGED)
-    if facts.get("schema_version") != table.SCHEMA_VERSION:
+    if metadata.get("schema_version") != table.SCHEMA_VERSION:
         yield Problem(
-            f"the schema is version {facts.get('schema_version')}", "verify it with the version that wrote it"
+            f"the schema is version {metadata.get('schema_version')}", "verify it with the version that wrote it"
         )
-    if "sha256" not in facts:
+    if "sha256" not in metadata:
         yield Problem("the table holds no checksums", "scan again to have a table that can be verified")
-    elif facts["sha256"] != table.facts_digest(facts):
+    elif metadata["sha256"] != table.facts_digest(metadata):
         yield Problem("the metadata do not match their checksum", CHANGED)
 
 
-def _groups(path: Path, findings: list[Problem]) -> Iterator[pa.Table]:
-    """Give the row groups that can be read."""
+def _row_groups(path: Path, findings: list[Problem]) -> Iterator[pa.Table]:
+    """Yield the row groups that can be read."""
     with pq.ParquetFile(path) as file:
-        for place in range(file.num_row_groups):
+        for index in range(file.num_row_groups):
             try:
-                group = file.read_row_group(place)
+                group = file.read_row_group(index)
                 group.validate(full=True)
             except (pa.ArrowException, OSError):
-                findings.append(Problem(f"row group {place + 1} of {file.num_row_groups} cannot be read", CHANGED))
+                findings.append(Problem(f"row group {index + 1} of {file.num_row_groups} cannot be read", CHANGED))
                 continue
             if group.num_rows and group.schema.names == table.SCHEMA.names:
                 yield group
 
 
-def _group_wrong(place: int, group: pa.Table, frame: pd.DataFrame, facts: Mapping[str, Any]) -> Iterator[Problem]:
+def _group_wrong(index: int, group: pa.Table, frame: pd.DataFrame, metadata: Mapping[str, Any]) -> Iterator[Problem]:
     """Check that a row group is the one that was written, of one checkpoint, with no row twice."""
-    written = facts.get("row_groups", [])
+    written = metadata.get("row_groups", [])
     where = f"the rows of {frame['revision'].iloc[0]}"
-    if place >= len(written) or written[place]["sha256"] != table.rows_digest(group):
+    if index >= len(written) or written[index]["sha256"] != table.rows_digest(group):
         yield Problem(f"{where} do not match their checksum", CHANGED)
     if frame["revision"].nunique() != 1 or frame.duplicated(["matrix", "metric"]).any():
         yield Problem(f"{where} hold a matrix's number twice, or another checkpoint's", CHANGED)
 
 
-def _missing(facts: Mapping[str, Any], places: Sequence[tuple[str, str | None, list[str]]]) -> Iterator[Problem]:
+def _missing(metadata: Mapping[str, Any], groups: Sequence[_Group]) -> Iterator[Problem]:
     """Check that all that was asked for is there, or was said not to be readable."""
-    if len(places) != len(facts.get("row_groups", places)):
-        yield Problem(f"{len(facts['row_groups'])} checkpoints were written, {len(places)} are there", CHANGED)
-    there = {(revision, stage): len(names) for revision, stage, names in places}
-    for revision, stage, _, matrices in facts.get("checkpoints", []):
-        found = there.get((revision, stage))
-        if found != matrices and not (found is None and matrices == 0):
-            yield Problem(f"{revision} should have {matrices or 'no'} matrices, and has {found or 'none'}", CHANGED)
+    if len(groups) != len(metadata.get("row_groups", groups)):
+        yield Problem(f"{len(metadata['row_groups'])} checkpoints were written, {len(groups)} are there", CHANGED)
+    counts = {(group.revision, group.stage): len(group.matrices) for group in groups}
+    for revision, stage, _, matrices in metadata.get("checkpoints", []):
+        count = counts.get((revision, stage))
+        if count != matrices and not (count is None and matrices == 0):
+            yield Problem(f"{revision} should have {matrices or 'no'} matrices, and has {count or 'none'}", CHANGED)
 
 
 def _numbers_wrong(frame: pd.DataFrame) -> list[Problem]:
     """Check ranges and inequalities; of each kind and checkpoint the first matrix is named."""
     frame = frame.assign(r=np.minimum(frame["rows"], frame["cols"]))
     where = f"{frame['revision'].iloc[0]}: "
-    found = [
+    texts = [
         where + text for name, rows in frame.groupby("metric", observed=True) for text in _out_of_range(name, rows)
     ]
     wide = frame.pivot_table("value", ["matrix", "r"], "metric", observed=True, dropna=False)
-    found += [where + text for text in _unequal(wide.reset_index("r"))]
-    return [Problem(text, IMPOSSIBLE) for text in found]
+    texts += [where + text for text in _unequal(wide.reset_index("r"))]
+    return [Problem(text, IMPOSSIBLE) for text in texts]
 
 
 def _out_of_range(name: str, rows: pd.DataFrame) -> Iterator[str]:

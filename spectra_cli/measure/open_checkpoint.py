@@ -1,109 +1,117 @@
-"""An open checkpoint: its matrices, and what is known of them so far."""
+"""An open checkpoint: its matrices, read one at a time, and the spectra that are known so far."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from spectra_cli import architectures, svd
-from spectra_cli.measure.plan import Plan, open_checkpoint
-from spectra_cli.records import Checkpoint, Layout, Matrix, Problem, Remote, Spectrum, StoredTensor
-from spectra_cli.sources import CheckpointFiles
-from spectra_cli.weights import Weights
+from spectra_cli import architectures, sources, svd, weights
+from spectra_cli.errors import SpectraError
+from spectra_cli.measure.plan import Plan
+from spectra_cli.measure.request import Request
+from spectra_cli.records import Checkpoint, Layout, Matrix, Problem, Remote, Skipped, Spectrum, StoredTensor
 
 if TYPE_CHECKING:
     import torch
 
 SHUFFLE_SEED = 0
-MOST_OPEN = 3  # the checkpoint, the one before and the reference
+MOST_OPEN = 3  # the current checkpoint, the previous one and the reference
+NO_MATRIX = "scan a checkpoint with the model's own weights, in floating numbers"
 
 
 @dataclass
-class Known:
+class SpectrumCache:
     """Spectra of files that several checkpoints have, by blob: each is computed once. recurring: those blobs."""
 
-    recurring: frozenset[str]
+    recurring: frozenset[str] = frozenset()
     spectra: dict[tuple[object, ...], Spectrum] = field(default_factory=dict)
 
     def spectrum(
-        self, weights: Weights, checkpoint: Checkpoint, matrix: Matrix, compute: Callable[[Matrix], Spectrum]
+        self, opened: weights.Weights, checkpoint: Checkpoint, matrix: Matrix, compute: Callable[[Matrix], Spectrum]
     ) -> Spectrum:
-        """Give a matrix's spectrum, from an earlier checkpoint that has the very same file or else computed."""
-        key = self._key(weights, checkpoint, matrix)
+        """Return a matrix's spectrum, from an earlier checkpoint that has the very same file or else computed."""
+        key = self._key(opened, checkpoint, matrix)
         if key is None:
             return compute(matrix)
         if key not in self.spectra:
             self.spectra[key] = compute(matrix)
         return self.spectra[key]
 
-    def has(self, weights: Weights, checkpoint: Checkpoint, matrix: Matrix) -> bool:
-        """Say whether an earlier checkpoint with the very same file gave a matrix's spectrum."""
-        return self._key(weights, checkpoint, matrix) in self.spectra
+    def has(self, opened: weights.Weights, checkpoint: Checkpoint, matrix: Matrix) -> bool:
+        """Whether an earlier checkpoint with the very same file gave a matrix's spectrum."""
+        return self._key(opened, checkpoint, matrix) in self.spectra
 
-    def _key(self, weights: Weights, checkpoint: Checkpoint, matrix: Matrix) -> tuple[object, ...] | None:
+    def _key(self, opened: weights.Weights, checkpoint: Checkpoint, matrix: Matrix) -> tuple[object, ...] | None:
         """Name the bytes of a matrix and how it is cut out of them; None where no other checkpoint may have them."""
         if not self.recurring or not isinstance(checkpoint.path, Remote):
             return None
         blobs = {file.name: file.blob for file in checkpoint.path.files}
-        places = [(blobs[path.name], offset, size) for path, offset, size in weights.file_ranges(matrix.tensor)]
+        ranges = [(blobs[path.name], offset, size) for path, offset, size in opened.file_ranges(matrix.tensor)]
         # Where a tensor is made of several ranges, other files (a config, an index) say how: those may differ.
-        if len(places) != 1 or places[0][0] not in self.recurring:
+        if len(ranges) != 1 or ranges[0][0] not in self.recurring:
             return None
-        return (*places, matrix.tensor, matrix.view, repr(matrix.index), matrix.rows, matrix.cols, matrix.transposed)
+        return (*ranges, matrix.tensor, matrix.view, repr(matrix.index), matrix.rows, matrix.cols, matrix.transposed)
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
-    """An open checkpoint that can be compared: its matrices by name, and those of their spectra already known.
+class OpenCheckpoint:
+    """A checkpoint that can be measured and compared: its matrices by name, and those of their spectra already known.
 
-    coming: what a GPU is to give, by name. fallbacks: what it had no memory for.
+    spectra, vectors: what is known, by name. promised: what a GPU is to give, by name. fallbacks: what it had no
+    memory for. loaded: matrices that are read once while they are measured; None where it was not read yet.
     """
 
     checkpoint: Checkpoint
     layout: Layout
-    weights: Weights
+    weights: weights.Weights
     matrices: Mapping[str, Matrix]
-    spectra: dict[str, Spectrum]
-    leading: dict[str, svd.Vectors]
     plan: Plan
     device: str
+    spectrum_cache: SpectrumCache
     closing: ExitStack
-    known: Known
-    held: dict[str, torch.Tensor | svd.Factors | None] = field(default_factory=dict)
-    coming: dict[str, Future[svd.Attempt | None]] = field(default_factory=dict)
+    spectra: dict[str, Spectrum] = field(default_factory=dict)
+    vectors: dict[str, svd.Vectors] = field(default_factory=dict)
+    loaded: dict[str, torch.Tensor | svd.Factors | None] = field(default_factory=dict)
+    promised: dict[str, Future[svd.Attempt | None]] = field(default_factory=dict)
     fallbacks: dict[str, Problem] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, checkpoint: Checkpoint, plan: Plan, device: str, supply: CheckpointFiles, known: Known) -> Side:
-        """Open a checkpoint; close it with `closing.close()`. Raises SpectraError where it cannot be read."""
+    def open(
+        cls, checkpoint: Checkpoint, plan: Plan, device: str, checkpoint_files: sources.CheckpointFiles, spectrum_cache: SpectrumCache
+    ) -> OpenCheckpoint:
+        """Open a checkpoint; `close` ends it. Raises SpectraError where it cannot be read."""
         closing = ExitStack()
-        opened, layout = closing.enter_context(open_checkpoint(checkpoint, plan.request, supply))
+        opened, layout = closing.enter_context(open_weights(checkpoint, plan.request, checkpoint_files))
         matrices = {matrix.name: matrix for matrix in layout.matrices}
-        return cls(checkpoint, layout, opened, matrices, {}, {}, plan, device, closing, known)
+        return cls(checkpoint, layout, opened, matrices, plan, device, spectrum_cache, closing)
+
+    def close(self) -> None:
+        """Close its files; what is known of its spectra stays."""
+        self.closing.close()
 
     def array(self, name: str) -> torch.Tensor | svd.Factors:
-        """Give a matrix as it is stored, (rows, cols): whole, or as an adapter's two factors."""
-        if name not in self.held:
+        """Return a matrix as it is stored, (rows, cols): whole, or as an adapter's two factors."""
+        if name not in self.loaded:
             return self.read(name)
-        found = self.held[name]
-        if found is None:
-            found = self.held[name] = self.read(name)
-        return found
+        array = self.loaded[name]
+        if array is None:
+            array = self.loaded[name] = self.read(name)
+        return array
 
     @contextmanager
-    def holding(self, name: str) -> Iterator[None]:
-        """Read a matrix at most once while it is measured. One thread at a time may hold a matrix."""
-        self.held[name] = None
+    def reading_once(self, name: str) -> Iterator[None]:
+        """Read a matrix at most once while the block runs. One thread at a time may do so with a matrix."""
+        self.loaded[name] = None
         try:
             yield
         finally:
-            del self.held[name]
+            del self.loaded[name]
 
     def read(self, name: str) -> torch.Tensor | svd.Factors:
-        """Read a matrix from its file, held or not."""
+        """Read a matrix from its file, loaded or not."""
         matrix = self.matrices[name]
         factors = self.weights.factors(matrix.tensor)
         if factors is None:
@@ -111,19 +119,25 @@ class Side:
         return svd.Factors(*architectures.cut_factors(factors.b, factors.a, matrix), factors.scale)
 
     def memory(self, matrix: Matrix) -> int:
-        """Estimate the bytes that a matrix takes while it is measured, with those that it is compared with."""
+        """Return about the bytes that a matrix takes while it is measured, with those that it is compared with."""
         stored = StoredTensor(matrix.name, (matrix.rows, matrix.cols), self.weights.tensors[matrix.tensor].dtype)
         return MOST_OPEN * stored.nbytes + svd.working_bytes(matrix.rows, matrix.cols)
 
     def spectrum(self, name: str) -> Spectrum:
-        """Give a matrix's spectrum, computed when it is first asked for."""
+        """Return a matrix's spectrum, computed when it is first asked for."""
         if name not in self.spectra:
-            self.spectra[name] = self.known.spectrum(self.weights, self.checkpoint, self.matrices[name], self._compute)
+            matrix = self.matrices[name]
+            self.spectra[name] = self.spectrum_cache.spectrum(self.weights, self.checkpoint, matrix, self._compute)
         return self.spectra[name]
 
+    def needs_spectrum(self, name: str) -> bool:
+        """Whether a matrix's spectrum is still to be computed from its entries."""
+        cached = self.spectrum_cache.has(self.weights, self.checkpoint, self.matrices[name])
+        return name not in self.spectra and not cached
+
     def _compute(self, matrix: Matrix) -> Spectrum:
-        """Take what the GPU found, where there is one; what it leaves is computed here."""
-        promise = self.coming.get(matrix.name)
+        """Take what the GPU gave, where there is one; what it leaves is computed here."""
+        promise = self.promised.get(matrix.name)
         attempt = promise.result() if promise else None
         if attempt is not None and attempt.fallback is not None:
             self.fallbacks[matrix.name] = attempt.fallback
@@ -136,14 +150,51 @@ class Side:
         """The seed of the random order whose spectrum is asked for; None where it is not."""
         return SHUFFLE_SEED if "rand_distance" in self.plan.metrics else None
 
-    def vectors(self, name: str, count: int) -> svd.Vectors:
-        """Give a matrix's first singular vectors, left and right, computed when they are first asked for."""
-        if name not in self.leading:
-            self.leading[name] = svd.singular_vectors(self.array(name), count)
-        return self.leading[name]
+    def singular_vectors(self, name: str, count: int) -> svd.Vectors:
+        """Return a matrix's first singular vectors, left and right, computed when they are first asked for."""
+        if name not in self.vectors:
+            self.vectors[name] = svd.singular_vectors(self.array(name), count)
+        return self.vectors[name]
 
 
-def comparable(other: Side, matrix: Matrix) -> bool:
-    """Say whether a checkpoint has a matrix of this name and shape."""
-    twin = other.matrices.get(matrix.name)
-    return twin is not None and (twin.rows, twin.cols) == (matrix.rows, matrix.cols)
+@contextmanager
+def open_weights(
+    checkpoint: Checkpoint, request: Request, checkpoint_files: sources.CheckpointFiles, *, ahead: bool = False
+) -> Iterator[tuple[weights.Weights, Layout]]:
+    """Open one checkpoint's weights and say what its tensors mean, only the chosen matrices left in the layout.
+
+    files: materializes them. ahead: it is opened for later, so that it is fetched without haste. Raises
+    SpectraError where the files cannot be read or contradict their config.
+    """
+    with (
+        checkpoint_files.materialize(checkpoint, ahead=ahead) as files,
+        weights.open_weights(
+            files.path,
+            follow_links=request.follow_links or files.view is not None,
+            ema=request.ema,
+            provider=files.view,
+            called=files.called,
+        ) as opened,
+    ):
+        layout = architectures.layout(
+            opened.config, opened.tensors, fused=request.fused, architecture=request.architecture
+        )
+        skipped = (*opened.skipped, *layout.skipped)
+        chosen = tuple(matrix for matrix in layout.matrices if request.chooses(matrix))
+        if not layout.matrices:
+            raise _no_matrix(checkpoint, (*opened.unreadable, *skipped))
+        if not chosen:
+            raise SpectraError(
+                f"{checkpoint.revision} has no matrix that was asked for",
+                hint="`spectra inspect` lists its matrices; see --roles, --layers and --match",
+            )
+        if files.view is not None:
+            tensors = dict.fromkeys(matrix.tensor for matrix in chosen)
+            files.view.expect([file_range for name in tensors for stretch in opened.file_ranges(name)])
+        yield opened, replace(layout, matrices=chosen, skipped=skipped, notes=(*opened.notes, *layout.notes))
+
+
+def _no_matrix(checkpoint: Checkpoint, skipped: Sequence[Skipped]) -> SpectraError:
+    first = f": {skipped[0].tensor} is left out: {skipped[0].reason}" if skipped else ""
+    more = f", and so are {len(skipped) - 1} more" if len(skipped) > 1 else ""
+    return SpectraError(f"{checkpoint.revision} holds no matrix that can be read{first}{more}", hint=NO_MATRIX)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +16,15 @@ import pyarrow.parquet as pq
 from spectra_cli.errors import SpectraError
 from spectra_cli.storage.atomic import WRITING, digest, replace_file, temporary_name
 from spectra_cli.storage.lock import LOCK, remove_folder, take_lock
-from spectra_cli.storage.manifest import Entries, differences, manifest_text, part_name, read_manifest
+from spectra_cli.storage.manifest import (
+    CheckpointNotes,
+    FinishedPart,
+    Manifest,
+    differences,
+    manifest_text,
+    part_name,
+    read_manifest,
+)
 from spectra_cli.storage.table import write_table
 
 
@@ -26,15 +33,15 @@ class Parts:
     """The folder `FILE.parts/`: a lock, a manifest of the request, one Parquet file per finished checkpoint.
 
     Every file is written under another name, flushed to the disk and then renamed, so that a kill at any moment
-    leaves whole parts only. request: what must be the same for parts of an earlier run to count. restart: throw
-    away what an earlier run left. Use it in a `with` block; raises SpectraError where the folder cannot be written,
+    leaves whole parts only. manifest: what must be the same for parts of an earlier run to count. restart: discard
+    what an earlier run left. Use it in a `with` block; raises SpectraError where the folder cannot be written,
     another process is at work on the same output, or the earlier run was another request.
     """
 
     output: Path
-    request: Mapping[str, Any]
+    manifest: Manifest
     restart: bool = False
-    _entries: Entries = field(default_factory=dict)
+    _finished: dict[str, FinishedPart] = field(default_factory=dict)
     _lock: IO[str] | None = None
 
     @property
@@ -60,66 +67,60 @@ class Parts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go of the lock; the parts stay unless they were assembled, or there are none."""
-        if not self._entries:
+        """Release the lock; the parts stay unless they were assembled, or there are none."""
+        if not self._finished:
             remove_folder(self.folder)
         self._release()
 
-    @property
-    def kept(self) -> int:
-        """How many checkpoints are safe."""
-        return len(self._entries)
-
-    def done(self, key: str) -> dict[str, Any] | None:
-        """Give the notes that were kept with the part of this key; None where there is no whole part."""
-        entry = self._entries.get(key)
-        if entry is None:
+    def notes(self, key: str) -> CheckpointNotes | None:
+        """Return the notes that were kept with the part of this key; None where there is no whole part."""
+        part = self._finished.get(key)
+        if part is None:
             return None
-        path = self.folder / entry["file"]
-        if path.is_file() and digest(path) == entry["sha256"]:
-            return dict(entry["notes"])
-        del self._entries[key]
+        path = self.folder / part.file
+        if path.is_file() and digest(path) == part.sha256:
+            return part.notes
+        del self._finished[key]
         return None
 
-    def write(self, key: str, part: pa.Table, notes: Mapping[str, Any]) -> None:
-        """Keep the part of one checkpoint, and notes that go with it, so that no kill can lose them."""
+    def write(self, key: str, rows: pa.Table, notes: CheckpointNotes) -> None:
+        """Keep the rows of one checkpoint, and notes that go with them, so that no kill can lose them."""
         name = part_name(key)
         try:
-            replace_file(self.folder / name, lambda file: pq.write_table(part, file, compression="zstd"))
-            entry = {"file": name, "sha256": digest(self.folder / name), "notes": dict(notes)}
-            self._entries[key] = entry
+            replace_file(self.folder / name, lambda file: pq.write_table(rows, file, compression="zstd"))
+            self._finished[key] = FinishedPart(name, digest(self.folder / name), notes)
             self._save()
         except OSError as error:
-            self._entries.pop(key, None)
+            self._finished.pop(key, None)
             raise self._refused(error) from None
 
     def assemble(self, keys: Sequence[str], metadata: dict[str, Any]) -> int:
-        """Write the parts of these keys into the output, in their order, and remove the parts; give the rows."""
+        """Write the parts of these keys into the output, in their order, and remove the parts; return the rows."""
         try:
             rows = replace_file(self.output, lambda file: write_table(file, map(self._part, keys), metadata))
         except OSError as error:
             raise self._refused(error) from None
-        self._entries.clear()
+        self._finished.clear()
         return rows
 
     def _part(self, key: str) -> pa.Table:
         """Read a part back; one that was damaged since it was looked at is dropped, so that a next run measures it."""
-        path = self.folder / self._entries[key]["file"]
+        path = self.folder / self._finished[key].file
         try:
             data = path.read_bytes()
         except FileNotFoundError:
             data = b""
-        if hashlib.sha256(data).hexdigest() == self._entries[key]["sha256"]:
+        if hashlib.sha256(data).hexdigest() == self._finished[key].sha256:
             return pq.read_table(pa.BufferReader(data), partitioning=None)
-        del self._entries[key]
+        del self._finished[key]
         raise SpectraError(f"{path} was changed by another program", hint="the same command measures it again")
 
     def _refused(self, error: OSError) -> SpectraError:
-        """Say why nothing more can be written, and that what was done is not lost."""
+        """Return why nothing more can be written, and that what was done is not lost."""
         refusal = cannot_write(self.output, error)
-        if not self._entries:
+        if not self._finished:
             return refusal
-        hint = f"{_checkpoints(self.kept)} kept: make room, and the same command goes on from there"
+        hint = f"{_checkpoints(len(self._finished))} kept: make room, and the same command goes on from there"
         return SpectraError(refusal.message, hint=hint)
 
     def _load(self) -> None:
@@ -132,17 +133,16 @@ class Parts:
                 raise
             return
         request, parts = read_manifest(path)
-        asked = json.loads(json.dumps(self.request))
-        if found := differences(request, asked):
-            more = f", and {len(found) - 3} more" if len(found) > 3 else ""
+        if changes := differences(request, self.manifest.as_json()):
+            more = f", and {len(changes) - 3} more" if len(changes) > 3 else ""
             raise SpectraError(
-                f"{self.output} was begun with another request: {'; '.join(found[:3])}{more}",
+                f"{self.output} was begun with another request: {'; '.join(changes[:3])}{more}",
                 hint="give another -o, the same options, or --restart to discard what was begun",
             )
-        self._entries = parts
+        self._finished = parts
 
     def _save(self) -> None:
-        text = manifest_text(self.request, self._entries)
+        text = manifest_text(self.manifest, self._finished)
         replace_file(self.folder / "manifest.json", lambda file: file.write(text.encode()))
 
     def _clear(self, *, everything: bool) -> None:
@@ -165,7 +165,7 @@ class Parts:
 
 
 def write_whole(output: Path, tables: Iterable[pa.Table], metadata: dict[str, Any]) -> int:
-    """Write a table whole or not at all; give its rows. Raises SpectraError where it cannot be written."""
+    """Write a table whole or not at all; return its rows. Raises SpectraError where it cannot be written."""
     _check_target(output)
     try:
         return replace_file(output, lambda file: write_table(file, tables, metadata))
@@ -182,7 +182,7 @@ def write_text_whole(path: Path, text: str) -> None:
 
 
 def cannot_write(path: Path, error: OSError) -> SpectraError:
-    """Say why a file could not be written, in two lines."""
+    """Return why a file could not be written, in two lines."""
     reason = os.strerror(error.errno) if error.errno else "the file system refused"
     return SpectraError(
         f"{path} cannot be written: {reason}",

@@ -290,7 +290,7 @@ def meddle(revision, act):
 )
 def test_a_file_that_changes_under_a_scan_takes_its_checkpoint_out(run, tmp_path, act):
     progress = meddle("step4", lambda: act(run / "step4" / "model.safetensors"))
-    done = scan_checkpoints(run, tmp_path / "a.parquet", progress=progress, threads=1)
+    done = scan_checkpoints(run, tmp_path / "a.parquet", on_done=progress, threads=1)
     assert "the files of step4 changed while the scan ran" in [one.message for one in done.problems]
     frame = pd.read_parquet(done.output)
     assert sorted(frame["step"].unique()) == [0, 1, 2, 8, 16]
@@ -301,7 +301,7 @@ def test_a_file_that_changes_under_a_scan_takes_its_checkpoint_out(run, tmp_path
 def test_a_reference_that_changes_under_a_scan_stops_it(run, tmp_path):
     progress = meddle("step4", lambda: os.truncate(run / "step16" / "model.safetensors", 5000))
     with pytest.raises(SpectraError, match="the files of step16 changed while the scan ran") as caught:
-        scan_checkpoints(run, tmp_path / "a.parquet", progress=progress, threads=1)
+        scan_checkpoints(run, tmp_path / "a.parquet", on_done=progress, threads=1)
     assert "--restart" in caught.value.hint
 
 

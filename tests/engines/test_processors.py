@@ -90,7 +90,7 @@ def test_a_job_that_wants_no_company_has_none_and_all_threads():
         running.discard(job)
         return job
 
-    assert list(processors.run(work, range(6), threads=2, alone=lambda job: job == 3)) == list(range(6))
+    assert list(processors.run(work, range(6), threads=2, exclusive=lambda job: job == 3)) == list(range(6))
     assert seen.pop(3) == (1, 2, {2})
     assert all(threads == 1 and blas == {1} for _, threads, blas in seen.values())
 
@@ -106,7 +106,7 @@ def test_an_exception_is_raised_where_its_result_would_have_come(alone):
             raise ValueError("the third")
         return job
 
-    results = processors.run(work, range(5), threads=2, alone=lambda job: alone and job == 2)
+    results = processors.run(work, range(5), threads=2, exclusive=lambda job: alone and job == 2)
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(ValueError, match="the third"):
         next(results)
@@ -128,7 +128,7 @@ def test_jobs_not_begun_are_dropped_after_an_exception():
 
 def test_thread_limits_are_what_they_were_before():
     before = torch.get_num_threads(), blas_threads()
-    list(processors.run(abs, [1, 2], threads=2, alone=lambda job: job == 2))
+    list(processors.run(abs, [1, 2], threads=2, exclusive=lambda job: job == 2))
     next(processors.run(abs, [1, 2], threads=2))
     with pytest.raises(TypeError):
         list(processors.run(abs, ["text"], threads=2))

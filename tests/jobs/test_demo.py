@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    return demo.train(tmp_path_factory.mktemp("demo") / "here", say=print, steps=4)
+    return demo.train(tmp_path_factory.mktemp("demo") / "here", on_progress=print, steps=4)
 
 
 def test_it_saves_at_least_fourteen_checkpoints_on_a_rough_geometric_grid():
@@ -44,7 +44,7 @@ def test_its_run_can_be_scanned(trained, tmp_path):
 
 
 def test_the_same_seed_gives_the_same_weights(trained, tmp_path):
-    again = demo.train(tmp_path / "again", say=print, steps=4)
+    again = demo.train(tmp_path / "again", on_progress=print, steps=4)
     name = "step4/model.safetensors"
     assert (again / name).read_bytes() == (trained / name).read_bytes()
 
@@ -53,7 +53,7 @@ def test_the_same_seed_gives_the_same_weights(trained, tmp_path):
     "recipe", [demo.Recipe(optimizer="muon"), demo.Recipe(schedule="wsd", weight_decay=0.0), demo.Recipe(layers=2)]
 )
 def test_another_recipe_trains_too(recipe, tmp_path):
-    run = demo.train(tmp_path / "other", say=print, steps=4, saved=(0, 2), recipe=recipe)
+    run = demo.train(tmp_path / "other", on_progress=print, steps=4, saved=(0, 2), recipe=recipe)
     lines = [json.loads(line) for line in (run / "loss.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [0, 2, 4]
     assert json.loads((run / "step4" / "config.json").read_text())["num_hidden_layers"] == recipe.layers

@@ -127,10 +127,10 @@ def stop_after(checkpoints):
 def test_a_stopped_scan_goes_on_and_ends_the_same(kept_run, table_path, tmp_path, finished):
     target = tmp_path / "a.parquet"
     with pytest.raises(Stop):
-        scan_checkpoints(kept_run, target, progress=stop_after(finished))
+        scan_checkpoints(kept_run, target, on_done=stop_after(finished))
     assert not target.exists()
     measured = []
-    scan_checkpoints(kept_run, target, progress=lambda one, matrix: matrix and measured.append(one.revision))
+    scan_checkpoints(kept_run, target, on_done=lambda one, matrix: matrix and measured.append(one.revision))
     assert len(set(measured)) == len(runs.STEPS) - finished
     assert target.read_bytes() == table_path.read_bytes()
     assert list(tmp_path.iterdir()) == [target]
@@ -139,7 +139,7 @@ def test_a_stopped_scan_goes_on_and_ends_the_same(kept_run, table_path, tmp_path
 def test_another_request_on_a_begun_output_is_refused(kept_run, tmp_path):
     target = tmp_path / "a.parquet"
     with pytest.raises(Stop):
-        scan_checkpoints(kept_run, target, progress=stop_after(1))
+        scan_checkpoints(kept_run, target, on_done=stop_after(1))
     with pytest.raises(SpectraError, match="begun with another request: options") as caught:
         scan_checkpoints(kept_run, target, roles=["q"])
     assert "--restart" in caught.value.hint
@@ -149,7 +149,7 @@ def test_another_request_on_a_begun_output_is_refused(kept_run, tmp_path):
 def test_a_damaged_part_is_measured_again(kept_run, table_path, tmp_path):
     target = tmp_path / "a.parquet"
     with pytest.raises(Stop):
-        scan_checkpoints(kept_run, target, progress=stop_after(3))
+        scan_checkpoints(kept_run, target, on_done=stop_after(3))
     part = next((tmp_path / "a.parquet.parts").glob("*.parquet"))
     part.write_bytes(part.read_bytes()[:-7])
     scan_checkpoints(kept_run, target)

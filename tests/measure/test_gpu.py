@@ -10,8 +10,10 @@ import torch
 
 from spectra_cli import svd
 from spectra_cli.jobs.scan import scan_checkpoints
-from spectra_cli.measure.plan import Request, make_plan
-from spectra_cli.measure.trajectory import Walk
+from spectra_cli.measure.executors import LocalExecutor, measure_checkpoint
+from spectra_cli.measure.plan import make_plan
+from spectra_cli.measure.request import Request
+from spectra_cli.measure.trajectory import Trajectory
 from spectra_cli.storage.table import read_metadata
 from tests.support import runs
 from tests.support.gpus import EVERYWHERE, GPU, on_a_gpu
@@ -21,12 +23,13 @@ ACCURACY = 1e-6  # of a number, as a share of itself, where every σ is wrong by
 
 
 def measured(source, device, **options):
-    """Every number of a run, by checkpoint, matrix and metric, and the walk that gave them."""
+    """Every number of a run, by checkpoint, matrix and metric, and the results that they come from."""
     plan = make_plan(Request(str(source), **options))
-    with Walk(plan, device) as walk:
-        found = [walk.measure(one) for one in plan.checkpoints]
-    rows = {(row.checkpoint.revision, row.matrix.name, row.metric): row for one in found for row in one.rows}
-    return rows, found, walk
+    executor = LocalExecutor(device)
+    with Trajectory(plan, device) as trajectory:
+        results = [measure_checkpoint(executor, trajectory, checkpoint) for checkpoint in plan.checkpoints]
+    rows = {(row.checkpoint.revision, row.matrix.name, row.metric): row for result in results for row in result.rows}
+    return rows, results
 
 
 def assert_same(rows, others):
@@ -41,11 +44,11 @@ def assert_same(rows, others):
 
 @everywhere
 def test_a_run_has_the_same_rows_in_the_same_order_as_on_the_cpu(kept_run, device):
-    rows, found, walk = measured(kept_run, device)
-    others, expected, _ = measured(kept_run, "cpu")
+    rows, results = measured(kept_run, device)
+    others, expected = measured(kept_run, "cpu")
     assert_same(rows, others)
-    assert [one.duplicate_of for one in found] == [one.duplicate_of for one in expected]
-    assert walk.fallbacks == []
+    assert [result.duplicate_of for result in results] == [result.duplicate_of for result in expected]
+    assert [result.fallbacks for result in results] == [()] * len(results)
 
 
 @everywhere
@@ -58,7 +61,7 @@ def test_all_metrics_with_vectors_and_shuffled_entries_come_from_batches_too(kep
 def test_the_very_same_entries_have_the_very_same_spectrum(run, device):
     runs.write_checkpoint(run / "step17", runs.neox_tensors(1))
     runs.write_checkpoint(run / "step18", runs.neox_tensors(1))
-    rows, found, _ = measured(run, device)
+    rows, found = measured(run, device)
     variations = [row.value for key, row in rows.items() if key[0] == "step18" and key[2] == "sd_variation_prev"]
     assert variations == [0.0] * len(found[0].layout.matrices)
     assert found[-1].duplicate_of == "step17"
@@ -68,8 +71,8 @@ def test_the_very_same_entries_have_the_very_same_spectrum(run, device):
 def test_what_cannot_be_read_or_holds_nan_is_named_and_the_rest_of_its_batch_measured(run, device):
     bad = torch.full((4 * runs.WIDTH, runs.WIDTH), float("nan"), dtype=torch.float16)
     runs.edit(run / "step4", **{"gpt_neox__layers__0__mlp__dense_h_to_4h__weight": bad})
-    rows, found, _ = measured(run, device)
-    others, expected, _ = measured(run, "cpu")
+    rows, found = measured(run, device)
+    others, expected = measured(run, "cpu")
     assert_same(rows, others)
     assert [one.problems for one in found] == [one.problems for one in expected]
     assert any("holds NaN" in problem.message for one in found for problem in one.problems)
@@ -114,16 +117,20 @@ def test_the_benchmark_says_in_two_lines_that_there_is_no_gpu():
 LIMITED = """
 import resource, sys, threading
 import torch
-from spectra_cli.plan import Request, make_plan
-from spectra_cli.walk import Walk
+from spectra_cli.measure.executors import LocalExecutor, measure_checkpoint
+from spectra_cli.measure.plan import make_plan
+from spectra_cli.measure.request import Request
+from spectra_cli.measure.results import unique
+from spectra_cli.measure.trajectory import Trajectory
 plan = make_plan(Request(sys.argv[1], threads=1))
-with Walk(plan, "cpu:0") as walk:
-    walk.measure(plan.checkpoints[0])  # from here on libraries have what they need
+executor = LocalExecutor("cpu:0")
+with Trajectory(plan, "cpu:0") as trajectory:
+    measure_checkpoint(executor, trajectory, plan.checkpoints[0])  # from here on libraries have what they need
     size = int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1]) * 1024
     resource.setrlimit(resource.RLIMIT_AS, (size + int(sys.argv[2]), size + int(sys.argv[2])))
-    found = [walk.measure(one) for one in plan.checkpoints[1:]]
-print(len({row.matrix.name for row in found[-1].rows}), sum(len(one.problems) for one in found))
-print(*(told.message for told in walk.fallbacks), sep="\\n")
+    results = [measure_checkpoint(executor, trajectory, checkpoint) for checkpoint in plan.checkpoints[1:]]
+print(len({row.matrix.name for row in results[-1].rows}), sum(len(result.problems) for result in results))
+print(*(fallback.message for fallback in unique(fallback for result in results for fallback in result.fallbacks)), sep="\\n")
 """
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from spectra_cli import read_table, scan_checkpoints
 from spectra_cli.errors import SpectraError
-from spectra_cli.measure.executors import engine
-from spectra_cli.measure.plan import Request
+from spectra_cli.measure.executors import executor_for
+from spectra_cli.measure.request import Request
 from tests.support import runs
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'spectra-scan[ray]'")
@@ -61,7 +61,7 @@ def test_what_cannot_be_read_is_told_alike(run, tmp_path):
 
 def test_progress_is_told_for_every_matrix_and_checkpoint(kept_run, tmp_path):
     told = []
-    scan_checkpoints(kept_run, tmp_path / "a.parquet", engine="ray", progress=lambda *one: told.append(one))
+    scan_checkpoints(kept_run, tmp_path / "a.parquet", engine="ray", on_done=lambda *one: told.append(one))
     matrices = {matrix.name for _, matrix in told if matrix}
     assert sum(matrix is None for _, matrix in told) == len(runs.STEPS)
     assert len(told) == len(runs.STEPS) * (len(matrices) + 1)
@@ -75,7 +75,7 @@ def test_a_scan_that_was_stopped_goes_on_with_the_other_engine(kept_run, table_p
     for first, then in (("local", "ray"), ("ray", "local")):
         output = tmp_path / f"{first}.parquet"
         with pytest.raises(KeyboardInterrupt):
-            scan_checkpoints(kept_run, output, engine=first, progress=stop)
+            scan_checkpoints(kept_run, output, engine=first, on_done=stop)
         assert not output.exists()
         scan_checkpoints(kept_run, output, engine=then)
         assert output.read_bytes() == table_path.read_bytes()
@@ -99,7 +99,7 @@ def test_a_node_that_dies_in_mid_scan_costs_nothing(cluster, tmp_path):
             done.append((checkpoint.revision, killer.is_alive()))
             begun.set()
 
-    spread = scan_checkpoints(run, tmp_path / "ray.parquet", engine="ray", progress=progress)
+    spread = scan_checkpoints(run, tmp_path / "ray.parquet", engine="ray", on_done=progress)
     killer.join()
     assert not done[-1][1], "the scan was over before the node was killed"
     local = scan_checkpoints(run, tmp_path / "local.parquet")
@@ -114,7 +114,7 @@ def test_a_worker_that_is_killed_in_mid_scan_costs_nothing(cluster, tmp_path):
         if matrix is None and not killed:
             killed.extend(_kill_workers(cluster))
 
-    spread = scan_checkpoints(run, tmp_path / "ray.parquet", engine="ray", progress=progress)
+    spread = scan_checkpoints(run, tmp_path / "ray.parquet", engine="ray", on_done=progress)
     assert killed
     local = scan_checkpoints(run, tmp_path / "local.parquet")
     assert spread.output.read_bytes() == local.output.read_bytes()
@@ -140,7 +140,7 @@ def test_a_cluster_without_gpus_is_a_usage_error_where_one_is_asked_for(kept_run
 
 
 def test_the_hub_is_refused_with_what_to_do_instead():
-    with pytest.raises(SpectraError, match="not from the Hub"), engine(Request("hf:own/run", engine="ray")):
+    with pytest.raises(SpectraError, match="not from the Hub"), executor_for(Request("hf:own/run", engine="ray")):
         pass
 
 

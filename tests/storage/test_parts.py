@@ -10,6 +10,7 @@ import pytest
 
 from spectra_cli import scan_checkpoints
 from spectra_cli.errors import SpectraError
+from spectra_cli.storage.manifest import CheckpointNotes, Manifest
 from spectra_cli.storage.parts import Parts
 from spectra_cli.storage.table import to_arrow
 from tests.support import runs
@@ -26,7 +27,7 @@ def killed(kept_run, tmp_path_factory):
         "def progress(_, matrix):\n"
         "    done.append(matrix)\n"
         "    if done.count(None) == 2 and matrix: os._exit(9)\n"
-        "scan_checkpoints(sys.argv[1], sys.argv[2], progress=progress, threads=1)"
+        "scan_checkpoints(sys.argv[1], sys.argv[2], on_done=progress, threads=1)"
     )
     assert subprocess.run([sys.executable, "-c", script, kept_run, folder / "a.parquet"], check=False).returncode == 9
     return folder
@@ -46,7 +47,7 @@ def refusal(*arguments, **options):
 
 def test_a_killed_scan_is_taken_up_and_ends_the_same(kept_run, table_path, begun):
     measured = []
-    scan_checkpoints(kept_run, begun, progress=lambda one, matrix: matrix and measured.append(one.revision))
+    scan_checkpoints(kept_run, begun, on_done=lambda one, matrix: matrix and measured.append(one.revision))
     assert set(measured) == {"step2", "step4", "step8", "step16"}
     assert begun.read_bytes() == table_path.read_bytes()
     assert list(begun.parent.iterdir()) == [begun]
@@ -70,7 +71,7 @@ def test_a_checkpoint_that_came_since_is_named(run, tmp_path):
     target = tmp_path / "a.parquet"
     (tmp_path / "a.parquet.parts").mkdir()
     with pytest.raises(KeyboardInterrupt):
-        scan_checkpoints(run, target, progress=interrupt_after_one())
+        scan_checkpoints(run, target, on_done=interrupt_after_one())
     runs.write_checkpoint(run / "step32", runs.neox_tensors(5))
     assert "checkpoints /step32" in refusal(run, target).message
 
@@ -78,7 +79,7 @@ def test_a_checkpoint_that_came_since_is_named(run, tmp_path):
 def test_a_file_that_changed_since_is_named(run, tmp_path):
     target = tmp_path / "a.parquet"
     with pytest.raises(KeyboardInterrupt):
-        scan_checkpoints(run, target, progress=interrupt_after_one())
+        scan_checkpoints(run, target, on_done=interrupt_after_one())
     os.utime(run / "step4" / "model.safetensors", (1, 1))
     message = refusal(run, target).message
     assert "step4/model.safetensors changed" in message
@@ -119,23 +120,23 @@ def test_a_damaged_manifest_is_refused_and_restart_begins_anew(kept_run, table_p
 
 def test_a_part_that_is_damaged_after_it_was_looked_at_is_never_assembled(tmp_path):
     target = tmp_path / "a.parquet"
-    with Parts(target, {}) as parts:
-        parts.write("one", EMPTY, {})
-        parts.write("two", EMPTY, {})
-        assert parts.done("two") == {}
+    with Parts(target, Manifest()) as parts:
+        parts.write("one", EMPTY, CheckpointNotes())
+        parts.write("two", EMPTY, CheckpointNotes())
+        assert parts.notes("two") == CheckpointNotes()
         damaged = sorted(parts.folder.glob("*.parquet"))[0]
         damaged.write_bytes(b"PAR1")
         with pytest.raises(SpectraError, match="changed by another program"):
             parts.assemble(["one", "two"], {})
     assert not target.exists()
-    with Parts(target, {}) as parts:
-        assert [parts.done("one"), parts.done("two")].count(None) == 1
+    with Parts(target, Manifest()) as parts:
+        assert [parts.notes("one"), parts.notes("two")].count(None) == 1
 
 
 def test_a_link_left_under_the_temporary_name_is_not_written_through(tmp_path):
     (tmp_path / "precious").write_text("mine")
     (tmp_path / ".a.parquet.writing").symlink_to(tmp_path / "precious")
-    with Parts(tmp_path / "a.parquet", {}) as parts:
+    with Parts(tmp_path / "a.parquet", Manifest()) as parts:
         parts.assemble([], {})
     assert (tmp_path / "precious").read_text() == "mine"
     assert (tmp_path / "a.parquet").is_file()
@@ -145,11 +146,11 @@ def test_many_processes_that_want_one_output_have_it_one_after_the_other(tmp_pat
     """The folder goes with every holder, and the lock's file with it."""
     script = (
         "import sys, time; from pathlib import Path; from spectra_cli.storage.parts import Parts\n"
-        "from spectra_cli.errors import SpectraError\n"
+        "from spectra_cli.storage.manifest import Manifest; from spectra_cli.errors import SpectraError\n"
         "end, held = time.monotonic() + 1, 0\n"
         "while time.monotonic() < end:\n"
         "    try:\n"
-        "        with Parts(Path(sys.argv[1]), {}) as parts:\n"
+        "        with Parts(Path(sys.argv[1]), Manifest()) as parts:\n"
         "            mark = Path(sys.argv[1] + '.mark'); mark.open('x').close(); held += 1; mark.unlink()\n"
         "    except SpectraError as error:\n"
         "        assert 'is being written by' in error.message, error.message\n"
@@ -170,7 +171,8 @@ def test_a_file_system_without_locks_is_refused_and_not_trusted(tmp_path):
         "def flock(*_): raise OSError(errno.ENOLCK, 'no')\n"
         "fcntl.flock = flock\n"
         "from spectra_cli.storage.parts import Parts; from spectra_cli.errors import SpectraError\n"
-        "try: Parts(Path(sys.argv[1]), {}).__enter__()\n"
+        "from spectra_cli.storage.manifest import Manifest\n"
+        "try: Parts(Path(sys.argv[1]), Manifest()).__enter__()\n"
         "except SpectraError as error: print(error.message)"
     )
     said = subprocess.run(

@@ -17,7 +17,7 @@ def found(tmp_path_factory):
     """A hundred steps; the learning rate drops to a third at step 50 and to a tenth at step 80."""
     folder = tmp_path_factory.mktemp("claims")
     recipe = demo.Recipe(schedule="step")
-    run = demo.train(folder / "short", say=lambda _: None, steps=100, saved=SAVED, recipe=recipe)
+    run = demo.train(folder / "short", on_progress=lambda _: None, steps=100, saved=SAVED, recipe=recipe)
     table = scan_checkpoints(run, folder / "short.parquet", metrics=METRICS).output
     return stability(read_run(table, METRICS), read_losses(run / "loss.jsonl"))
 

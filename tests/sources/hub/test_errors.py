@@ -102,12 +102,14 @@ def test_bytes_that_never_match_their_hash_are_named_and_the_rest_is_measured(sp
 
 LOOK_TWICE = """
 from spectra_cli.errors import SpectraError
-from spectra_cli.plan import Request, make_plan, open_checkpoint
+from spectra_cli.measure.plan import make_plan
+from spectra_cli.measure.request import Request
+from spectra_cli.measure.open_checkpoint import open_weights
 plan = make_plan(Request("hf:own/small", revisions="step4"))
-with plan.supply() as supply:
+with plan.checkpoint_files() as checkpoint_files:
     for ahead in (True, False):
         try:
-            with open_checkpoint(plan.checkpoints[0], plan.request, supply, ahead=ahead):
+            with open_weights(plan.checkpoints[0], plan.request, checkpoint_files, ahead=ahead):
                 pass
         except SpectraError as error:
             print(error)

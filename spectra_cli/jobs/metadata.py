@@ -1,0 +1,101 @@
+"""What a reader of a table must know to believe it: options, reference, layouts, what was skipped, and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from spectra_cli.jobs.resume import settings
+from spectra_cli.measure.open_checkpoint import OpenCheckpoint
+from spectra_cli.measure.plan import Plan
+from spectra_cli.measure.results import CheckpointResult
+from spectra_cli.records import Checkpoint, Problem, Remote
+from spectra_cli.storage.manifest import CheckpointNotes, LayoutNotes
+
+
+def notes_of(result: CheckpointResult) -> CheckpointNotes:
+    """Return what the metadata will say of one checkpoint."""
+    layout = result.layout
+    skipped = tuple(sorted((skipped.tensor, skipped.reason) for skipped in layout.skipped))
+    return CheckpointNotes(
+        LayoutNotes(layout.architecture, skipped, layout.notes),
+        len({row.matrix.name for row in result.rows}),
+        result.duplicate_of,
+        result.random,
+        result.unmoved,
+        result.uncertain,
+        result.problems,
+    )
+
+
+def scan_metadata(
+    plan: Plan,
+    reference: OpenCheckpoint | None,
+    device: str,
+    notes: Sequence[tuple[Checkpoint, CheckpointNotes]],
+    problems: Sequence[Problem],
+) -> dict[str, Any]:
+    """Return the metadata of a table; the same for the same request.
+
+    reference: what the checkpoints were compared with. notes: of each that is in the table, in
+    their order.
+    """
+    measured = dict(notes)
+    layouts = [_plain_layout(layout) for layout in dict.fromkeys(note.layout for _, note in notes)]
+    return {
+        **settings(plan, device),
+        "tool": "spectra",
+        "source": plan.request.source,
+        **_commits(plan),
+        "model": plan.model,
+        "reference": reference.checkpoint.revision if reference else None,
+        "layouts": layouts,
+        "skipped": layouts[-1]["skipped"],
+        "duplicates": {checkpoint.revision: note.duplicate_of for checkpoint, note in notes if note.duplicate_of},
+        "checkpoints": [listed(checkpoint, measured.get(checkpoint)) for checkpoint in plan.checkpoints],
+        "unread": [[unread.revision, unread.reason] for unread in plan.unread],
+        **_warnings(notes),
+        "problems": [problem.message for problem in problems],
+    }
+
+
+def listed(checkpoint: Checkpoint, notes: CheckpointNotes | None) -> list[Any]:
+    """Return a checkpoint as the metadata names it, with the number of its matrices in the table, None if it is not."""
+    return [checkpoint.revision, checkpoint.stage, checkpoint.step, notes.matrices if notes else None]
+
+
+def _plain_layout(layout: LayoutNotes) -> dict[str, Any]:
+    return {
+        "architecture": layout.architecture,
+        "skipped": [list(skipped) for skipped in layout.skipped],
+        "notes": list(layout.notes),
+    }
+
+
+def _commits(plan: Plan) -> dict[str, Any]:
+    """Return the commit of every checkpoint on the Hub, and of the reference."""
+    every = (*plan.checkpoints, *((plan.reference,) if plan.reference else ()))
+    remote = [(checkpoint.revision, checkpoint.path) for checkpoint in every if isinstance(checkpoint.path, Remote)]
+    commits = {revision: f"{path.repository}@{path.commit}" for revision, path in remote}
+    return {"commits": commits} if commits else {}
+
+
+def _warnings(notes: Sequence[tuple[Checkpoint, CheckpointNotes]]) -> dict[str, Any]:
+    """Return what a reader should know before trusting a number: by checkpoint, or by metric.
+
+    random_baseline: how many matrices have the spectrum of independent entries. equal_to_first: how many have the very
+    entries of the first checkpoint. uncertain: checkpoints and matrices where the error of σ reaches the third digit.
+    """
+    equal: dict[str, int] = {}
+    random: dict[str, int] = {}
+    uncertain: dict[str, list[list[str]]] = {}
+    unmoved: set[str] = set()
+    for index, (checkpoint, note) in enumerate(notes):
+        unmoved = set(note.unmoved) if index == 1 else unmoved & set(note.unmoved)
+        if unmoved:
+            equal[checkpoint.revision] = len(unmoved)
+        if note.random:
+            random[checkpoint.revision] = len(note.random)
+        for metric, matrix in note.uncertain:
+            uncertain.setdefault(metric, []).append([checkpoint.revision, matrix])
+    return {"random_baseline": random, "equal_to_first": equal, "uncertain": uncertain}
