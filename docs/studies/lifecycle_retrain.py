@@ -59,7 +59,11 @@ def make(folder: Path, layers: int) -> Path:
         shutil.rmtree(folder / f"depth{layers}", ignore_errors=True)
         began = time.perf_counter()
         run = demo.train(
-            folder / f"depth{layers}", on_progress=lambda _: None, steps=STEPS, saved=SAVED, recipe=demo.Recipe(layers=layers)
+            folder / f"depth{layers}",
+            on_progress=lambda _: None,
+            steps=STEPS,
+            saved=SAVED,
+            recipe=demo.Recipe(layers=layers),
         )
         trained = time.perf_counter()
         losses = losses_without(run / f"step{STEPS}")

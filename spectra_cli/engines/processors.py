@@ -1,12 +1,12 @@
 """Runs jobs on this machine's cores, several matrices side by side, and yields results in the jobs' order.
 
 It knows nothing of what a job is. On two busy cores two BLAS threads a matrix were measured seven times slower than
-one (they spin while they wait for each other), so every worker has one BLAS thread; a large job runs
-by itself with all of them.
+one (they spin while they wait for each other), so every worker has one BLAS thread; a large job runs by itself with
+all of them.
 
-The most expensive jobs begin first, so that no core waits at the end for a large one that came last; but two that are large
-wait for each other, so that memory is bounded by the largest: with both embeddings of 50,304×768 at once, a scan was
-measured at 1,003 MB instead of 747 MB, and with one of them begun last it took 3.0 s instead of 2.6 s.
+The most expensive jobs begin first, so that no core waits at the end for a large one that came last; but two that are
+large wait for each other, so that memory is bounded by the largest: with both embeddings of 50,304×768 at once, a scan
+was measured at 1,003 MB instead of 747 MB, and with one of them begun last it took 3.0 s instead of 2.6 s.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def run(
     """Yield work(job) for every job, in order.
 
     jobs: descriptions, taken `ahead` at a time; what a job needs is read in `work`, so that memory is bounded by the
-    `threads` jobs that run at once. threads: cores to keep busy. exclusive: whether a job has all threads and runs by itself.
+    `threads` jobs that run at once. threads: cores to keep busy. exclusive: whether a job runs by itself, with
+    all threads.
     cost: of the jobs at hand, which to begin with. memory: bytes that a job takes; what runs at once stays within
     half as much again as the largest of them, and a median one for every further thread.
 

@@ -51,7 +51,8 @@ def train(
 ) -> Path:
     """Train for so many steps, save Pythia-like checkpoints and `loss.jsonl`, and return the folder of the run.
 
-    folder: must not exist, or be empty. on_progress: called with a line about what happens. saved: the steps that are saved; the last always is.
+    folder: must not exist, or be empty. on_progress: called with a line about what happens. saved: the steps that are
+    saved; the last always is.
     Deterministic for one machine and one seed; fp16 checkpoints. Raises SpectraError where the folder is taken or there
     is no text to train on.
     """

@@ -77,10 +77,11 @@ class Inspection:
 
 
 def inspect_source(source: str | Path, *, on_wait: OnWait = lambda _: None, **options: Any) -> Inspection:
-    """Look into what a scan would read, split, skip and cost; computes no spectrum, but times the machine for a second.
+    """Return what a scan would read, split, skip and cost; computes no spectrum, but times the machine for a second.
 
     On the Hub one checkpoint is looked into, the last that can be read; of the others only the listing counts.
-    on_wait: called with what is waited for. options: the fields of Request. Raises SpectraError where no checkpoint can be read.
+    on_wait: called with what is waited for. options: the fields of Request. Raises SpectraError where no checkpoint can
+    be read.
     """
     request = Request(str(source), **options)
     plan = make_plan(request, on_wait)
@@ -150,7 +151,9 @@ def _fetching(plan: Plan, checkpoint_files: sources.CheckpointFiles) -> Fetching
         {(origin.repository, origin.commit) for origin in remote}
     )
     parts = any(asked and asked[0][1] - asked[0][0] < checkpoint_files.size_of(name) for name, asked in planned.items())
-    return Fetching(calls, times * nbytes, whole, times * requests, parts, sum(cached.values()), checkpoint_files.disk, keeps)
+    return Fetching(
+        calls, times * nbytes, whole, times * requests, parts, sum(cached.values()), checkpoint_files.disk, keeps
+    )
 
 
 def _facts(checkpoint: Checkpoint, opened: weights.Weights, layout: Layout) -> CheckpointFacts:

@@ -1,4 +1,4 @@
-"""The loss and learning rate that transformers' Trainer keeps beside its checkpoints, written beside the table of a scan.
+"""The loss and learning rate that transformers' Trainer keeps with its checkpoints, written beside a scan's table.
 
 Knows one file, trainer_state.json, and judges nothing: what the numbers mean is for the studies to say.
 """

@@ -29,7 +29,7 @@ class Comparison:
         return tuple(checkpoint for checkpoint in every if checkpoint is not None)
 
     def namesakes(self, matrix: Matrix) -> tuple[OpenCheckpoint, ...]:
-        """Return those that a matrix of the current checkpoint is compared with: they have one of its name and shape."""
+        """Return those that a matrix of the current checkpoint is compared with: they have its name and shape."""
         others = dict.fromkeys((self.reference, self.previous))
         return tuple(other for other in others if other is not None and has_namesake(other, matrix))
 

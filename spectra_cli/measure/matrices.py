@@ -1,4 +1,4 @@
-"""Measures matrices of one checkpoint side by side, each against its namesakes in the reference and the previous one."""
+"""Measures matrices of one checkpoint side by side, each against the reference and the previous checkpoint."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def measure_matrices(
 
 
 def compute_spectra(checkpoint: OpenCheckpoint) -> None:
-    """Compute all spectra of a checkpoint; what goes wrong is met again, and told, where a matrix is compared with it."""
+    """Compute all spectra of a checkpoint; what goes wrong is met again where a matrix is compared with it."""
 
     def work(matrix: Matrix) -> None:
         try:
@@ -136,7 +136,7 @@ def _pairs(current: OpenCheckpoint, name: str, namesakes: Sequence[OpenCheckpoin
 
 
 def _distances(current: OpenCheckpoint, name: str, others: Sequence[OpenCheckpoint]) -> list[tuple[float, float]]:
-    """Return ⟨A,B⟩_F and ‖A − B‖_F to each namesake; where one is the same in every bit, its spectrum serves here too."""
+    """Return ⟨A,B⟩_F and ‖A − B‖_F to each namesake; one that is the same in every bit shares its spectrum."""
     if not others:
         return []
     array, theirs = current.array(name), [other.array(name) for other in others]

@@ -80,7 +80,12 @@ class OpenCheckpoint:
 
     @classmethod
     def open(
-        cls, checkpoint: Checkpoint, plan: Plan, device: str, checkpoint_files: sources.CheckpointFiles, spectrum_cache: SpectrumCache
+        cls,
+        checkpoint: Checkpoint,
+        plan: Plan,
+        device: str,
+        checkpoint_files: sources.CheckpointFiles,
+        spectrum_cache: SpectrumCache,
     ) -> OpenCheckpoint:
         """Open a checkpoint; `close` ends it. Raises SpectraError where it cannot be read."""
         closing = ExitStack()
@@ -163,7 +168,7 @@ def open_weights(
 ) -> Iterator[tuple[weights.Weights, Layout]]:
     """Open one checkpoint's weights and say what its tensors mean, only the chosen matrices left in the layout.
 
-    files: materializes them. ahead: it is opened for later, so that it is fetched without haste. Raises
+    checkpoint_files: materializes them. ahead: it is opened for later, so that it is fetched without haste. Raises
     SpectraError where the files cannot be read or contradict their config.
     """
     with (
@@ -190,7 +195,7 @@ def open_weights(
             )
         if files.view is not None:
             tensors = dict.fromkeys(matrix.tensor for matrix in chosen)
-            files.view.expect([file_range for name in tensors for stretch in opened.file_ranges(name)])
+            files.view.expect([file_range for name in tensors for file_range in opened.file_ranges(name)])
         yield opened, replace(layout, matrices=chosen, skipped=skipped, notes=(*opened.notes, *layout.notes))
 
 

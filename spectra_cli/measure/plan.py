@@ -1,4 +1,4 @@
-"""Plans a scan: which checkpoints a request means, and what they are compared with. Reads names and computes nothing."""
+"""Plans a scan: which checkpoints a request means, and what they are compared with. Reads names only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manifest beside a scan's parts: what was asked for, what is finished, where two requests differ. Knows no option."""
+"""The manifest beside a scan's parts: what was asked for, what is finished, where two requests differ."""
 
 from __future__ import annotations
 

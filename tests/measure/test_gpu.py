@@ -130,7 +130,8 @@ with Trajectory(plan, "cpu:0") as trajectory:
     resource.setrlimit(resource.RLIMIT_AS, (size + int(sys.argv[2]), size + int(sys.argv[2])))
     results = [measure_checkpoint(executor, trajectory, checkpoint) for checkpoint in plan.checkpoints[1:]]
 print(len({row.matrix.name for row in results[-1].rows}), sum(len(result.problems) for result in results))
-print(*(fallback.message for fallback in unique(fallback for result in results for fallback in result.fallbacks)), sep="\\n")
+fallbacks = unique(fallback for result in results for fallback in result.fallbacks)
+print(*(fallback.message for fallback in fallbacks), sep="\\n")
 """
 
 

@@ -1,4 +1,4 @@
-"""What measures the matrices of a checkpoint: this machine, or a cluster. Neither knows in which order checkpoints come."""
+"""What measures the matrices of a checkpoint: this machine, or a cluster. Neither knows of other checkpoints' order."""
 
 from spectra_cli.measure.executors.choose import executor_for as executor_for
 from spectra_cli.measure.executors.executor import Executor as Executor

@@ -80,7 +80,9 @@ def _measured(job: ShardJob, known: dict[Checkpoint | None, KnownSpectra]) -> Sh
         opened: dict[Checkpoint | None, OpenCheckpoint] = {}
         for checkpoint, spectra in known.items():
             if checkpoint is not None:
-                opened[checkpoint] = OpenCheckpoint.open(checkpoint, plan, job.device, checkpoint_files, SpectrumCache())
+                opened[checkpoint] = OpenCheckpoint.open(
+                    checkpoint, plan, job.device, checkpoint_files, SpectrumCache()
+                )
                 closing.callback(opened[checkpoint].close)
                 opened[checkpoint].spectra.update(spectra.spectra)
                 opened[checkpoint].vectors.update(spectra.vectors)
