@@ -148,7 +148,13 @@ def read_table(
 def read_metadata(path: str | Path) -> dict[str, Any]:
     """Read how a table was made: versions, source, options, reference, what was skipped and why."""
     with _open(path) as file:
-        return dict(json.loads(file.metadata.metadata[METADATA_KEY]))
+        text = file.metadata.metadata[METADATA_KEY]
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError, RecursionError):
+        raise SpectraError(
+            f"the metadata of {path} are damaged", hint="take the file from where it came, or scan again"
+        ) from None
 
 
 def row_groups(path: str | Path) -> Iterator[pa.Table]:

@@ -152,11 +152,11 @@ def test_every_worker_computes_in_one_thread():
 def test_interrupt_stops_within_a_moment():
     script = """
 import time
-from spectra_cli.engines import local
+from spectra_cli.engines import processors
 def work(job):
     print(job, flush=True)
     time.sleep(0.2)
-list(local.run(work, range(1000), threads=2))
+list(processors.run(work, range(1000), threads=2))
 """
     running = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert running.stdout is not None

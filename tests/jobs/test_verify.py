@@ -169,8 +169,8 @@ FLIP = """
 import random, sys
 from pathlib import Path
 from spectra_cli.errors import SpectraError
-from spectra_cli.table import read_metadata, row_groups, rows_digest
-from spectra_cli.verification import verify_table
+from spectra_cli.storage.table import read_metadata, row_groups, rows_digest
+from spectra_cli.jobs.verify import verify_table
 path, target, rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 whole, chance, missed = path.read_bytes(), random.Random(1), 0
 content = [rows_digest(part) for part in row_groups(path)], read_metadata(path)
