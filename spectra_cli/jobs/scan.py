@@ -159,7 +159,7 @@ def notes_of(measured: Measured) -> dict[str, Any]:
         "duplicate_of": measured.duplicate_of,
         "random": list(measured.random),
         "unmoved": list(measured.unmoved),
-        "open": [list(one) for one in measured.open],
+        "open": [list(one) for one in measured.uncertain],
         "problems": [[one.message, one.hint] for one in measured.problems],
     }
 

@@ -40,7 +40,7 @@ class One:
     problem: Problem | None = None
     random: bool = False
     unmoved: bool = False
-    open: tuple[str, ...] = ()
+    uncertain: tuple[str, ...] = ()
     fallbacks: tuple[Problem, ...] = ()
 
 
@@ -172,7 +172,7 @@ def _measure(here: Side, matrix: Matrix, final: Side | None, prev: Side | None, 
         _trouble(here, matrix, spectrum, pairs),
         random=metrics.on_random_baseline(spectrum),
         unmoved=to_prev is not None and to_prev.distance == 0,
-        open=uncertain(spectrum, names, final=to_final, prev=to_prev, alpha_range=_alpha_range(here.plan)),
+        uncertain=uncertain(spectrum, names, reference=to_final, previous=to_prev, alpha_range=_alpha_range(here.plan)),
         fallbacks=tuple(side.fallbacks[name] for side in (here, *pairs) if name in side.fallbacks),
     )
 

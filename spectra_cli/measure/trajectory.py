@@ -24,7 +24,7 @@ class Measured:
     """One checkpoint's rows, the layout they rest on, which checkpoint it repeats, and what went wrong.
 
     random: the matrices on their random baseline. unmoved: those with the very entries of the checkpoint before.
-    open: metric and matrix of every number whose third digit the error of σ could change.
+    uncertain: metric and matrix of every number whose third digit the error of σ could change.
     """
 
     rows: tuple[Row, ...]
@@ -33,7 +33,7 @@ class Measured:
     problems: tuple[Problem, ...]
     random: tuple[str, ...] = ()
     unmoved: tuple[str, ...] = ()
-    open: tuple[tuple[str, str], ...] = ()
+    uncertain: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -143,7 +143,7 @@ class Walk:
             tuple(problems),
             random=tuple(name for name, one in named if one.random),
             unmoved=tuple(name for name, one in named if one.unmoved),
-            open=tuple((metric, name) for name, one in named for metric in one.open),
+            uncertain=tuple((metric, name) for name, one in named for metric in one.uncertain),
         )
         self._step_to(here)
         if self.progress:
