@@ -38,7 +38,7 @@ def eigenvalues(kind: str, n: int, seed: int) -> np.ndarray:
     return generator.pareto(float(kind) - 1.0, n) + 1.0
 
 
-def ours(values: np.ndarray) -> TailFit | None:
+def ours(values: np.ndarray) -> TailFit:
     """Fit here; a new spectrum each time, so that nothing is remembered."""
     return clauset_fit(Spectrum(np.sort(np.sqrt(values))[::-1], len(values), len(values)))
 

@@ -4,7 +4,7 @@
 class SpectraError(Exception):
     """Something the user can act on, shown as two lines and never as a traceback.
 
-    message: what happened, naming the file and the tensor. hint: what to do. Exit code 1 unless `code` says otherwise.
+    message: what happened, naming the file and the tensor. hint: what to do. Exit code 1 unless `code` is given.
     stops: it would happen to every other checkpoint too (no network, a full disk), so nothing further is tried.
 
     >>> str(SpectraError("runs/x is not there", hint="check the path"))
@@ -12,7 +12,7 @@ class SpectraError(Exception):
     """
 
     def __init__(self, message: str, *, hint: str, code: int = 1, stops: bool = False) -> None:
-        """Keep the two lines, the exit code and how far it reaches."""
+        """Keep the two lines, the exit code and whether nothing further is tried."""
         super().__init__(message)
         self.message = message
         self.hint = hint

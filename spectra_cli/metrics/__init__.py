@@ -1,7 +1,8 @@
 """The metrics: pure functions of a spectrum or a pair of them, and METRICS, the list of them all.
 
-Adding one is a function in a module of this folder, an entry in METRICS and a case in `tests/support/metric_oracles.py`.
-Knows singular values, and nothing of devices, files or tables. NaN is "undefined"; what does not apply gives nothing.
+To add one, write a function in a module of this folder, an entry in METRICS and a case in
+`tests/support/metric_oracles.py`. Knows singular values, and nothing of devices, files or tables. NaN is "undefined";
+what does not apply has no row.
 """
 
 from __future__ import annotations
@@ -142,22 +143,22 @@ METRICS: tuple[Metric, ...] = (
 
 def measure(
     spectrum: Spectrum,
-    final: Pair | None,
-    prev: Pair | None,
+    reference: Pair | None,
+    previous: Pair | None,
     names: Collection[str],
     *,
     alpha_range: RankRange = ALL_RANKS,
 ) -> Iterator[tuple[str, float | None, Vector | None]]:
-    """Give (metric, value, vector) for each of the named metrics that applies, in the order of METRICS.
+    """Yield (metric, value, vector) for each of the named metrics that applies, in the order of METRICS.
 
-    final, prev: this matrix against the reference's and the previous checkpoint's; None where there is none, and then
-    none of its metrics applies. alpha_range: the ranks that the fits marked `ranged` use. Either value
-    or vector is None. NaN or Inf in a matrix, or in either of a pair: NaN.
+    reference, previous: this matrix against the reference's and the previous checkpoint's; None where there is none,
+    and then none of its metrics applies. alpha_range: the ranks that the fits marked `ranged` use. Either value or
+    vector is None. NaN or Inf in a matrix, or in either of a pair: NaN.
 
     >>> list(measure(Spectrum.of(2.0, 1.0, 1.0), None, None, {"stable_rank", "spectral_norm", "sd_variation_prev"}))
     [('spectral_norm', 2.0, None), ('stable_rank', 1.5, None)]
     """
-    subjects = {None: spectrum, "final": final, "prev": prev}
+    subjects = {None: spectrum, "final": reference, "prev": previous}
     for metric in METRICS:
         subject = subjects[metric.against]
         if metric.name not in names or subject is None:
@@ -170,7 +171,7 @@ def measure(
 
 
 def select(names: Sequence[str] | None) -> tuple[str, ...]:
-    """Turn what the user asked for into names, in the order of METRICS: None is the defaults, `all` is all.
+    """Return the names of the metrics asked for, in the order of METRICS: None is the defaults, `all` is all.
 
     Raises SpectraError for a name that is not in the catalogue.
 
@@ -179,14 +180,14 @@ def select(names: Sequence[str] | None) -> tuple[str, ...]:
     """
     if names is None:
         return tuple(metric.name for metric in METRICS if metric.default)
-    known = [metric.name for metric in METRICS]
+    catalogue = [metric.name for metric in METRICS]
     for name in names:
-        if name != "all" and name not in known:
-            raise _unknown(name, known)
-    return tuple(known) if "all" in names else tuple(name for name in known if name in names)
+        if name != "all" and name not in catalogue:
+            raise _unknown(name, catalogue)
+    return tuple(catalogue) if "all" in names else tuple(name for name in catalogue if name in names)
 
 
-def _unknown(name: str, known: list[str]) -> SpectraError:
-    close = difflib.get_close_matches(name, known, n=3)
+def _unknown(name: str, catalogue: list[str]) -> SpectraError:
+    close = difflib.get_close_matches(name, catalogue, n=3)
     nearest = f"; the closest are {', '.join(close)}" if close else ""
     return SpectraError(f"there is no metric {name!r}{nearest}", hint="`spectra metrics` lists them", code=2)

@@ -1,4 +1,4 @@
-"""What other tools call these metrics, and where theirs differ: data for docs/metrics.md, found by running them."""
+"""Names of these metrics in other tools, and where theirs differ: data for docs/metrics.md, from running them."""
 
 from __future__ import annotations
 

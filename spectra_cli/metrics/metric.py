@@ -1,4 +1,4 @@
-"""What the catalogue says of one metric. Knows no metric in particular."""
+"""The record of one metric in the catalogue. Knows no metric in particular."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ Limit = float | Literal["r", "ln r"]
 
 @dataclass(frozen=True)
 class Metric:
-    """One entry of the catalogue: a name of the table's column `metric` and the function that gives its rows.
+    """One entry of the catalogue: a name of the table's column `metric` and the function that computes its rows.
 
-    function: of a Spectrum, or of a Pair where `against` says with what; gives a number, a vector, or None for "does
-    not apply". degree: d in f(cW) = c^d f(W); None where the metric follows no such law. low, high: the range, with r
-    the smaller side of the matrix. default: whether a scan computes it unasked. cost: beyond the spectrum itself.
+    function: of a Spectrum, or of a Pair where `against` names the other matrix; returns a number, a vector, or None
+    for "does not apply". degree: d in f(cW) = c^d f(W); None where the metric follows no such law. low, high: the
+    range, with r the smaller side of the matrix. default: whether a scan computes it unasked. cost: beyond the spectrum
+    itself.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Metric:
         return " ".join(paragraph.split())
 
     def limits(self, r: int) -> tuple[float, float]:
-        """Give the range for a matrix whose smaller side is r.
+        """Return the range for a matrix whose smaller side is r.
 
         >>> Metric("entropy", len, low=0, high="ln r").limits(1)
         (0.0, 0.0)

@@ -105,7 +105,7 @@ def stability_bound(pair: Pair) -> float:
 
 
 def violations(pair: Pair) -> list[str]:
-    """Say which of the two inequalities that hold for every pair of matrices the numbers break; empty when none.
+    """Sentences on the two inequalities that hold for every pair of matrices, where the numbers break one; else empty.
 
     They are `sd_variation` ≤ `stability_bound` and `cos_spectrum` ≥ |`cos_weights`|, within the errors that the two
     spectra declare and the rounding of float64. A sentence here means a bug in the numbers, never a fact about data.
@@ -115,28 +115,28 @@ def violations(pair: Pair) -> list[str]:
     >>> violations(Pair(Spectrum.of(4.0, 3.0), Spectrum.of(5.0, 0.0), inner=0.0, distance=0.1))
     ['sd_variation 0.6061 exceeds stability_bound 0.03449']
     """
-    found = []
+    broken = []
     variation, bound = sd_variation(pair), stability_bound(pair)
     if variation > bound * (1 + 1e-9) + _variation_slack(pair):
-        found.append(f"sd_variation {variation:.4g} exceeds stability_bound {bound:.4g}")
+        broken.append(f"sd_variation {variation:.4g} exceeds stability_bound {bound:.4g}")
     spectra, weights = cos_spectrum(pair), cos_weights(pair)
     if abs(weights) > spectra + _cosine_slack(pair):
-        found.append(f"cos_weights {weights:.12g} exceeds cos_spectrum {spectra:.12g}")
-    return found
+        broken.append(f"cos_weights {weights:.12g} exceeds cos_spectrum {spectra:.12g}")
+    return broken
 
 
 def _variation_slack(pair: Pair) -> float:
     """What errors of the spectra can add to `sd_variation`, by the Lipschitz constant of x ↦ x/‖x‖₁."""
     root = math.sqrt(pair.a.sigma.size)
-    errors = sum(_error(side) * root / nuclear_norm(side) for side in (pair.a, pair.b) if nuclear_norm(side) > 0)
+    errors = sum(_error(x) * root / nuclear_norm(x) for x in (pair.a, pair.b) if nuclear_norm(x) > 0)
     return (1.0 + root) * errors
 
 
 def _cosine_slack(pair: Pair) -> float:
     """What errors of the spectra, and the sums over all entries in `inner`, can add to a cosine."""
     root = math.sqrt(pair.a.sigma.size)
-    norms = [(side, frobenius_norm(side)) for side in (pair.a, pair.b)]
-    return 1e-12 + sum(2.0 * _error(side) * root / norm for side, norm in norms if norm > 0)
+    norms = [(spectrum, frobenius_norm(spectrum)) for spectrum in (pair.a, pair.b)]
+    return 1e-12 + sum(2.0 * _error(spectrum) * root / norm for spectrum, norm in norms if norm > 0)
 
 
 def _error(spectrum: Spectrum) -> float:

@@ -50,7 +50,7 @@ def spectral_norm_ratio_mp(spectrum: Spectrum) -> float:
 
 
 def on_random_baseline(spectrum: Spectrum) -> bool:
-    """Say whether the spectrum is that of a matrix of independent entries, as at initialisation.
+    """Whether the spectrum is that of a matrix of independent entries, as at initialisation.
 
     True where, with s = ‖W‖_F/√(mn), both hold: the Kolmogorov–Smirnov distance to the Marchenko–Pastur law is at most
     (1.5 + 0.6 ln r)/r, and σ₁ exceeds the edge by at most the share r^(−2/3), on which the largest value of a random
@@ -58,7 +58,7 @@ def on_random_baseline(spectrum: Spectrum) -> bool:
     3.8/r, the largest excess 1.1·r^(−2/3). Of the 38 matrices of a small GPT-NeoX all are on the baseline at steps 0 to
     4, 27 at step 32, 4 at step 64, and from step 90 to the last one, 600, none: there the least distance was 6.4/r, the
     least excess 6.9·r^(−2/3). False for fewer than 16 values, and for a matrix that is zero or not finite: then nothing
-    can be told.
+    can be decided.
 
     >>> on_random_baseline(Spectrum.of(*range(1, 65)))
     False
@@ -110,5 +110,5 @@ def _distance(ratio: NDArray[np.float64], beta: float) -> float:
     root = math.sqrt(beta)
     cosine = (np.square(ratio * (1.0 + root)) - 1.0 - beta) / (2.0 * root)
     model = _share_above(np.arccos(np.clip(cosine, -1.0, 1.0)), beta)
-    place = np.arange(ratio.size + 1) / ratio.size
-    return max(float((model - place[:-1]).max()), float((place[1:] - model).max()))
+    steps = np.arange(ratio.size + 1) / ratio.size
+    return max(float((model - steps[:-1]).max()), float((steps[1:] - model).max()))

@@ -22,7 +22,7 @@ class RankRange:
 
     @classmethod
     def parse(cls, text: str) -> RankRange:
-        """Read `a:b`; either may be left out. A number with a point is a share of r, one without is a rank.
+        """Return the range that `a:b` names; either may be left out. One with a point is a share of r, else a rank.
 
         Raises SpectraError, exit code 2, where the text is no such range.
 
@@ -49,7 +49,7 @@ class RankRange:
         return comparable and self.last is not None and self.first > self.last
 
     def of(self, r: int) -> tuple[int, int]:
-        """Give the first and the last rank of a spectrum of r values, within 1…r.
+        """Return the first and the last rank of a spectrum of r values, within 1…r.
 
         >>> RankRange(0.1, 0.5).of(64)
         (7, 32)
@@ -59,7 +59,7 @@ class RankRange:
         return max(first, 1), min(last, r)
 
     def __str__(self) -> str:
-        """Write the range as `parse` reads it.
+        """Return the range as `parse` reads it.
 
         >>> str(RankRange(2, 0.5)), str(RankRange())
         ('2:0.5', '1:')

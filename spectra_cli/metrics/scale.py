@@ -38,8 +38,8 @@ def above_rounding(spectrum: Spectrum) -> NDArray[np.float64]:
     scaled = relative(spectrum)
     if scaled is None:
         return np.empty(0)
-    kept: NDArray[np.float64] = np.log(scaled[scaled > max(spectrum.rows, spectrum.cols) * EPSILON])
-    return kept
+    logs: NDArray[np.float64] = np.log(scaled[scaled > max(spectrum.rows, spectrum.cols) * EPSILON])
+    return logs
 
 
 def length(values: NDArray[np.float64]) -> float:
@@ -55,7 +55,7 @@ def length(values: NDArray[np.float64]) -> float:
 
 
 def within(value: float, low: float, high: float, slack: float = 1e-12) -> float:
-    """Put back into low…high what rounding has carried out of it, by `slack` at most; a real violation stays visible.
+    """Return the value, clipped to low…high where rounding, `slack` at most, carried it out; a violation stays visible.
 
     slack: relative to the limit, absolute where that is below one.
 

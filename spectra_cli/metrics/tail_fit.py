@@ -25,17 +25,23 @@ BLOCK = 16_384
 
 @dataclass(frozen=True)
 class TailFit:
-    """A power law p(λ) ∝ λ^−alpha for λ ≥ xmin, its Kolmogorov–Smirnov distance and the size of its tail."""
+    """A power law p(λ) ∝ λ^−alpha for λ ≥ xmin, its Kolmogorov–Smirnov distance and the size of its tail.
 
-    alpha: float
-    xmin: float
-    ks: float
-    n: int
+    All NaN where no such tail exists.
+    """
+
+    alpha: float = math.nan
+    xmin: float = math.nan
+    ks: float = math.nan
+    n: float = math.nan
 
     @property
     def stderr(self) -> float:
         """(α−1)/√n, the standard error of the maximum likelihood estimate for a tail that was given beforehand."""
         return (self.alpha - 1.0) / math.sqrt(self.n)
+
+
+UNDEFINED = TailFit()
 
 
 @dataclass(frozen=True)
@@ -58,37 +64,37 @@ class Candidates:
         return sizes
 
 
-def clauset_fit(spectrum: Spectrum) -> TailFit | None:
+def clauset_fit(spectrum: Spectrum) -> TailFit:
     """The tail with the smallest distance of all, the empirical distribution read from the left of each step.
 
-    Reading it from one side only is what powerlaw and WeightWatcher do. None where there are not two distinct values.
+    Reading it from one side only is what powerlaw and WeightWatcher do. UNDEFINED without two distinct values.
 
-    >>> clauset_fit(Spectrum.of(1.0, 1.0)) is None
+    >>> clauset_fit(Spectrum.of(1.0, 1.0)) is UNDEFINED
     True
     """
     return _fit(spectrum, least=2, two_sided=False)
 
 
-def tail_fit(spectrum: Spectrum) -> TailFit | None:
-    """The tail with the smallest two-sided distance among those of at least ⌈r/4⌉ values. None where there is none.
+def tail_fit(spectrum: Spectrum) -> TailFit:
+    """The tail with the smallest two-sided distance among those of at least ⌈r/4⌉ values; UNDEFINED without one.
 
     >>> tail_fit(Spectrum.of(8.0, 4.0, 2.0, 1.0)).n
-    4
+    4.0
     """
     return _fit(spectrum, least=max(2, math.ceil(spectrum.sigma.size / 4)), two_sided=True)
 
 
 @lru_cache(maxsize=32)  # five metrics share one fit; spectra hash by identity
-def _fit(spectrum: Spectrum, least: int, two_sided: bool) -> TailFit | None:
-    found = _candidates(spectrum)
-    if found is None:
-        return None
-    allowed = np.flatnonzero(found.n[:-1] >= least)
+def _fit(spectrum: Spectrum, least: int, two_sided: bool) -> TailFit:
+    candidates = _candidates(spectrum)
+    if candidates is None:
+        return UNDEFINED
+    allowed = np.flatnonzero(candidates.n[:-1] >= least)
     if allowed.size == 0:
-        return None
-    best, distance = _smallest_distance(found, allowed, two_sided)
-    smallest = float(spectrum.sigma[found.n[best] - 1])
-    return TailFit(1.0 + float(found.rate[best]), smallest * smallest, distance, int(found.n[best]))
+        return UNDEFINED
+    best, distance = _smallest_distance(candidates, allowed, two_sided)
+    smallest = float(spectrum.sigma[candidates.n[best] - 1])
+    return TailFit(1.0 + float(candidates.rate[best]), smallest * smallest, distance, float(candidates.n[best]))
 
 
 @lru_cache(maxsize=32)
@@ -105,22 +111,22 @@ def _candidates(spectrum: Spectrum) -> Candidates | None:
     return Candidates(logs, below, through, rate)
 
 
-def _smallest_distance(found: Candidates, allowed: NDArray[np.int64], two_sided: bool) -> tuple[int, float]:
+def _smallest_distance(candidates: Candidates, allowed: NDArray[np.int64], two_sided: bool) -> tuple[int, float]:
     """Index and distance of the best candidate, the smallest x_min among equals.
 
     A distance over some points of a tail is never larger than over all of them. So every candidate gets such a lower
     bound, and only those are measured in full, lowest bound first, that can still win: some hundred of 2,048.
     """
-    last = found.logs.size - 1
+    last = candidates.logs.size - 1
     coarse = np.unique(last - np.geomspace(1, last + 1, COARSE).astype(np.int64) + 1)
-    bounds = _distances(found, allowed, coarse, two_sided)
+    bounds = _distances(candidates, allowed, coarse, two_sided)
     order = np.argsort(bounds, kind="stable")
     best, smallest = int(allowed[order[0]]), math.inf
     for start in range(0, order.size, CHUNK):
         if bounds[order[start]] > smallest:
             break
         chunk = allowed[order[start : start + CHUNK]]
-        distances = _distances(found, chunk, np.arange(chunk.min(), last + 1), two_sided)
+        distances = _distances(candidates, chunk, np.arange(chunk.min(), last + 1), two_sided)
         least = float(distances.min())
         index = int(chunk[distances == least].min())
         if least < smallest or (least == smallest and index < best):
@@ -129,24 +135,24 @@ def _smallest_distance(found: Candidates, allowed: NDArray[np.int64], two_sided:
 
 
 def _distances(
-    found: Candidates, chosen: NDArray[np.int64], points: NDArray[np.int64], two_sided: bool
+    candidates: Candidates, chosen: NDArray[np.int64], points: NDArray[np.int64], two_sided: bool
 ) -> NDArray[np.float64]:
     """Kolmogorov–Smirnov distance of each chosen candidate, over the given points: (len(chosen),)."""
     step = max(1, BLOCK // points.size)
     blocks = [chosen[start : start + step] for start in range(0, chosen.size, step)]
-    return np.concatenate([_distances_in_block(found, block, points, two_sided) for block in blocks])
+    return np.concatenate([_distances_in_block(candidates, block, points, two_sided) for block in blocks])
 
 
 def _distances_in_block(
-    found: Candidates, chosen: NDArray[np.int64], points: NDArray[np.int64], two_sided: bool
+    candidates: Candidates, chosen: NDArray[np.int64], points: NDArray[np.int64], two_sided: bool
 ) -> NDArray[np.float64]:
     begin = chosen[:, None]
     # Points below the candidate get distance 0 by being moved onto it, where both distributions begin at 0.
-    model = 1.0 - np.exp(-found.rate[begin] * np.maximum(found.logs[points] - found.logs[begin], 0.0))
-    left = np.maximum(found.below[points] - found.below[begin], 0) / found.n[begin]
+    model = 1.0 - np.exp(-candidates.rate[begin] * np.maximum(candidates.logs[points] - candidates.logs[begin], 0.0))
+    left = np.maximum(candidates.below[points] - candidates.below[begin], 0) / candidates.n[begin]
     excess = model - left
     other = -excess
     if two_sided:
-        other = np.maximum(found.through[points] - found.below[begin], 0) / found.n[begin] - model
+        other = np.maximum(candidates.through[points] - candidates.below[begin], 0) / candidates.n[begin] - model
     distances: NDArray[np.float64] = np.maximum(excess.max(axis=1), other.max(axis=1))
     return distances

@@ -6,8 +6,6 @@ spectrum at least, so that it can be read along a trajectory. The members of a f
 
 from __future__ import annotations
 
-import math
-
 from spectra_cli.metrics.tail_fit import clauset_fit, tail_fit
 from spectra_cli.records import Spectrum
 
@@ -25,8 +23,7 @@ def alpha_clauset(spectrum: Spectrum) -> float:
     >>> round(alpha_clauset(Spectrum.of(*[(i / 64) ** -0.25 for i in range(1, 65)])), 2)
     3.1
     """
-    fit = clauset_fit(spectrum)
-    return math.nan if fit is None else fit.alpha
+    return clauset_fit(spectrum).alpha
 
 
 def alpha_clauset_xmin(spectrum: Spectrum) -> float:
@@ -39,8 +36,7 @@ def alpha_clauset_xmin(spectrum: Spectrum) -> float:
     >>> alpha_clauset_xmin(Spectrum.of(3.0, 2.0))
     4.0
     """
-    fit = clauset_fit(spectrum)
-    return math.nan if fit is None else fit.xmin
+    return clauset_fit(spectrum).xmin
 
 
 def alpha_clauset_ks(spectrum: Spectrum) -> float:
@@ -53,8 +49,7 @@ def alpha_clauset_ks(spectrum: Spectrum) -> float:
     >>> round(alpha_clauset_ks(Spectrum.of(3.0, 2.0)), 6)
     0.364665
     """
-    fit = clauset_fit(spectrum)
-    return math.nan if fit is None else fit.ks
+    return clauset_fit(spectrum).ks
 
 
 def alpha_clauset_n(spectrum: Spectrum) -> float:
@@ -67,8 +62,7 @@ def alpha_clauset_n(spectrum: Spectrum) -> float:
     >>> alpha_clauset_n(Spectrum.of(3.0, 2.0))
     2.0
     """
-    fit = clauset_fit(spectrum)
-    return math.nan if fit is None else float(fit.n)
+    return clauset_fit(spectrum).n
 
 
 def alpha_clauset_stderr(spectrum: Spectrum) -> float:
@@ -80,8 +74,7 @@ def alpha_clauset_stderr(spectrum: Spectrum) -> float:
     >>> round(alpha_clauset_stderr(Spectrum.of(3.0, 2.0)), 6)
     1.74394
     """
-    fit = clauset_fit(spectrum)
-    return math.nan if fit is None else fit.stderr
+    return clauset_fit(spectrum).stderr
 
 
 def alpha_tail(spectrum: Spectrum) -> float:
@@ -95,8 +88,7 @@ def alpha_tail(spectrum: Spectrum) -> float:
     >>> round(alpha_tail(Spectrum.of(*[(i / 64) ** -0.25 for i in range(1, 65)])), 2)
     3.1
     """
-    fit = tail_fit(spectrum)
-    return math.nan if fit is None else fit.alpha
+    return tail_fit(spectrum).alpha
 
 
 def alpha_tail_xmin(spectrum: Spectrum) -> float:
@@ -108,8 +100,7 @@ def alpha_tail_xmin(spectrum: Spectrum) -> float:
     >>> alpha_tail_xmin(Spectrum.of(3.0, 2.0))
     4.0
     """
-    fit = tail_fit(spectrum)
-    return math.nan if fit is None else fit.xmin
+    return tail_fit(spectrum).xmin
 
 
 def alpha_tail_ks(spectrum: Spectrum) -> float:
@@ -122,8 +113,7 @@ def alpha_tail_ks(spectrum: Spectrum) -> float:
     >>> round(alpha_tail_ks(Spectrum.of(3.0, 2.0)), 6)
     0.5
     """
-    fit = tail_fit(spectrum)
-    return math.nan if fit is None else fit.ks
+    return tail_fit(spectrum).ks
 
 
 def alpha_tail_n(spectrum: Spectrum) -> float:
@@ -135,8 +125,7 @@ def alpha_tail_n(spectrum: Spectrum) -> float:
     >>> alpha_tail_n(Spectrum.of(8.0, 4.0, 2.0, 1.0))
     4.0
     """
-    fit = tail_fit(spectrum)
-    return math.nan if fit is None else float(fit.n)
+    return tail_fit(spectrum).n
 
 
 def alpha_tail_stderr(spectrum: Spectrum) -> float:
@@ -148,5 +137,4 @@ def alpha_tail_stderr(spectrum: Spectrum) -> float:
     >>> round(alpha_tail_stderr(Spectrum.of(3.0, 2.0)), 6)
     1.74394
     """
-    fit = tail_fit(spectrum)
-    return math.nan if fit is None else fit.stderr
+    return tail_fit(spectrum).stderr

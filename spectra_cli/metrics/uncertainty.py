@@ -1,4 +1,4 @@
-"""Which numbers the errors of spectra leave open. Knows METRICS, and so is not imported by it."""
+"""Which numbers are uncertain by the errors of the spectra. Knows METRICS, and so is not imported by it."""
 
 from __future__ import annotations
 
@@ -18,48 +18,48 @@ from spectra_cli.records import Pair, Spectrum
 HARMLESS = 1e-6
 THIRD_DIGIT = 5e-4
 NEAR_ZERO = 1e-9
-OF_ONE = frozenset(metric.name for metric in METRICS if metric.against is None)
+OF_ONE_MATRIX = frozenset(metric.name for metric in METRICS if metric.against is None)
 
 
 def uncertain(
     spectrum: Spectrum,
     names: Collection[str],
     *,
-    final: Pair | None = None,
-    prev: Pair | None = None,
+    reference: Pair | None = None,
+    previous: Pair | None = None,
     alpha_range: RankRange = ALL_RANKS,
 ) -> tuple[str, ...]:
-    """Name the metrics of one matrix whose third digit the error of its spectra could change, in the order of METRICS.
+    """Metrics of one matrix whose third digit the error of its spectra could change, in the order of METRICS.
 
     Each is measured again with every σ larger by `error`, smaller by it, and the two in alternation, those of the other
     matrix of a pair the opposite way: so it is a probe in four directions and no proof. Numbers of one matrix that are
-    near 0 are let be where they move by less than 1e-9.
+    near 0 do not count where they move by less than 1e-9.
 
     >>> uncertain(replace(Spectrum.of(1.0, 0.5, 1e-9), error=1e-11), {"entropy", "condition_number", "stable_rank"})
     ('condition_number',)
     """
     if not spectrum.finite or spectrum.sigma.size == 0:
         return ()
-    alone = spectrum.error > HARMLESS * float(spectrum.sigma[-1])
-    one, two = (pair if pair and _close(pair) else None for pair in (final, prev))
-    asked = set(names) if alone else set(names) - OF_ONE
-    stated = {
-        name: (value, vector) for name, value, vector in measure(spectrum, one, two, asked, alpha_range=alpha_range)
-    }
+    measurable = spectrum.error > HARMLESS * float(spectrum.sigma[-1])
+    asked = set(names) if measurable else set(names) - OF_ONE_MATRIX
+    reference, previous = (pair if pair and _close(pair) else None for pair in (reference, previous))
+    measured = measure(spectrum, reference, previous, asked, alpha_range=alpha_range)
+    stated = {name: (value, vector) for name, value, vector in measured}
     if not stated:
         return ()
-    moved: set[str] = set()
+    changed: set[str] = set()
     for sign in _directions(spectrum.sigma.size):
-        first, second = (pair and replace(pair, a=_moved(pair.a, sign), b=_moved(pair.b, -sign)) for pair in (one, two))
-        other = _moved(spectrum, sign)
-        for name, value, vector in measure(other, first, second, stated, alpha_range=alpha_range):
-            if _differ(*stated[name], value, vector, NEAR_ZERO if name in OF_ONE else 0.0):
-                moved.add(name)
-    return tuple(name for name in stated if name in moved)
+        first, second = (
+            pair and replace(pair, a=_moved(pair.a, sign), b=_moved(pair.b, -sign)) for pair in (reference, previous)
+        )
+        for name, value, vector in measure(_moved(spectrum, sign), first, second, stated, alpha_range=alpha_range):
+            if _differ(*stated[name], value, vector, NEAR_ZERO if name in OF_ONE_MATRIX else 0.0):
+                changed.add(name)
+    return tuple(name for name in stated if name in changed)
 
 
 def _close(pair: Pair) -> bool:
-    """Say whether two spectra that differ do so by little, beside their errors."""
+    """Whether two spectra that differ do so by little, beside their errors."""
     if pair.distance == 0.0 or not (pair.a.finite and pair.b.finite):
         return False
     return pair.a.error + pair.b.error > HARMLESS * float(np.abs(pair.a.sigma - pair.b.sigma).max())

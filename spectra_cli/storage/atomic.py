@@ -13,16 +13,18 @@ WRITING = ".writing"  # how the name of a file ends while it is written
 
 
 def temporary_name(path: Path) -> Path:
-    """Give the name that a file has while it is written."""
+    """Return the name that a file has while it is written."""
     return path.with_name(f".{path.name}{WRITING}")
 
 
-def replace_file(path: Path, write: Callable[[IO[bytes]], int]) -> int:
-    """Write a file whole or not at all: under another name, flushed, renamed, the folder flushed; give write's result.
+def replace_file(path: Path, write: Callable[[IO[bytes]], int], *, shared: bool = False) -> int:
+    """Write a file whole or not at all: under another name, flushed, renamed, the folder flushed.
 
-    The other name is made anew, so that a link which someone left there is not written through.
+    write: takes the open file and returns a count, which is returned. shared: no lock keeps other processes from
+    writing the same file at once, so the other name holds this process's number. Either name is made anew: a link that
+    someone left there is not written through. Raises OSError where the file cannot be written.
     """
-    temporary = temporary_name(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}") if shared else temporary_name(path)
     try:
         temporary.unlink(missing_ok=True)
         with open(temporary, "xb") as file:
@@ -43,6 +45,6 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], int]) -> int:
 
 
 def digest(path: Path) -> str:
-    """Give the SHA-256 of a file."""
+    """Return the SHA-256 of a file, in hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

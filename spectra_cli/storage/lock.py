@@ -2,8 +2,8 @@
 
 What is held is `flock`, not the file: the kernel lets go of it when its process ends, however it ends. Over NFS Linux
 turns it into a lock at the server, which holds between machines unless the folder was mounted with `nolock` or
-`local_lock`; then it holds between the processes of one machine only. Where a file system has no locks at all, that is
-said and nothing is written.
+`local_lock`; then it holds between the processes of one machine only. Where a file system has no locks at all, a scan
+is refused and nothing is written.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ TRIES = 100  # each is lost only where a holder ends within microseconds
 
 
 def take_lock(folder: Path, output: Path) -> IO[str]:
-    """Hold the lock of a folder, made if need be. It dies with this process; its file says who holds it.
+    """Take the lock of a folder, made if need be, and return its open file, which names the process that holds it.
 
-    Raises SpectraError where another process holds it, or where the file system keeps no locks.
+    The lock ends with this process. Raises SpectraError where another process holds it, or where the file system keeps
+    no locks.
     """
     path = folder / LOCK
-    for again in reversed(range(TRIES)):
+    for left in reversed(range(TRIES)):
         try:
             with contextlib.suppress(FileExistsError):
                 folder.mkdir()
             file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - it stays open as long as the lock is held
         except FileNotFoundError:  # its holder was done just now, and removed the folder
-            if not again:
+            if not left:
                 raise
             continue
         try:

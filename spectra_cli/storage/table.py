@@ -42,7 +42,7 @@ WITHOUT_VECTORS = [name for name in SCHEMA.names if name != "vector"]
 
 
 def to_arrow(rows: Sequence[Row]) -> pa.Table:
-    """Turn the rows of one checkpoint into a table of SCHEMA, in the order given."""
+    """Return the rows of one checkpoint as a table of SCHEMA, in the order given."""
     columns: dict[str, list[Any]] = {
         "model": [row.checkpoint.model for row in rows],
         "revision": [row.checkpoint.revision for row in rows],
@@ -70,7 +70,7 @@ def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
 
 
 def write_table(target: Path | IO[bytes], parts: Iterable[pa.Table], metadata: dict[str, Any]) -> int:
-    """Write one row group per part, then the metadata as sorted JSON under METADATA_KEY; give the number of rows.
+    """Write one row group per part, then the metadata as sorted JSON under METADATA_KEY; return the number of rows.
 
     The metadata also get the rows and the checksum of every row group, and the checksum of themselves. The same parts
     and metadata give the same bytes. Raises OSError where the target cannot be written.
@@ -88,13 +88,13 @@ def write_table(target: Path | IO[bytes], parts: Iterable[pa.Table], metadata: d
 
 
 def facts_digest(facts: Mapping[str, Any]) -> str:
-    """Give the SHA-256 of a table's metadata: of their sorted JSON, without the entry `sha256` itself."""
+    """Return the SHA-256 of a table's metadata: of their sorted JSON, without the entry `sha256` itself."""
     text = json.dumps({key: value for key, value in facts.items() if key != "sha256"}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def rows_digest(part: pa.Table) -> str:
-    """Give the SHA-256 of what rows say, whatever the file's encoding and compression.
+    """Return the SHA-256 of the values in rows, whatever the file's encoding and compression.
 
     Column after column in the order of SCHEMA: its name, a byte a row that is 1 for null, and the values: numbers
     little-endian with 0 for null; texts in UTF-8 and vectors flat, each after the int32 lengths of all rows.
@@ -127,7 +127,7 @@ def read_table(
     metrics: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
 ) -> pa.Table:
-    """Read a table that `scan` or `diff` wrote; `.to_pandas()` gives a frame with categories for its names.
+    """Return a table that `scan` or `diff` wrote; `.to_pandas()` makes a frame with categories for its names.
 
     vectors: read the `vector` column too, which holds the spectra. metrics: only the rows of these. columns: only
     these. Rows are chosen a row group at a time, so that the others are never in memory together. Raises SpectraError
@@ -146,7 +146,7 @@ def read_table(
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
-    """Read how a table was made: versions, source, options, reference, what was skipped and why."""
+    """Return how a table was made: versions, source, options, reference, what was skipped and why."""
     with _open(path) as file:
         text = file.metadata.metadata[METADATA_KEY]
     try:
@@ -158,7 +158,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 
 
 def row_groups(path: str | Path) -> Iterator[pa.Table]:
-    """Give the table one checkpoint at a time."""
+    """Yield the table one checkpoint at a time."""
     with _open(path) as file:
         for index in range(file.num_row_groups):
             yield file.read_row_group(index)

@@ -32,7 +32,7 @@ from spectra_cli.weights.layouts.tensor_parallel import (
     open_neox,
 )
 from spectra_cli.weights.plain_data import JSON_BYTES
-from spectra_cli.weights.tensors import LowRank
+from spectra_cli.weights.tensors.low_rank import LowRank
 
 __all__ = ["FORMATS", "Format", "LowRank", "Weights", "described_by", "open_weights", "recognise", "wanted"]
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import FileRange, Skipped, StoredTensor
 from spectra_cli.weights.files import Provider, SourceFile
-from spectra_cli.weights.tensors import LowRank, Part, Product, file_ranges_of, read_factors, read_part
+from spectra_cli.weights.tensors.low_rank import LowRank, LowRankTensor
+from spectra_cli.weights.tensors.source import TensorSource
 
 if TYPE_CHECKING:
     import torch
@@ -69,7 +70,7 @@ class Contents:
     skipped: tensors that cannot be read. helpers: those that are read only with another, such as its scale.
     """
 
-    tensors: Mapping[str, Part]
+    tensors: Mapping[str, TensorSource]
     files: tuple[SourceFile, ...]
     config: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -116,20 +117,20 @@ class OpenWeights:
 
     def file_ranges(self, name: str) -> tuple[FileRange, ...]:
         """Say where in which files a tensor's bytes lie."""
-        return file_ranges_of(self._part(name))
+        return self._part(name).file_ranges
 
     def read(self, name: str) -> torch.Tensor:
         """Read one tensor into memory of its own, in its stored dtype."""
         with self._at_hand(name):
-            return read_part(name, self._part(name), self._warn)
+            return self._part(name).read(name, self._warn)
 
     def factors(self, name: str) -> LowRank | None:
         """Read the factors of a tensor that is kept as such."""
         part = self._part(name)
-        if not isinstance(part, Product):
+        if not isinstance(part, LowRankTensor):
             return None
         with self._at_hand(name):
-            return read_factors(name, part, self._warn)
+            return part.factors(name, self._warn)
 
     @contextmanager
     def _at_hand(self, name: str) -> Iterator[None]:
@@ -139,7 +140,7 @@ class OpenWeights:
         ):
             yield
 
-    def _part(self, name: str) -> Part:
+    def _part(self, name: str) -> TensorSource:
         if name not in self._contents.tensors:
             raise SpectraError(f"there is no tensor {printable(name)} in {printable(self.files[0], 400)}", hint=LOOK)
         return self._contents.tensors[name]

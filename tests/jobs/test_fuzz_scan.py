@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from spectra_cli.cli.app import main
 from spectra_cli.jobs.verify import verify_table
 from tests.support import runs
-from tests.weights.test_fuzz import CHANGES, FORMATS, changed
+from tests.support.fuzzing import CHANGES, FORMATS, changed
 
 BOUNDED = settings(
     max_examples=int(os.environ.get("SPECTRA_FUZZ", "15")),

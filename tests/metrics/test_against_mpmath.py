@@ -33,9 +33,9 @@ def test_one_matrix(metric: Metric, name: str) -> None:
 @pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("metric", [m for m in METRICS if m.against], ids=lambda m: m.name)
 def test_two_matrices(metric: Metric, name: str) -> None:
-    sides: dict[str, Pair | None] = {"final": None, "prev": None, str(metric.against): PAIRS[name]}
+    pairs: dict[str, Pair | None] = {"final": None, "prev": None, str(metric.against): PAIRS[name]}
     with np.errstate(all="raise", under="ignore"):
-        rows = list(measure(PAIRS[name].a, sides["final"], sides["prev"], {metric.name}))
+        rows = list(measure(PAIRS[name].a, pairs["final"], pairs["prev"], {metric.name}))
     agree(rows, metric.name, TWO_MATRICES[metric.name](PAIRS[name]))
 
 

@@ -1,4 +1,4 @@
-"""Values at the very edges: what is put back into a range and what stays visible, and what an error leaves open."""
+"""Values at the very edges: what is put back into a range and what stays visible, and what an error makes uncertain."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from spectra_cli.records import Pair, Spectrum
 
 
 @pytest.mark.parametrize(
-    ("value", "low", "high", "found"),
+    ("value", "low", "high", "result"),
     [
         (1.0 + 5e-13, 0.0, 1.0, 1.0),
         (1.0 + 3e-12, 0.0, 1.0, 1.0 + 3e-12),
@@ -33,16 +33,16 @@ from spectra_cli.records import Pair, Spectrum
         (0.25, 0.0, 1.0, 0.25),
     ],
 )
-def test_rounding_is_put_back_and_a_violation_stays(value: float, low: float, high: float, found: float) -> None:
-    assert within(value, low, high) == found
+def test_rounding_is_put_back_and_a_violation_stays(value: float, low: float, high: float, result: float) -> None:
+    assert within(value, low, high) == result
 
 
 def test_cosines_of_vectors_are_clipped_by_rounding_only() -> None:
     pair = Pair(Spectrum.of(2.0, 1.0), Spectrum.of(2.0, 1.0), 1.0, 0.0, left=np.diag([1.0 + 5e-13, -1.01]))
-    found = cos_left_vectors(pair)
-    assert found is not None
-    assert found.dtype == np.float32
-    assert found.tolist() == [1.0, np.float32(1.01)]
+    result = cos_left_vectors(pair)
+    assert result is not None
+    assert result.dtype == np.float32
+    assert result.tolist() == [1.0, np.float32(1.01)]
     lost = cos_left_vectors(replace(pair, left=np.full((2, 2), np.nan)))
     assert lost is not None
     assert lost.dtype == np.float32
@@ -50,9 +50,9 @@ def test_cosines_of_vectors_are_clipped_by_rounding_only() -> None:
 
 
 def test_a_zero_matrix_has_a_distribution_of_nan_in_float32() -> None:
-    found = sd(Spectrum.of(0.0, 0.0))
-    assert found.dtype == np.float32
-    assert np.isnan(found).all()
+    result = sd(Spectrum.of(0.0, 0.0))
+    assert result.dtype == np.float32
+    assert np.isnan(result).all()
 
 
 def pair(a: Spectrum, b: Spectrum, distance: float, inner: float | None = None) -> Pair:
@@ -105,41 +105,41 @@ NEAR = replace(Spectrum.of(1.0, 0.6, 0.3, 0.1), error=1e-11)
 
 
 @pytest.mark.parametrize(
-    ("moves", "open_"),
+    ("moves", "is_uncertain"),
     [
         ((1e-9, 0.0, 0.0, 0.0), True),
         ((0.0, 1e-9, -1e-9, 0.0), True),
         ((0.0, 1e-4, 0.0, 0.0), False),
     ],
 )
-def test_a_small_variation_is_open_whichever_values_moved(moves: tuple[float, ...], open_: bool) -> None:
+def test_a_small_variation_is_uncertain_whichever_values_moved(moves: tuple[float, ...], is_uncertain: bool) -> None:
     other = replace(Spectrum(NEAR.sigma + np.array(moves), 4, 4), error=1e-11)
-    for side in ("final", "prev"):
-        found = uncertain(NEAR, select(["all"]), **{side: pair(NEAR, other, 1e-9)})
-        assert (f"sd_variation_{side}" in found) == open_
+    for suffix, argument in (("final", "reference"), ("prev", "previous")):
+        result = uncertain(NEAR, select(["all"]), **{argument: pair(NEAR, other, 1e-9)})
+        assert (f"sd_variation_{suffix}" in result) == is_uncertain
 
 
 def test_the_error_of_the_other_matrix_counts_too() -> None:
     mine, theirs = replace(NEAR, error=0.0), replace(Spectrum(NEAR.sigma * [1, 1, 1, 1.0001], 4, 4), error=1e-6)
-    assert "sd_variation_prev" in uncertain(mine, select(["all"]), prev=pair(mine, theirs, 1e-5))
+    assert "sd_variation_prev" in uncertain(mine, select(["all"]), previous=pair(mine, theirs, 1e-5))
     assert "sd_variation_prev" not in uncertain(
-        mine, select(["all"]), prev=pair(mine, replace(theirs, error=0.0), 1e-5)
+        mine, select(["all"]), previous=pair(mine, replace(theirs, error=0.0), 1e-5)
     )
 
 
-def test_what_is_not_open_alone_is_not_named_for_a_pair() -> None:
+def test_what_is_not_uncertain_alone_is_not_named_for_a_pair() -> None:
     other = replace(Spectrum(NEAR.sigma + 1e-9, 4, 4), error=1e-11)
-    found = uncertain(NEAR, select(["all"]), prev=pair(NEAR, other, 2e-9))
-    assert all(name.endswith(("_prev", "_rate")) for name in found)
+    result = uncertain(NEAR, select(["all"]), previous=pair(NEAR, other, 2e-9))
+    assert all(name.endswith(("_prev", "_rate")) for name in result)
 
 
-def test_a_pair_with_nan_leaves_nothing_open() -> None:
+def test_a_pair_with_nan_leaves_nothing_uncertain() -> None:
     lost = replace(NEAR, sigma=np.full(4, np.nan))
-    assert uncertain(NEAR, select(["all"]), prev=pair(NEAR, lost, float("nan"), inner=float("nan"))) == ()
-    assert uncertain(lost, select(["all"]), prev=pair(lost, NEAR, float("nan"), inner=float("nan"))) == ()
+    assert uncertain(NEAR, select(["all"]), previous=pair(NEAR, lost, float("nan"), inner=float("nan"))) == ()
+    assert uncertain(lost, select(["all"]), previous=pair(lost, NEAR, float("nan"), inner=float("nan"))) == ()
 
 
-def test_the_range_of_ranks_counts_in_what_is_open() -> None:
+def test_the_range_of_ranks_counts_in_what_is_uncertain() -> None:
     spectrum = replace(Spectrum.of(*np.geomspace(1, 0.5, 20), 1e-9), error=1e-10)
     assert "alpha" in uncertain(spectrum, {"alpha"})
     assert uncertain(spectrum, {"alpha"}, alpha_range=RankRange(1, 20)) == ()

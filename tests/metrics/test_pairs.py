@@ -74,9 +74,9 @@ def test_a_difference_that_is_too_small_is_found() -> None:
 def test_an_inner_product_that_is_too_large_is_found() -> None:
     pair = pair_of(*np.random.default_rng(1).normal(size=(2, 5, 8)))
     for sign in (1, -1):
-        found = violations(Pair(pair.a, pair.b, inner=sign * 100.0, distance=pair.distance))
-        assert len(found) == 1
-        assert "cos_weights" in found[0]
+        result = violations(Pair(pair.a, pair.b, inner=sign * 100.0, distance=pair.distance))
+        assert len(result) == 1
+        assert "cos_weights" in result[0]
 
 
 def test_errors_that_the_spectra_declare_are_no_violation() -> None:

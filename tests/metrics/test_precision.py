@@ -52,8 +52,8 @@ def test_rounding_gives_a_matrix_little_rank_of_its_own(dtype: str) -> None:
     """None but for the few directions in which the errors of a matrix of low rank, not being independent, add up."""
     generator = np.random.default_rng(1)
     matrix = generator.normal(size=(150, 10)) @ generator.normal(size=(10, 200))
-    found = numerical_rank(replace(spectrum_of(rounded(matrix, dtype)), dtype=dtype))
-    assert 10 <= found <= 20
+    result = numerical_rank(replace(spectrum_of(rounded(matrix, dtype)), dtype=dtype))
+    assert 10 <= result <= 20
     assert numerical_rank(replace(spectrum_of(matrix), dtype=dtype)) == 10
 
 
@@ -68,15 +68,15 @@ def test_a_spectrum_without_error_leaves_nothing_open() -> None:
 
 def test_an_error_near_the_smallest_value_opens_what_rests_on_it() -> None:
     spectrum = replace(Spectrum.of(*np.geomspace(1, 1e-9, 40)), error=1e-12)
-    found = uncertain(spectrum, select(["all"]))
-    assert "condition_number" in found
-    assert not {"sd", "nuclear_norm", "stable_rank", "entropy", "alpha", "sd_variation_prev"} & set(found)
+    result = uncertain(spectrum, select(["all"]))
+    assert "condition_number" in result
+    assert not {"sd", "nuclear_norm", "stable_rank", "entropy", "alpha", "sd_variation_prev"} & set(result)
 
 
 def test_a_large_error_opens_nearly_everything() -> None:
-    found = uncertain(replace(Spectrum.of(1.0, 0.9, 0.5, 0.1), error=0.05), select(["all"]))
-    assert {"sd", "nuclear_norm", "stable_rank", "entropy", "alpha", "spectral_gap"} <= set(found)
-    assert "sigma_error" not in found
+    result = uncertain(replace(Spectrum.of(1.0, 0.9, 0.5, 0.1), error=0.05), select(["all"]))
+    assert {"sd", "nuclear_norm", "stable_rank", "entropy", "alpha", "spectral_gap"} <= set(result)
+    assert "sigma_error" not in result
 
 
 def test_an_error_that_may_make_a_value_zero_opens_its_ratio() -> None:
@@ -106,6 +106,6 @@ def test_a_variation_no_larger_than_the_errors_is_open_and_a_larger_one_is_not()
     near, far = (replace(Spectrum.of(1.0 + move, 0.5, 0.25 - move), error=1e-12) for move in (1e-10, 1e-3))
     spectrum = replace(Spectrum.of(1.0, 0.5, 0.25), error=1e-12)
     names = {"sd_variation_prev", "stable_rank", "cos_spectrum_prev"}
-    assert uncertain(spectrum, names, prev=pair_of(spectrum, near)) == ("sd_variation_prev",)
-    assert uncertain(spectrum, names, prev=pair_of(spectrum, far)) == ()
-    assert uncertain(spectrum, names, final=pair_of(spectrum, spectrum)) == ()
+    assert uncertain(spectrum, names, previous=pair_of(spectrum, near)) == ("sd_variation_prev",)
+    assert uncertain(spectrum, names, previous=pair_of(spectrum, far)) == ()
+    assert uncertain(spectrum, names, reference=pair_of(spectrum, spectrum)) == ()

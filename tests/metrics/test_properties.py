@@ -24,9 +24,9 @@ spectra = st.lists(values, min_size=1, max_size=12).map(lambda sigma: Spectrum.o
 shapes = st.tuples(st.integers(1, 8), st.integers(1, 8))
 
 
-def measured(spectrum: Spectrum, final: Pair | None = None, prev: Pair | None = None) -> Rows:
+def measured(spectrum: Spectrum, reference: Pair | None = None, previous: Pair | None = None) -> Rows:
     with np.errstate(all="raise", under="ignore"):
-        rows = list(measure(spectrum, final, prev, NAMES))
+        rows = list(measure(spectrum, reference, previous, NAMES))
     return {name: value if vector is None else vector.astype(np.float64) for name, value, vector in rows}  # type: ignore[misc]
 
 

@@ -21,7 +21,8 @@ from spectra_cli.studies.lifecycle.fits import (
     turns,
 )
 from spectra_cli.studies.lifecycle.study import lifecycle, lifecycle_tables
-from spectra_cli.views.console.lifecycle import lifecycle_json, lifecycle_sentences
+from spectra_cli.views.console.lifecycle import lifecycle_json
+from spectra_cli.views.sentences.lifecycle import lifecycle_sentences
 from tests.support.planted_runs import plant_wave
 
 STEPS = np.unique(np.concatenate([[0], np.geomspace(1, 10_000, 39).round()])).astype(float)

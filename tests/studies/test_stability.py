@@ -12,7 +12,7 @@ from spectra_cli.studies.inputs.runs import Run, read_run
 from spectra_cli.studies.inputs.training_logs import read_losses
 from spectra_cli.studies.stability.compare import compare_tables, ratios
 from spectra_cli.studies.stability.study import METRICS, stability
-from spectra_cli.views.sentences.stability import sentences
+from spectra_cli.views.sentences.stability import stability_sentences
 from tests.support.planted_runs import (
     BREAKPOINT,
     DECLINE,
@@ -58,23 +58,23 @@ def test_a_slow_decline_is_told_from_a_floor_by_its_slope():
 def test_a_straight_course_has_no_second_phase_and_says_so_in_words():
     found = stability(planted(STRAIGHT))
     assert found.groups[0].onset.step is None
-    assert any(line.startswith("No stable phase is seen") for line in sentences(found))
+    assert any(line.startswith("No stable phase is seen") for line in stability_sentences(found))
 
 
 def test_too_few_checkpoints_are_no_answer():
     found = stability(planted(FLOOR, checkpoints=7))
     assert "at least 7 are needed" in found.groups[0].onset.reason
-    assert any("too few" in line for line in sentences(found))
+    assert any("too few" in line for line in stability_sentences(found))
 
 
 def test_two_checkpoints_are_no_course():
     run = planted(FLOOR)
     found = stability(Run("two", run.numbers[run.numbers["order"] < 2], {}))
-    assert sentences(found)[0] == "The variation is known at 1 checkpoint only: too few for a course."
+    assert stability_sentences(found)[0] == "The variation is known at 1 checkpoint only: too few for a course."
 
 
 def test_a_wide_interval_is_called_so():
-    said = " ".join(sentences(stability(planted(FLOOR, checkpoints=14, noise=0.5, seed=3))))
+    said = " ".join(stability_sentences(stability(planted(FLOOR, checkpoints=14, noise=0.5, seed=3))))
     assert "known only roughly" in said
 
 
@@ -137,7 +137,7 @@ def test_a_loss_that_rises_at_last_is_not_called_a_slow_descent(tmp_path):
     losses = 6 - 0.5 * np.log(np.minimum(steps, BREAKPOINT)) + 0.2 * np.log(np.maximum(steps, BREAKPOINT))
     found = stability(run, log(tmp_path / "log.jsonl", steps, losses, np.full(len(steps), 1e-3)))
     assert found.loss.synchrony is None
-    assert any("rises again from step" in line for line in sentences(found))
+    assert any("rises again from step" in line for line in stability_sentences(found))
 
 
 def test_a_learning_rate_logged_for_other_steps_only_gives_no_onset_per_unit_of_it(tmp_path):

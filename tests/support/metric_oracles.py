@@ -1,7 +1,7 @@
 """Every metric a second time, in mpmath with 50 digits, written from the definitions in `docs/metrics.md` alone.
 
 One entry a metric: ONE_MATRIX gives it from the singular values and the spectrum they come from; TWO_MATRICES, in
-`oracles_of_pairs.py`, from a pair. NaN is "undefined", None "does not apply". None of it is fast.
+`pair_oracles.py`, from a pair. NaN is "undefined", None "does not apply". None of it is fast.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The metrics of two matrices a second time, in mpmath with 50 digits: see `oracles.py`."""
+"""The metrics of two matrices a second time, in mpmath with 50 digits: see `metric_oracles.py`."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from spectra_cli.records import Pair, Spectrum
@@ -93,3 +94,10 @@ PAIRS: dict[str, Pair] = {
     "gaussian": random_pair((9, 14), vectors=4, seed=3),
     "one vector": pair_of(np.eye(3), np.eye(3)[::-1], vectors=1),
 }  # fmt: skip
+
+
+def spectra_of(table: pd.DataFrame) -> dict[tuple[int, str], np.ndarray]:
+    """Return σ of every (step, matrix) of a table: the shares times their sum."""
+    sums = table[table.metric == "nuclear_norm"].set_index(["step", "matrix"]).value
+    shares = table[table.metric == "sd"].set_index(["step", "matrix"]).vector
+    return {key: sums[key] * np.asarray(shares[key], dtype=float) for key in shares.index}

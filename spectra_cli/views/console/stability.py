@@ -13,7 +13,7 @@ from spectra_cli.errors import printable
 from spectra_cli.studies.stability.findings import Comparison, GroupStability, LossStability, Onset, Ratio, RunStability
 from spectra_cli.views.console.screen import plain_table
 from spectra_cli.views.formatting import count, number
-from spectra_cli.views.sentences.stability import NOUNS, ratio, ratio_sentences, sentences, step
+from spectra_cli.views.sentences.stability import NOUNS, ratio, ratio_sentences, stability_sentences, step
 
 MOST_LAYERS = 8
 
@@ -25,7 +25,7 @@ def show_stability(console: Console, found: Comparison, *, everything: bool = Fa
             console.print()
         span = f"steps {run.steps[0]} … {run.steps[-1]}"
         console.print(f"{printable(run.label)} · {count(len(run.steps), 'checkpoint')}, {span}", soft_wrap=True)
-        for line in sentences(run):
+        for line in stability_sentences(run):
             console.print(line, soft_wrap=not console.is_terminal)
         console.print()
         console.print(_groups(run, everything=everything))
@@ -103,7 +103,7 @@ def _run(run: RunStability) -> dict[str, Any]:
         "loss": _loss(run.loss) if run.loss else None,
         "lr_response": [asdict(one) for one in run.lr_response],
         "notes": list(run.notes),
-        "findings": sentences(run),
+        "findings": stability_sentences(run),
     }
 
 

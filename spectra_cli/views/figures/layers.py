@@ -96,7 +96,7 @@ def asymmetry_of(one: Lifecycle) -> Chart:
     """Draw one run's asymmetry, a panel for each quantity."""
     import altair as alt
 
-    from spectra_cli.views.console.lifecycle import asymmetry_verdicts
+    from spectra_cli.views.sentences.lifecycle import asymmetry_verdicts
 
     panels = []
     for found in one.asymmetry:

@@ -59,7 +59,7 @@ def wave_of(one: Lifecycle, *, follow: bool = False) -> Chart:
     import altair as alt
     import pandas as pd
 
-    from spectra_cli.views.console.lifecycle import wave_verdict
+    from spectra_cli.views.sentences.lifecycle import wave_verdict
 
     steps = step_scale(one.steps.tolist())
     legend = alt.Legend(orient="bottom", gradientLength=260, titleLimit=400)
@@ -147,7 +147,7 @@ def gradients_of(one: Lifecycle, *, follow: bool = False) -> Chart:
     """Draw one run's gradients, a panel for each."""
     import altair as alt
 
-    from spectra_cli.views.console.lifecycle import gradient_verdict
+    from spectra_cli.views.sentences.lifecycle import gradient_verdict
 
     found = _gradients(one)
     panels = []
@@ -221,7 +221,7 @@ def timescales_of(one: Lifecycle, *, follow: bool = False) -> Chart:
     import altair as alt
     import pandas as pd
 
-    from spectra_cli.views.console.lifecycle import timescale_verdict
+    from spectra_cli.views.sentences.lifecycle import timescale_verdict
 
     steps = step_scale(one.steps.tolist())
     points, curves, taus = _approaches(one)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from spectra_cli.errors import SpectraError
+from spectra_cli.storage.atomic import replace_file
 from spectra_cli.views.figures.figure import Chart
 from spectra_cli.views.figures.style import theme
 
@@ -43,12 +43,9 @@ def save(chart: Chart, output: str, title: str) -> int:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file whole or not at all. Raises SpectraError where the place cannot be written."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_bytes(content)
-        beside.replace(path)
+        replace_file(path, lambda file: file.write(content), shared=True)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise SpectraError(f"{path} cannot be written: {error.strerror}", hint="give another -o FILE") from None
 
 

@@ -12,9 +12,9 @@ from typing import Any
 from spectra_cli.errors import printable
 from spectra_cli.studies.lifecycle.study import Lifecycle
 from spectra_cli.studies.stability.findings import Comparison, Ratio, RunStability
-from spectra_cli.views.console.lifecycle import lifecycle_sentences
 from spectra_cli.views.report.page_data import Detail
-from spectra_cli.views.sentences.stability import NOUNS, ratio, ratio_sentences, sentences
+from spectra_cli.views.sentences.lifecycle import lifecycle_sentences
+from spectra_cli.views.sentences.stability import NOUNS, ratio, ratio_sentences, stability_sentences
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,11 @@ def findings(material: Material) -> str:
     """Give the findings of each run as sentences."""
     parts = []
     for detail, found in zip(material.details, material.stability, strict=True):
-        said = sentences(found) if found else ["The phases were not looked for: the table has no course over steps."]
+        said = (
+            stability_sentences(found)
+            if found
+            else ["The phases were not looked for: the table has no course over steps."]
+        )
         if len(material.details) > 1:
             parts.append(f"<h3>{text(detail.run.label)}</h3>")
         parts.append('<ul class="findings">' + "".join(f"<li>{text(one)}</li>" for one in said) + "</ul>")

@@ -24,7 +24,7 @@ CHANCE = 0.05
 FEWEST = 4  # points below which a course has neither peak nor floor worth a sentence
 
 
-def sentences(run: RunStability) -> list[str]:
+def stability_sentences(run: RunStability) -> list[str]:
     """Say what was found on one run, most important first; every one is a whole sentence, safe to print."""
     whole = run.groups[0]
     said = [_peak(run, whole), _onset(whole), *_per_rate(whole), _floor(whole)]

@@ -12,9 +12,9 @@ from typing import Any
 
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import Skipped
-from spectra_cli.weights.file_ranges import Extent
 from spectra_cli.weights.files import COPY_AGAIN, SourceFile, fill, opened, read_head, refuse_stand_in
 from spectra_cli.weights.plain_data import JSON_BYTES, parse_json
+from spectra_cli.weights.tensors.plain import PlainTensor
 
 # The format's name → torch's name and bits of an element; None where torch has no dtype of one element each.
 DTYPES: dict[str, tuple[str | None, int]] = {
@@ -37,20 +37,20 @@ class _Entry:
     end: int
 
 
-def read_safetensors(source: SourceFile) -> tuple[dict[str, Extent], tuple[Skipped, ...]]:
+def read_safetensors(source: SourceFile) -> tuple[dict[str, PlainTensor], tuple[Skipped, ...]]:
     """Read the header of one safetensors file: where each tensor lies, and what cannot be read and why."""
     header, start = _header(source)
     entries = [_entry(source, name, value) for name, value in header.items() if name != "__metadata__"]
     _check_layout(source, entries, source.size - start)
-    extents, skipped = {}, []
+    tensors, skipped = {}, []
     for entry in entries:
         dtype = DTYPES[entry.dtype][0]
         if dtype is None:
             skipped.append(Skipped(entry.name, f"packed as {entry.dtype}, which has no element of its own"))
             continue
-        place = (start + entry.begin, entry.end - entry.begin)
-        extents[entry.name] = Extent(source, *place, entry.shape, dtype)
-    return extents, tuple(skipped)
+        nbytes = entry.end - entry.begin
+        tensors[entry.name] = PlainTensor(source, start + entry.begin, nbytes, entry.shape, dtype)
+    return tensors, tuple(skipped)
 
 
 def _header(source: SourceFile) -> tuple[dict[str, Any], int]:

@@ -13,10 +13,10 @@ from typing import IO, Any
 
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import ITEMSIZE
-from spectra_cli.weights.file_ranges import Extent, row_by_row, span
 from spectra_cli.weights.files import COPY_AGAIN, BoundedReader, SourceFile, Window, fill, opened, read_head
 from spectra_cli.weights.formats.pickle_objects import Storage, TensorView, UnreadablePickleError
 from spectra_cli.weights.formats.unpickling import read_pickle
+from spectra_cli.weights.tensors.plain import PlainTensor, extent, row_by_row
 
 ZIP_MAGIC = b"PK\x03\x04"
 # The first pickle of the older stream is this number: 0x1950a86a20f9469cfc6c.
@@ -57,12 +57,12 @@ def read_torch(source: SourceFile) -> TorchFile:
     raise SpectraError(f"{source} is not a file that torch.save wrote", hint=COPY_AGAIN)
 
 
-def locate(file: TorchFile, view: TensorView) -> Extent | str:
+def locate(file: TorchFile, view: TensorView) -> PlainTensor | str:
     """Find the bytes of a tensor; where they cannot hold it, the reason as text."""
     size = ITEMSIZE.get(view.dtype)
     if size is None:
         return f"torch's {printable(view.dtype)} has no element of its own"
-    needed = span(view.shape, view.stride)
+    needed = extent(view.shape, view.stride)
     record = file.records.get(view.storage.key)
     if record is None:
         raise SpectraError(f"{file.source} lacks the data of storage {printable(view.storage.key)}", hint=COPY_AGAIN)
@@ -71,12 +71,12 @@ def locate(file: TorchFile, view: TensorView) -> Extent | str:
         return f"its shape needs {_count(view.shape) * size:,} bytes, its storage holds {stored:,}"
     stride = None if view.stride == row_by_row(view.shape) else view.stride
     whole = view.offset == 0 and needed * size == record.nbytes
-    place = (record.offset + view.offset * size, needed * size)
-    return Extent(file.source, *place, view.shape, view.dtype, stride, record.crc if whole else None)
+    start, crc = record.offset + view.offset * size, record.crc if whole else None
+    return PlainTensor(file.source, start, needed * size, view.shape, view.dtype, stride, crc)
 
 
 def _count(shape: tuple[int, ...]) -> int:
-    return span(shape, row_by_row(shape))
+    return extent(shape, row_by_row(shape))
 
 
 def read_archive(source: SourceFile, descriptor: int, start: int, size: int) -> TorchFile:
@@ -109,16 +109,16 @@ def read_archive(source: SourceFile, descriptor: int, start: int, size: int) -> 
 
 def read_lone_tensor(
     name: str, source: SourceFile, descriptor: int, start: int, size: int, shape: tuple[int, ...], dtype: str
-) -> Extent:
+) -> PlainTensor:
     """Find the one tensor that an archive within a larger file holds, of the shape and dtype promised elsewhere."""
     file = read_archive(source, descriptor, start, size)
-    extent = locate(file, file.content) if isinstance(file.content, TensorView) else "it holds something else"
-    if isinstance(extent, str) or (extent.shape, extent.dtype) != (shape, dtype):
+    tensor = locate(file, file.content) if isinstance(file.content, TensorView) else "it holds something else"
+    if isinstance(tensor, str) or (tensor.shape, tensor.dtype) != (shape, dtype):
         raise SpectraError(
             f"{source} does not hold, at byte {start:,}, the piece of {printable(name)} that is promised there",
             hint=COPY_AGAIN,
         )
-    return extent
+    return tensor
 
 
 def _check_directory(source: SourceFile, entries: dict[str, zipfile.ZipInfo], count: int, size: int) -> str:

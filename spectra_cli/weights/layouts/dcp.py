@@ -24,7 +24,8 @@ from spectra_cli.weights.formats.unpickling import read_pickle
 from spectra_cli.weights.grouping import Listing, list_folder
 from spectra_cli.weights.layouts.single_file import with_config
 from spectra_cli.weights.layouts.state_dicts import Placed, find_config, find_state
-from spectra_cli.weights.tensors import Layer, Part, Piece, Pieces
+from spectra_cli.weights.tensors.chunked import Chunk, ChunkedTensor, StackedLayer
+from spectra_cli.weights.tensors.source import TensorSource
 
 # Where in a step's folder training programs put it: FSDP by transformers, OLMo-core.
 PLACES = ("pytorch_model_fsdp_0", "model_and_optim", "model")
@@ -72,8 +73,8 @@ def open_dcp(path: Path, boundary: Boundary, ema: bool) -> Contents:
         raise SpectraError(f"{folder.description} describes no {what}", hint="give the folder that holds the weights")
     keys = {name: leaf.key for name, leaf in found.tensors.items() if isinstance(leaf, Placed)}
     parts = {name: _tensor(folder, key, described[key], stored.get(key, [])) for name, key in keys.items()}
-    whole = {name: part for name, part in parts.items() if isinstance(part, Pieces)}
-    tensors: dict[str, Part] = {own: layer for name, part in whole.items() for own, layer in _apart(name, part)}
+    whole = {name: part for name, part in parts.items() if isinstance(part, ChunkedTensor)}
+    tensors: dict[str, TensorSource] = {own: layer for name, part in whole.items() for own, layer in _apart(name, part)}
     skipped = tuple(Skipped(name, reason) for name, reason in parts.items() if isinstance(reason, str))
     config = {}
     if os.path.lexists(place / COMMON):
@@ -84,15 +85,14 @@ def open_dcp(path: Path, boundary: Boundary, ema: bool) -> Contents:
     return with_config(contents, path, boundary)
 
 
-def _apart(name: str, whole: Pieces) -> Iterator[tuple[str, Part]]:
+def _apart(name: str, whole: ChunkedTensor) -> Iterator[tuple[str, TensorSource]]:
     """Give each layer of a stack by itself, and anything else as it is."""
     match = STACKED.fullmatch(name)
     if match is None or not whole.shape or whole.shape[0] > LAYERS:
         yield name, whole
         return
     for number in range(whole.shape[0]):
-        layer = Layer(whole.shape[1:], whole.dtype, whole, number)
-        yield f"{match['before']}{number}.{match['after']}", layer
+        yield f"{match['before']}{number}.{match['after']}", StackedLayer(whole, number)
 
 
 def _metadata(source: SourceFile) -> tuple[dict[str, Any], dict[str, list[Any]], Mapping[str, Any]]:
@@ -136,7 +136,7 @@ def _nested(described: Iterable[str], paths: Mapping[str, Any]) -> dict[Any, Any
     return top
 
 
-def _tensor(folder: _Folder, key: str, state: Mapping[str, Any], stored: list[Any]) -> Pieces | str:
+def _tensor(folder: _Folder, key: str, state: Mapping[str, Any], stored: list[Any]) -> ChunkedTensor | str:
     """Describe one tensor by its pieces; where it cannot be read, the reason as text."""
     shape, properties, chunks = state["size"], state.get("properties"), state.get("chunks")
     dtype = properties.state[0] if isinstance(properties, Shell) and isinstance(properties.state, tuple) else None
@@ -150,9 +150,9 @@ def _tensor(folder: _Folder, key: str, state: Mapping[str, Any], stored: list[An
         size = chunk.get("sizes")
         if not isinstance(size, tuple) or not _counts(size) or not _counts(begin):
             raise _unsound(folder.description, key, "a stored piece is not one of those described")
-        pieces.append(Piece(begin, size, *_lies(folder, key, place)))
+        pieces.append(Chunk(begin, size, *_lies(folder, key, place)))
     _check_cover(folder.description, key, shape, pieces)
-    return Pieces(shape, dtype.name, tuple(pieces))
+    return ChunkedTensor(shape, dtype.name, tuple(pieces))
 
 
 def _counts(value: Any) -> bool:
@@ -185,7 +185,7 @@ def _lies(folder: _Folder, key: str, place: Mapping[str, Any]) -> tuple[SourceFi
     return file, offset, length
 
 
-def _check_cover(source: SourceFile, key: str, shape: tuple[int, ...], pieces: list[Piece]) -> None:
+def _check_cover(source: SourceFile, key: str, shape: tuple[int, ...], pieces: list[Chunk]) -> None:
     """Check that the pieces lie within the tensor, do not overlap, and leave nothing uncovered."""
     for number, piece in enumerate(pieces):
         boxes = list(zip(piece.begin, piece.shape, shape, strict=False))
@@ -198,6 +198,6 @@ def _check_cover(source: SourceFile, key: str, shape: tuple[int, ...], pieces: l
         raise _unsound(source, key, f"the pieces hold {covered:,} of {math.prod(shape):,} elements")
 
 
-def _overlap(one: Piece, two: Piece) -> bool:
+def _overlap(one: Chunk, two: Chunk) -> bool:
     spans = zip(one.begin, one.shape, two.begin, two.shape, strict=True)
     return all(max(a, b) < min(a + m, b + n) for a, m, b, n in spans)

@@ -13,11 +13,12 @@ from typing import Any
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import Skipped
 from spectra_cli.weights.contents import Contents
-from spectra_cli.weights.file_ranges import Extent
 from spectra_cli.weights.files import COPY_AGAIN, Boundary, admit, read_json
 from spectra_cli.weights.grouping import Listing
 from spectra_cli.weights.layouts.single_file import open_file, with_config
-from spectra_cli.weights.tensors import Part, Product
+from spectra_cli.weights.tensors.low_rank import LowRankTensor
+from spectra_cli.weights.tensors.plain import PlainTensor
+from spectra_cli.weights.tensors.source import TensorSource
 
 CONFIG = "adapter_config.json"
 NOTE = "an adapter: its matrices are the changes it makes, not the model's weights"
@@ -52,7 +53,7 @@ def open_adapter(path: Path, boundary: Boundary, ema: bool) -> Contents:
     sides = {name: match for name in contents.tensors if (match := FACTOR.fullmatch(name))}
     turned = config.get("fan_in_fan_out") is True  # the model keeps [in, out], as GPT-2 does
     magnitudes = {match["target"] for match in map(MAGNITUDE.fullmatch, contents.tensors) if match}
-    tensors: dict[str, Part] = {}
+    tensors: dict[str, TensorSource] = {}
     skipped = list(contents.skipped)
     for target in dict.fromkeys(match["target"] for match in sides.values()):
         pair = {m["side"]: contents.tensors[n] for n, m in sides.items() if m["target"] == target}
@@ -72,9 +73,9 @@ def open_adapter(path: Path, boundary: Boundary, ema: bool) -> Contents:
     return with_config(found, path, boundary)
 
 
-def _product(where: str, pair: Mapping[str, Part], scale: float | str, transposed: bool) -> Product | str:
+def _product(where: str, pair: Mapping[str, TensorSource], scale: float | str, transposed: bool) -> LowRankTensor | str:
     a, b = pair.get("A"), pair.get("B")
-    if not isinstance(a, Extent) or not isinstance(b, Extent):
+    if not isinstance(a, PlainTensor) or not isinstance(b, PlainTensor):
         raise SpectraError(f"{printable(where, 400)} has only one of its two factors", hint=COPY_AGAIN)
     if len(a.shape) != 2 or len(b.shape) != 2:
         return "it changes a convolution, whose factors are not two matrices"
@@ -82,12 +83,11 @@ def _product(where: str, pair: Mapping[str, Part], scale: float | str, transpose
         raise SpectraError(f"the factors of {printable(where, 400)} do not fit: {b.shape} · {a.shape}", hint=COPY_AGAIN)
     if isinstance(scale, str):
         return scale
-    shape = (b.shape[0], a.shape[1])
     # An embedding keeps its rows by token: its change is the product's transpose.
-    return Product(shape[::-1] if transposed else shape, "float32", b, a, scale, transposed)
+    return LowRankTensor(b, a, scale, transposed)
 
 
-def _scale(target: str, pair: Mapping[str, Part], config: Mapping[str, Any]) -> float | str:
+def _scale(target: str, pair: Mapping[str, TensorSource], config: Mapping[str, Any]) -> float | str:
     """Give α/r, or α/√r for rank-stabilised LoRA, with a target's own α where alpha_pattern names it; or a reason.
 
     The keys of alpha_pattern are regular expressions, mostly plain names. Others are not run: a file that one was

@@ -12,8 +12,9 @@ from typing import Any
 
 from spectra_cli.records import Skipped
 from spectra_cli.weights.contents import Contents
-from spectra_cli.weights.file_ranges import Extent
-from spectra_cli.weights.tensors import Fours, Part, Scaled
+from spectra_cli.weights.tensors.low_bit import MXFP4Tensor, QuantizedTensor
+from spectra_cli.weights.tensors.plain import PlainTensor
+from spectra_cli.weights.tensors.source import TensorSource
 
 NUMBERS = frozenset({"float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "int8"})
 FLOATS = frozenset({"float32", "float16", "bfloat16", "float64", "float8_e8m0fnu"})
@@ -77,47 +78,46 @@ def pair_scales(contents: Contents) -> Contents:
     return replace(contents, tensors=tensors, skipped=(*contents.skipped, *skipped), helpers=helpers)
 
 
-def _fours(tensors: Mapping[str, Part]) -> tuple[dict[str, Part], dict[str, str]]:
+def _fours(tensors: Mapping[str, TensorSource]) -> tuple[dict[str, TensorSource], dict[str, str]]:
     """Find the matrices kept as blocks of four-bit numbers beside a scale for each block (MXFP4, as gpt-oss is)."""
-    found: dict[str, Part] = {}
+    found: dict[str, TensorSource] = {}
     used: dict[str, str] = {}
     for name, blocks in tensors.items():
         stem = name.removesuffix("_blocks")
         scales = tensors.get(f"{stem}_scales")
-        if stem == name or not isinstance(blocks, Extent) or not isinstance(scales, Extent):
+        if stem == name or not isinstance(blocks, PlainTensor) or not isinstance(scales, PlainTensor):
             continue
         if {blocks.dtype, scales.dtype} == {"uint8"} and blocks.shape[:-1] == scales.shape and len(scales.shape) == 3:
-            experts, rows, groups = scales.shape
-            # The file keeps [experts, out, in]; transformers, and so the rules for names, have [experts, in, out].
-            shape = (experts, groups * blocks.shape[-1] * 2, rows)
-            found[stem] = Fours(shape, "bfloat16", blocks, scales)
+            found[stem] = MXFP4Tensor(blocks, scales)
             used |= {name: stem, f"{stem}_scales": stem}
     return found, used
 
 
-def _paired(name: str, part: Part, contents: Contents, marked: bool, used: dict[str, str]) -> Part | str:
+def _paired(
+    name: str, part: TensorSource, contents: Contents, marked: bool, used: dict[str, str]
+) -> TensorSource | str:
     """Give a tensor as it is to be read, or the reason why it cannot be."""
     if reason := _packed(name, contents.tensors):
         return reason
-    if not isinstance(part, Extent) or part.dtype not in NUMBERS or len(part.shape) < 2:
+    if not isinstance(part, PlainTensor) or part.dtype not in NUMBERS or len(part.shape) < 2:
         return part
     for rule in SCALES:
         if not name.endswith(rule.ends):
             continue
         beside = f"{name.removesuffix(rule.ends)}{rule.by}"
         scale = contents.tensors.get(beside)
-        if isinstance(scale, Extent) and scale.dtype in FLOATS:
+        if isinstance(scale, PlainTensor) and scale.dtype in FLOATS:
             block = _block(part.shape, scale.shape, contents.config)
             if isinstance(block, str):
                 return block
             used[beside] = name
-            return Scaled(part.shape, part.dtype, part, scale, block or None, rule.factor)
+            return QuantizedTensor(part, scale, block or None, rule.factor)
     if part.dtype == "int8" and name.endswith("weight"):
         return "int8 without a scale beside it"
     return "fp8 without a scale beside it, where the configuration says it is quantised" if marked else part
 
 
-def _packed(name: str, tensors: Mapping[str, Part]) -> str | None:
+def _packed(name: str, tensors: Mapping[str, TensorSource]) -> str | None:
     for rule in PACKED:
         match = rule.names.fullmatch(name)
         if match and rule.beside.format(stem=match["stem"]) in tensors:

@@ -12,14 +12,14 @@ from typing import Any
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import Skipped
 from spectra_cli.weights.contents import Contents
-from spectra_cli.weights.file_ranges import Extent
 from spectra_cli.weights.files import COPY_AGAIN, Boundary, SourceFile, read_json
 from spectra_cli.weights.formats.pickle_objects import TensorView, Unreadable
 from spectra_cli.weights.formats.safetensors import read_safetensors
 from spectra_cli.weights.formats.torch import TorchFile, locate, read_torch
 from spectra_cli.weights.grouping import EMA_FILE
 from spectra_cli.weights.layouts.state_dicts import TENSORS, Leaf, find_state
-from spectra_cli.weights.tensors import Part
+from spectra_cli.weights.tensors.plain import PlainTensor
+from spectra_cli.weights.tensors.source import TensorSource
 
 NANOCHAT = re.compile(r"model_(\d+)\.pt")
 
@@ -42,11 +42,11 @@ def open_file(source: SourceFile, ema: bool) -> Contents:
         raise SpectraError(f"{source} holds more than {TENSORS:,} tensors", hint=COPY_AGAIN)
     places = {name: _place(file, leaf) for name, leaf in found.tensors.items()}
     skipped = tuple(Skipped(name, place) for name, place in places.items() if isinstance(place, str))
-    tensors = {name: place for name, place in places.items() if isinstance(place, Extent)}
+    tensors = {name: place for name, place in places.items() if isinstance(place, PlainTensor)}
     return Contents(tensors, (source,), found.config, (*file.notes, *found.notes), skipped)
 
 
-def _place(file: TorchFile, leaf: Leaf) -> Extent | str:
+def _place(file: TorchFile, leaf: Leaf) -> PlainTensor | str:
     if isinstance(leaf, TensorView):
         return locate(file, leaf)
     return leaf.reason if isinstance(leaf, Unreadable) else "it lies in another file"
@@ -58,7 +58,7 @@ def _no_average(source: SourceFile) -> SpectraError:
 
 def merged(parts: Iterable[Contents]) -> Contents:
     """Put shards together; a tensor may lie in one of them only."""
-    tensors: dict[str, Part] = {}
+    tensors: dict[str, TensorSource] = {}
     whole = list(parts)
     for part in whole:
         for name, place in part.tensors.items():

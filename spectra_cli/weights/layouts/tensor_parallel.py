@@ -16,13 +16,14 @@ from typing import Any, TypeVar
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import Skipped
 from spectra_cli.weights.contents import Contents
-from spectra_cli.weights.file_ranges import Extent
 from spectra_cli.weights.files import COPY_AGAIN, Boundary, admit
 from spectra_cli.weights.formats.torch import read_torch
 from spectra_cli.weights.grouping import Listing, list_folder
 from spectra_cli.weights.layouts.single_file import merged, open_file, with_config
 from spectra_cli.weights.layouts.state_dicts import find_config
-from spectra_cli.weights.tensors import Joined, Part
+from spectra_cli.weights.tensors.plain import PlainTensor
+from spectra_cli.weights.tensors.sharded import ShardedTensor
+from spectra_cli.weights.tensors.source import TensorSource
 
 
 @dataclass(frozen=True)
@@ -193,11 +194,11 @@ def _join(parts: Sequence[Contents], *, gated: bool) -> Contents:
     """Join what the ranks of one layer or stage hold, name by name."""
     if len(parts) == 1:
         return parts[0]
-    tensors: dict[str, Part] = {}
+    tensors: dict[str, TensorSource] = {}
     skipped = list(parts[0].skipped)
     for name in parts[0].tensors:
         places = [part.tensors.get(name) for part in parts]
-        extents = [place for place in places if isinstance(place, Extent)]
+        extents = [place for place in places if isinstance(place, PlainTensor)]
         if len(extents) < len(parts) or any(len(e.shape) != len(extents[0].shape) for e in extents):
             raise SpectraError(f"{printable(name)} is not in every part beside {parts[0].files[0]}", hint=COPY_AGAIN)
         joined = _joined(name, extents, gated)
@@ -209,7 +210,7 @@ def _join(parts: Sequence[Contents], *, gated: bool) -> Contents:
     return Contents(tensors, files, parts[0].config, parts[0].notes, tuple(skipped))
 
 
-def _joined(name: str, extents: Sequence[Extent], gated: bool) -> Part | str:
+def _joined(name: str, extents: Sequence[PlainTensor], gated: bool) -> TensorSource | str:
     first = extents[0]
     rule = next((rule for rule in AXES if rule.names.search(name)), None)
     if rule is None and len(first.shape) >= 2:
@@ -224,4 +225,4 @@ def _joined(name: str, extents: Sequence[Extent], gated: bool) -> Part | str:
         raise SpectraError(f"the parts of {printable(name)} beside {first.file} do not fit together", hint=COPY_AGAIN)
     shape = (*first.shape[:axis], sum(e.shape[axis] for e in extents), *first.shape[axis + 1 :])
     blocks = 2 if gated and rule.gated and all(e.shape[axis] % 2 == 0 for e in extents) else 1
-    return Joined(shape, first.dtype, tuple(extents), axis, blocks)
+    return ShardedTensor(shape, first.dtype, tuple(extents), axis, blocks)

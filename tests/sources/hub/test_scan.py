@@ -22,7 +22,7 @@ from spectra_cli.storage.table import read_metadata
 from tests.hub.loopback import Fault, served
 from tests.sources.hub.conftest import COMMAND, TOKEN, write_wide_run
 from tests.support import runs
-from tests.weights.layouts import test_adapters as adapters
+from tests.support.adapter_runs import write_adapters
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny")]
 
@@ -235,7 +235,7 @@ def test_few_roles_are_read_by_ranges_of_few_bytes(spectra_process, place, hub, 
 
 def test_adapters_of_equal_factors_but_other_scales_are_told_apart(spectra_process, place, hub, tmp_path):
     run = tmp_path / "adapters"
-    adapters.save(run, {"model.layers.0.self_attn.q_proj": (16, 16)})
+    write_adapters(run, {"model.layers.0.self_attn.q_proj": (16, 16)})
     first, last = sorted(run.iterdir())
     shutil.copy(first / "adapter_model.safetensors", last / "adapter_model.safetensors")
     settings = json.loads((last / "adapter_config.json").read_text())

@@ -1,86 +1,84 @@
-"""A run of LoRA adapters, as PEFT leaves it: the spectra are those of the change, and no product is formed."""
-
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.support.run_writers import trainers_files
-from tests.weights.layouts.test_runs_of_every_program import spectra_of
+from spectra_cli.weights import open_weights, recognise
+from tests.support.checkpoints import refusal
 
-STEPS, RANK, WIDE = (20, 100), 3, 16
-
-
-def factors(step: int, rows: int, cols: int) -> tuple[torch.Tensor, torch.Tensor]:
-    random = torch.Generator().manual_seed(rows * cols)
-    b, a, drift = (torch.randn(*shape, generator=random) for shape in ((rows, RANK), (RANK, cols), (rows, RANK)))
-    return b + step / 1000 * drift, a
+A = torch.randn(2, 6, generator=torch.Generator().manual_seed(1))
+B = torch.randn(5, 2, generator=torch.Generator().manual_seed(2))
+Q = "base_model.model.model.layers.0.self_attn.q_proj"
 
 
-def save(run: Path, targets: dict[str, tuple[int, int]], **config: object) -> None:
-    for step in STEPS:
-        folder = run / f"checkpoint-{step}"
-        folder.mkdir(parents=True)
-        state = {}
-        for target, shape in targets.items():
-            b, a = factors(step, *shape)
-            state |= {f"base_model.model.{target}.lora_A.weight": a, f"base_model.model.{target}.lora_B.weight": b}
-        save_file(state, folder / "adapter_model.safetensors")
-        settings = {"peft_type": "LORA", "r": RANK, "lora_alpha": 12, "base_model_name_or_path": "some/model", **config}
-        (folder / "adapter_config.json").write_text(json.dumps(settings))
-        trainers_files(folder, step)
+def save(folder: Path, tensors: dict[str, torch.Tensor], **config: object) -> Path:
+    save_file(tensors, folder / "adapter_model.safetensors")
+    settings = {"peft_type": "LORA", "r": 2, "lora_alpha": 8, **config}
+    (folder / "adapter_config.json").write_text(json.dumps(settings))
+    return folder
 
 
-def change(step: int, rows: int, cols: int) -> np.ndarray:
-    b, a = factors(step, rows, cols)
-    return 4.0 * b.double().numpy() @ a.double().numpy()
+def change(folder: Path, name: str = "model.layers.0.self_attn.q_proj.weight") -> torch.Tensor:
+    with open_weights(folder) as weights:
+        factors = weights.factors(name)
+        assert factors is not None
+        whole = weights.read(name)
+        assert weights.tensors[name].shape == tuple(whole.shape)
+        torch.testing.assert_close(factors.scale * factors.b @ factors.a, whole)
+        return whole
 
 
-def test_the_change_of_each_target_is_measured_and_compared(tmp_path: Path, spectra) -> None:
-    place = "model.layers.0.self_attn"
-    save(tmp_path / "run", {f"{place}.q_proj": (WIDE, WIDE), f"{place}.v_proj": (8, WIDE)})
-    said = spectra("scan", tmp_path / "run", "-o", tmp_path / "a.parquet", "-q", "--vectors", 2, "--metrics", "all")
-    assert (said.code, said.err) == (0, "")
-    table = pd.read_parquet(tmp_path / "a.parquet")
-    found = spectra_of(table)
-    moved = table[table.metric == "update_norm_prev"].set_index("matrix").value
-    aligned = table[(table.metric == "cos_weights_prev")].set_index("matrix").value
-    for name, shape in (("layers.0.attn.q", (WIDE, WIDE)), ("layers.0.attn.v", (8, WIDE))):
-        changes = [change(step, *shape) for step in STEPS]
-        for step, matrix in zip(STEPS, changes, strict=True):
-            expected = np.linalg.svd(matrix, compute_uv=False)
-            np.testing.assert_allclose(found[step, name], expected, atol=1e-6 * expected[0])
-        assert moved[name] == pytest.approx(np.linalg.norm(changes[1] - changes[0]), rel=1e-9)
-        norms = np.linalg.norm(changes[0]) * np.linalg.norm(changes[1])
-        assert aligned[name] == pytest.approx(np.sum(changes[0] * changes[1]) / norms, rel=1e-9)
+def test_an_adapter_gives_the_change_under_the_name_of_the_matrix_it_changes(tmp_path: Path) -> None:
+    save(tmp_path, {f"{Q}.lora_A.weight": A, f"{Q}.lora_B.weight": B})
+    assert recognise(tmp_path) == "peft"
+    torch.testing.assert_close(change(tmp_path), 4.0 * B @ A)
 
 
-def test_a_fused_target_is_split_once_the_models_config_lies_beside(tmp_path: Path, spectra) -> None:
-    save(tmp_path / "run", {"transformer.h.0.attn.c_attn": (3 * WIDE, WIDE)}, fan_in_fan_out=True)
-    seen = spectra("inspect", tmp_path / "run")
-    assert "--arch gpt2" in seen.out
-    for step in STEPS:
-        config = {"model_type": "gpt2", "n_embd": WIDE, "n_head": 2}
-        (tmp_path / "run" / f"checkpoint-{step}" / "config.json").write_text(json.dumps(config))
-    assert spectra("scan", tmp_path / "run", "-o", tmp_path / "a.parquet", "-q").code == 0
-    found = spectra_of(pd.read_parquet(tmp_path / "a.parquet"))
-    whole = change(100, 3 * WIDE, WIDE)
-    for index, role in enumerate("qkv"):
-        expected = np.linalg.svd(whole[index * WIDE : (index + 1) * WIDE], compute_uv=False)
-        np.testing.assert_allclose(found[100, f"layers.0.attn.{role}"], expected, atol=1e-6 * expected[0])
+@pytest.mark.parametrize(
+    ("settings", "scale"),
+    [
+        ({"use_rslora": True}, 8 / 2**0.5),
+        ({"alpha_pattern": {"self_attn.q_proj": 2}}, 1.0),
+        ({"alpha_pattern": {"k_proj": 2}}, 4.0),
+        ({"lora_alpha": 0.5}, 0.25),
+    ],
+)
+def test_the_scale_is_that_of_the_configuration(tmp_path: Path, settings: dict[str, object], scale: float) -> None:
+    save(tmp_path, {f"{Q}.lora_A.weight": A, f"{Q}.lora_B.weight": B}, **settings)
+    torch.testing.assert_close(change(tmp_path), scale * B @ A)
 
 
-def test_a_scale_that_is_not_known_is_named_and_left_out(tmp_path: Path, spectra) -> None:
-    place = "model.layers.0.self_attn"
-    targets = {f"{place}.q_proj": (WIDE, WIDE)}
-    save(tmp_path / "run", targets, alpha_pattern={r"model.layers.\d+.self_attn.q_proj": 2})
-    said = spectra("scan", tmp_path / "run", "-o", tmp_path / "a.parquet", "-q")
-    assert said.code == 1
-    assert "layers.0.self_attn.q_proj.weight is left out: alpha_pattern" in said.err
-    assert said.err.count("\n") == 2
+def test_an_embeddings_change_is_the_transpose(tmp_path: Path) -> None:
+    name = "base_model.model.model.embed_tokens"
+    save(tmp_path, {f"{name}.lora_embedding_A": A, f"{name}.lora_embedding_B": B})
+    torch.testing.assert_close(change(tmp_path, "model.embed_tokens.weight"), 4.0 * (B @ A).T)
+
+
+def test_modules_saved_whole_stay_whole(tmp_path: Path) -> None:
+    save(
+        tmp_path,
+        {f"{Q}.lora_A.weight": A, f"{Q}.lora_B.weight": B, "base_model.model.lm_head.weight": torch.ones(3, 3)},
+    )
+    with open_weights(tmp_path) as weights:
+        assert weights.factors("base_model.model.lm_head.weight") is None
+        assert torch.equal(weights.read("base_model.model.lm_head.weight"), torch.ones(3, 3))
+
+
+def test_dora_is_skipped_with_the_reason(tmp_path: Path) -> None:
+    save(tmp_path, {f"{Q}.lora_A.weight": A, f"{Q}.lora_B.weight": B, f"{Q}.lora_magnitude_vector": torch.ones(5)})
+    with open_weights(tmp_path) as weights:
+        assert not weights.tensors
+        assert "DoRA" in weights.unreadable[0].reason
+
+
+def test_factors_that_are_missing_or_do_not_fit_are_errors(tmp_path: Path) -> None:
+    save(tmp_path, {f"{Q}.lora_A.weight": A})
+    assert "only one of its two factors" in refusal(tmp_path)
+    save(tmp_path, {f"{Q}.lora_A.weight": A, f"{Q}.lora_B.weight": torch.ones(5, 3)})
+    assert "do not fit" in refusal(tmp_path)
+
+
+def test_other_kinds_of_adapter_are_refused_by_name(tmp_path: Path) -> None:
+    assert "the kind IA3" in refusal(save(tmp_path, {"w": A}, peft_type="IA3"))

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support import models, run_writers
 from tests.support.models import Truth
+from tests.support.spectra import spectra_of
 
 STEPS = (20, 100)
 
@@ -49,13 +50,6 @@ PROGRAMS = (
     Program(run_writers.averaged_in_a_file_of_its_own, models.gated, ("--ema",)),
     Program(run_writers.fp8, lambda step: run_writers.as_fp8(models.gated(step))),
 )
-
-
-def spectra_of(table: pd.DataFrame) -> dict[tuple[int, str], np.ndarray]:
-    """σ of every matrix: the shares times their sum."""
-    sums = table[table.metric == "nuclear_norm"].set_index(["step", "matrix"]).value
-    shares = table[table.metric == "sd"].set_index(["step", "matrix"]).vector
-    return {place: sums[place] * np.asarray(shares[place], dtype=float) for place in shares.index}
 
 
 def check(table: pd.DataFrame, truth: Callable[[int], Truth]) -> None:

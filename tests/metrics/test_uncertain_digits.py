@@ -1,4 +1,4 @@
-"""What σ's error leaves open, and what it excuses, held to the definition in plain words: moved, measured, compared."""
+"""What σ's error makes uncertain and what it excuses, held to the definition: moved, measured, compared."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from spectra_cli.metrics.subspaces import cos_left_vectors
 from spectra_cli.metrics.uncertainty import uncertain
 from spectra_cli.records import Pair, Spectrum
 
-OF_ONE = {
+OF_ONE_MATRIX = {
     "nuclear_norm": nuclear_norm,
     "stable_rank": stable_rank,
     "entropy": entropy,
@@ -39,20 +39,20 @@ def changed(before: float, after: float) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_a_number_of_one_matrix_is_open_where_one_of_four_moves_changes_its_third_digit(seed: int) -> None:
+def test_a_number_of_one_matrix_is_uncertain_where_one_of_four_moves_changes_its_third_digit(seed: int) -> None:
     random = np.random.default_rng(seed)
     sigma = np.sort(random.uniform(0.1, 1.0, 5))[::-1]
     spectrum = replace(Spectrum(sigma, 5, 5), error=float(10 ** random.uniform(-5, -2.5)))
     expected = {
         name
-        for name, function in OF_ONE.items()
-        if any(changed(function(spectrum), function(moved(spectrum, one))) for one in DIRECTIONS)
+        for name, function in OF_ONE_MATRIX.items()
+        if any(changed(function(spectrum), function(moved(spectrum, direction))) for direction in DIRECTIONS)
     }
-    assert set(uncertain(spectrum, set(OF_ONE))) == expected
+    assert set(uncertain(spectrum, set(OF_ONE_MATRIX))) == expected
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_variation_is_open_where_opposite_moves_of_its_two_spectra_change_its_third_digit(seed: int) -> None:
+def test_a_variation_is_uncertain_where_opposite_moves_of_its_two_spectra_change_its_third_digit(seed: int) -> None:
     random = np.random.default_rng(seed)
     first = np.sort(random.uniform(0.1, 1.0, 5))[::-1]
     a, b = (
@@ -61,20 +61,20 @@ def test_a_variation_is_open_where_opposite_moves_of_its_two_spectra_change_its_
     )
     pair = Pair(a, b, float(a.sigma @ b.sigma), 1.0)
     before = sd_variation(pair)
-    after = [sd_variation(replace(pair, a=moved(a, one), b=moved(b, -one))) for one in DIRECTIONS]
+    after = [sd_variation(replace(pair, a=moved(a, direction), b=moved(b, -direction))) for direction in DIRECTIONS]
     expected = ("sd_variation_final",) if any(changed(before, value) for value in after) else ()
-    assert uncertain(a, {"sd_variation_final"}, final=pair) == expected
+    assert uncertain(a, {"sd_variation_final"}, reference=pair) == expected
 
 
-def test_one_value_alone_can_be_open() -> None:
+def test_one_value_alone_can_be_uncertain() -> None:
     assert uncertain(replace(Spectrum.of(1.0), error=1e-3), {"nuclear_norm"}) == ("nuclear_norm",)
 
 
-def test_a_number_that_an_error_defines_is_open() -> None:
+def test_a_number_that_an_error_defines_is_uncertain() -> None:
     assert uncertain(replace(Spectrum.of(1.0, 0.0), error=1e-2), {"spectral_gap"}) == ("spectral_gap",)
 
 
-def test_a_number_of_one_matrix_near_zero_is_let_be() -> None:
+def test_a_number_of_one_matrix_near_zero_does_not_count() -> None:
     assert uncertain(replace(Spectrum.of(1.0, 1e-13), error=1e-13), {"entropy"}) == ()
     assert uncertain(replace(Spectrum.of(1.0, 1e-8), error=1e-8), {"entropy"}) == ("entropy",)
 
@@ -124,7 +124,7 @@ def test_the_bound_itself_is_excused_by_a_part_in_a_billion() -> None:
 
 def test_cosines_of_vectors_of_a_matrix_with_nan_are_nan_in_float32() -> None:
     lost = Spectrum.of(math.nan, math.nan)
-    found = cos_left_vectors(Pair(lost, lost, math.nan, math.nan, left=np.eye(2)))
-    assert found is not None
-    assert found.dtype == np.float32
-    assert np.isnan(found).all()
+    result = cos_left_vectors(Pair(lost, lost, math.nan, math.nan, left=np.eye(2)))
+    assert result is not None
+    assert result.dtype == np.float32
+    assert np.isnan(result).all()

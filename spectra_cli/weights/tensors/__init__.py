@@ -1,0 +1,1 @@
+"""How a tensor is made of what files hold: each kind of tensor is a class that reads itself."""

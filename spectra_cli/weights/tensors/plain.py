@@ -1,0 +1,70 @@
+"""A tensor whose elements are one range of one file. Knows files, no weight format."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from spectra_cli.errors import printable
+from spectra_cli.records import FileRange
+from spectra_cli.weights.files import SourceFile, fill, opened
+from spectra_cli.weights.tensors.source import Warn, allocate
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class PlainTensor:
+    """A tensor in `nbytes` bytes of a file from `start` on; stride in elements, None where it is row by row.
+
+    crc: the CRC-32 that the file states for exactly these bytes, None where it states none.
+    """
+
+    file: SourceFile
+    start: int
+    nbytes: int
+    shape: tuple[int, ...]
+    dtype: str
+    stride: tuple[int, ...] | None = None
+    crc: int | None = None
+
+    @property
+    def file_ranges(self) -> tuple[FileRange, ...]:
+        """The one range in which it lies."""
+        return (FileRange(self.file.path, self.start, self.nbytes),)
+
+    def read(self, name: str, warn: Warn) -> torch.Tensor:
+        """Read it in its stored dtype; warn where the data do not match the checksum beside them."""
+        import torch  # noqa: PLC0415 -- headers are read without it; importing it takes a second
+
+        buffer = allocate(name, (self.nbytes,), "uint8")
+        view = memoryview(buffer.numpy().data)
+        with opened(self.file) as descriptor:
+            fill(descriptor, view, self.start, self.file)
+        if self.crc is not None and zlib.crc32(view) != self.crc:
+            warn(f"{printable(name)} of {self.file} does not match the checksum stored beside it")
+        flat = buffer.view(getattr(torch, self.dtype))
+        return flat.as_strided(self.shape, self.stride or row_by_row(self.shape))
+
+
+def extent(shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
+    """Count the elements from a tensor's first to its last, both included.
+
+    >>> extent((2, 3), (3, 1)), extent((2, 3), (1, 2)), extent((1000, 1000), (0, 0)), extent((0, 5), (5, 1))
+    (6, 6, 1, 0)
+    """
+    if 0 in shape:
+        return 0
+    return 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
+
+
+def row_by_row(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the strides of a tensor stored row by row.
+
+    >>> row_by_row((2, 3, 4))
+    (12, 4, 1)
+    """
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
