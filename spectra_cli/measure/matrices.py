@@ -108,7 +108,7 @@ def _result(
         _trouble(current, matrix, spectrum, pairs),
         random=metrics.on_random_baseline(spectrum),
         unmoved=previous is not None and previous.distance == 0,
-        uncertain=uncertain(spectrum, names, final=reference, prev=previous, alpha_range=ranks),
+        uncertain=uncertain(spectrum, names, reference=reference, previous=previous, alpha_range=ranks),
         fallbacks=tuple(other.fallbacks[matrix.name] for other in (current, *pairs) if matrix.name in other.fallbacks),
     )
 
