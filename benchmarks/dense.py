@@ -43,7 +43,7 @@ COLUMNS = (
 
 
 def write(path: Path, checkpoints: int, layers: int) -> int:
-    """Write the table: three courses that the study reads, noise for all other metrics. Gives the rows."""
+    """Write the table: three series that the study reads, noise for all other metrics. Gives the rows."""
     from spectra_cli.metrics import METRICS as ALL
     from spectra_cli.storage.table import write_table
 
@@ -74,13 +74,13 @@ def _parts(checkpoints: int, layers: int, names: list[str]) -> Iterator[pa.Table
         step = order * EVERY
         values = random.random(len(of))
         lost = 0.8 / (1 + np.exp(-(np.log1p(step) - np.log(2000) - 0.02 * layer) * 3))
-        for name, course in (
+        for name, series in (
             ("stable_rank", 40 * (1 - lost)),
             ("entropy", 5 - lost + 0.2 * layer / layers),
             ("alpha", 0.5 - 0.3 * np.exp(-step / 4000) - 0.4 * (layer / layers - 0.6) ** 2),
         ):
             here = metric == names.index(name)
-            values[here] = (course * (1 + 0.01 * random.standard_normal(len(of))))[here]
+            values[here] = (series * (1 + 0.01 * random.standard_normal(len(of))))[here]
         columns = [
             told(zero, ["m"]), told(zero, [f"step{step}"]), pa.nulls(len(of), SCHEMA.field("stage").type),
             pa.array(zero + step), pa.nulls(len(of), pa.int64()),
@@ -94,7 +94,7 @@ def _parts(checkpoints: int, layers: int, names: list[str]) -> Iterator[pa.Table
 
 
 def study(table: str) -> int:
-    from spectra_cli.studies.lifecycle.study import lifecycle_tables
+    from spectra_cli.studies.lifecycle import lifecycle_tables
 
     return len(lifecycle_tables([table], None, "alpha")[0].steps)
 

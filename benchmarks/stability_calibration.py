@@ -20,7 +20,7 @@ import numpy as np
 
 from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.studies.inputs.runs import Run, read_run
-from spectra_cli.studies.stability.study import METRICS, stability
+from spectra_cli.studies.stability import METRICS, stability
 from tests.support.planted_runs import SHAPES, STRAIGHT, Planted, covers, plant, plant_checkpoints, within_one
 
 SIZES, NOISES = (14, 25, 40), (0.15, 0.30)

@@ -26,8 +26,7 @@ from spectra_cli.cli.app import main
 from spectra_cli.jobs import demo
 from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.storage.table import read_table
-from spectra_cli.studies.lifecycle.fits import correct
-from spectra_cli.studies.lifecycle.study import ALPHAS, ENTROPY, RANK
+from spectra_cli.studies.lifecycle import ALPHAS, ENTROPY, RANK, correct
 
 DEPTHS = (4, 6, 8, 12, 16)
 STEPS = 900
@@ -38,7 +37,7 @@ PIECES = 16 * demo.BATCH
 
 @torch.no_grad()
 def losses_without(checkpoint: Path) -> dict[str, float | list[float]]:
-    """Give the held-out loss of a model, and of what is left of it when each layer in turn is taken out."""
+    """Return the held-out loss of a model, and of what is left of it when each layer in turn is taken out."""
     model = GPTNeoXForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
     pieces, layers = demo.held_out(PIECES), model.gpt_neox.layers
 
@@ -47,13 +46,13 @@ def losses_without(checkpoint: Path) -> dict[str, float | list[float]]:
 
     whole, without = loss(), []
     for out in range(len(layers)):
-        model.gpt_neox.layers = torch.nn.ModuleList(layer for place, layer in enumerate(layers) if place != out)
+        model.gpt_neox.layers = torch.nn.ModuleList(layer for index, layer in enumerate(layers) if index != out)
         without.append(loss())
     return {"whole": whole, "without": without}
 
 
 def make(folder: Path, layers: int) -> Path:
-    """Train and scan one depth, and give its table."""
+    """Train and scan one depth, and return its table."""
     table = folder / f"depth{layers}.parquet"
     if not table.exists():
         shutil.rmtree(folder / f"depth{layers}", ignore_errors=True)
@@ -75,34 +74,36 @@ def make(folder: Path, layers: int) -> Path:
 
 
 def importance(folder: Path) -> list[str]:
-    """Say how each exponent of a layer goes with the rise in loss when it is taken out; p-values corrected.
+    """Return how each exponent of a layer goes with the rise in loss when it is taken out; p-values corrected.
 
     Beside them stands the depth itself: an exponent that rises with depth goes with all that does.
     """
-    said, found = [], []
+    lines, tests = [], []
     for layers in DEPTHS:
         losses = json.loads((folder / f"depth{layers}.jsonl").read_text())
         rises = [loss - losses["whole"] for loss in losses["without"]]
-        said.append(f"{layers} layers: loss {losses['whole']:.3f}, rises by {', '.join(f'{one:.3f}' for one in rises)}")
+        lines.append(
+            f"{layers} layers: loss {losses['whole']:.3f}, rises by {', '.join(f'{rise:.3f}' for rise in rises)}"
+        )
         frame = read_table(folder / f"depth{layers}.parquet", metrics=ALPHAS).to_pandas()
         frame = frame[(frame["step"] == STEPS) & frame["layer"].notna()]
         for name in ALPHAS:
             means = frame[frame["metric"] == name].groupby("layer")["value"].mean().sort_index()
-            found.append((layers, name, *spearman(means.to_numpy(), np.array(rises))))
-        found.append((layers, "depth itself", *spearman(np.arange(layers), np.array(rises))))
-    for (layers, name, rho, p), corrected in zip(found, correct([one[-1] for one in found]), strict=True):
-        said.append(
-            f"{layers} layers, {name}: Spearman's rho {rho:.2f}, p {p:.3g}, of {len(found)} tests {corrected:.3g}"
+            tests.append((layers, name, *spearman(means.to_numpy(), np.array(rises))))
+        tests.append((layers, "depth itself", *spearman(np.arange(layers), np.array(rises))))
+    for (layers, name, rho, p), corrected in zip(tests, correct([test[-1] for test in tests]), strict=True):
+        lines.append(
+            f"{layers} layers, {name}: Spearman's rho {rho:.2f}, p {p:.3g}, of {len(tests)} tests {corrected:.3g}"
         )
-    return said
+    return lines
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """Give Spearman's correlation with the p-value of a permutation test, which holds for four points too."""
-    one, other = (stats.rankdata(values) - (len(values) + 1) / 2 for values in (first, second))
+    """Return Spearman's correlation with the p-value of a permutation test, which holds for four points too."""
+    first_ranks, second_ranks = (stats.rankdata(values) - (len(values) + 1) / 2 for values in (first, second))
     test = stats.permutation_test(
-        (one,), lambda order, axis: (order * other).sum(axis=axis), permutation_type="pairings", vectorized=True,
-        n_resamples=50_000, rng=np.random.default_rng(0),
+        (first_ranks,), lambda order, axis: (order * second_ranks).sum(axis=axis), permutation_type="pairings",
+        vectorized=True, n_resamples=50_000, rng=np.random.default_rng(0),
     )  # fmt: skip
     return float(stats.spearmanr(first, second).statistic), float(test.pvalue)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from spectra_cli.cli.app import main
 from spectra_cli.jobs import demo
 from spectra_cli.jobs.scan import scan_checkpoints
-from spectra_cli.studies.stability.study import METRICS
+from spectra_cli.studies.stability import METRICS
 
 RECIPES = {
     "adamw": demo.Recipe(),
@@ -32,7 +32,7 @@ SAVED = (0, 1, 2, 4, 8, 12, 16, 20, 24, 30, 36, 42, 48, 54, *range(60, demo.STEP
 
 
 def make(folder: Path, name: str) -> Path:
-    """Train and scan one recipe, and give its table."""
+    """Train and scan one recipe, and return its table."""
     table = folder / f"{name}.parquet"
     if not table.exists():
         shutil.rmtree(folder / name, ignore_errors=True)

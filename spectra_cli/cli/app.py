@@ -438,7 +438,7 @@ def stability(
 ) -> int:
     """Find the two phases of a run: where its spectra settle, and whether the loss settles with them."""
     from spectra_cli.studies.inputs.parse import parse_columns, parse_labels
-    from spectra_cli.studies.stability.compare import compare_tables
+    from spectra_cli.studies.stability import compare_tables
     from spectra_cli.views.console.screen import make_console
     from spectra_cli.views.console.stability import show_stability, stability_json
 
@@ -469,7 +469,7 @@ def lifecycle(
 ) -> int:
     """Find waves of compression, gradients over depth, Q/K-V asymmetry and two timescales in a run."""
     from spectra_cli.studies.inputs.parse import parse_labels
-    from spectra_cli.studies.lifecycle.study import lifecycle_tables
+    from spectra_cli.studies.lifecycle import lifecycle_tables
     from spectra_cli.views.console.lifecycle import lifecycle_json, show_lifecycle
     from spectra_cli.views.console.screen import make_console
 

@@ -12,8 +12,7 @@ from statsmodels.regression.linear_model import OLS
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.storage.table import read_table
-from spectra_cli.studies.lifecycle.fits import correct
-from spectra_cli.studies.lifecycle.study import Lifecycle, lifecycle_tables
+from spectra_cli.studies.lifecycle import Lifecycle, correct, lifecycle_tables
 
 Array = NDArray[np.float64]
 
@@ -77,27 +76,28 @@ def scaling(tables: Sequence[str | Path], labels: Sequence[str] | None, alpha: s
         )
     runs = lifecycle_tables(tables, labels, alpha)
     models = tuple(_model(run, path) for run, path in zip(runs, tables, strict=True))
-    if len({one.layers for one in models}) < FEWEST_MODELS:
+    if len({model.layers for model in models}) < FEWEST_MODELS:
         raise SpectraError(
             "the tables hold fewer than three different numbers of layers", hint="give models of different depth"
         )
     laws = [
-        power_law(np.array([getattr(one, size) for one in kept], np.float64), np.array(values), of, size)
-        for of, kept, values in _quantities(models, alpha)
+        power_law(np.array([getattr(model, size) for model in fitted], np.float64), np.array(values), of, size)
+        for of, fitted, values in _quantities(models, alpha)
         for size in ("layers", "parameters")
-        if len({one.layers for one in kept}) >= FEWEST_MODELS
+        if len({model.layers for model in fitted}) >= FEWEST_MODELS
     ]
     corrected = correct([law.p for law in laws])
-    told = tuple(replace(law, p=float(p)) for law, p in zip(laws, corrected, strict=True))
-    return Scaling(alpha, models, told, len(told))
+    return Scaling(
+        alpha, models, tuple(replace(law, p=float(p)) for law, p in zip(laws, corrected, strict=True)), len(laws)
+    )
 
 
 def _quantities(models: Sequence[Model], alpha: str) -> list[tuple[str, list[Model], list[float]]]:
-    """Give what is fitted: Δα of every model, and the depth of the peak of those that have one."""
-    peaked = [one for one in models if one.peak is not None]
+    """Return what is fitted: Δα of every model, and the depth of the peak of those that have one."""
+    peaked = [model for model in models if model.peak is not None]
     return [
-        (f"Δ{alpha}", list(models), [one.spread for one in models]),
-        ("the depth of the peak", peaked, [one.peak for one in peaked if one.peak is not None]),
+        (f"Δ{alpha}", list(models), [model.spread for model in models]),
+        ("the depth of the peak", peaked, [model.peak for model in peaked if model.peak is not None]),
     ]
 
 

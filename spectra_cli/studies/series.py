@@ -1,4 +1,4 @@
-"""Courses over a run as figures want them: means of metrics by role and layer, spectra at some ranks. Draws nothing."""
+"""Series over a run as figures want them: means of metrics by role and layer, spectra at some ranks. Draws nothing."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ MOST_RANKS = 96
 
 
 def has_steps(run: Run) -> bool:
-    """Whether every checkpoint says its step and the steps rise, so that a course can be drawn over them."""
+    """Whether every checkpoint says its step and the steps rise, so that a series can be drawn over them."""
     steps = run.checkpoints["step"]
     return bool(steps.notna().all() and (steps.diff().dropna() > 0).all())
 
 
-def places(run: Run) -> pd.Series:
-    """Give where each checkpoint stands, indexed by `order`: its step, or its number where `has_steps` is false."""
+def positions(run: Run) -> pd.Series:
+    """Return where each checkpoint stands, indexed by `order`: its step, or its number where `has_steps` is false."""
     points = run.checkpoints
-    found = points["step"] if has_steps(run) else pd.Series(points.index, index=points.index)
-    return found.astype(np.int64).rename("step")
+    at = points["step"] if has_steps(run) else pd.Series(points.index, index=points.index)
+    return at.astype(np.int64).rename("step")
 
 
 def narrow(run: Run, roles: Sequence[str] = (), match: str | None = None) -> Run:
-    """Keep only the matrices of some roles, or whose name the expression finds.
+    """Return the run with only the matrices of some roles, or whose name the expression finds.
 
     Raises SpectraError, code 2, where none is left or the expression is none.
     """
@@ -57,29 +57,31 @@ def _expression(match: str) -> re.Pattern[str]:
 
 
 def means(run: Run, metrics: Sequence[str], by: Sequence[str] = ("role",)) -> pd.DataFrame:
-    """Give the mean of metrics over the matrices that share `by`, at each checkpoint; undefined values are left out.
+    """Return the mean of metrics over the matrices that share `by`, at each checkpoint; undefined values are left out.
 
-    Columns: order, step (of `places`), revision, those of `by`, and one for each metric; lines in the table's order.
+    Columns: order, step (of `positions`), revision, those of `by`, and one for each metric; lines in the table's order.
     """
     finite = run.numbers.replace({name: [np.inf, -np.inf] for name in metrics}, np.nan)
-    found = finite.groupby(["order", *by], observed=True, sort=False)[list(metrics)].mean().reset_index()
-    found["step"] = found["order"].map(places(run))
-    found["revision"] = found["order"].map(run.checkpoints["revision"].astype(str))
-    return found.astype({"role": str}) if "role" in found else found
+    frame = finite.groupby(["order", *by], observed=True, sort=False)[list(metrics)].mean().reset_index()
+    return _with_steps(frame, run)
 
 
 def spread(run: Run, metric: str, by: Sequence[str] = ("role",)) -> pd.DataFrame:
-    """Give mean, low, high and number (`matrices`) of a metric over the matrices that share `by`, as `means` does."""
+    """Return mean, low, high and number (`matrices`) of a metric over the matrices that share `by`, as `means` does."""
     finite = run.numbers[np.isfinite(run.numbers[metric])]
-    found = finite.groupby(["order", *by], observed=True, sort=False)[metric].agg(["mean", "min", "max", "count"])
-    found = found.rename(columns={"min": "low", "max": "high", "count": "matrices"}).reset_index()
-    found["step"] = found["order"].map(places(run))
-    found["revision"] = found["order"].map(run.checkpoints["revision"].astype(str))
-    return found.astype({"role": str}) if "role" in found else found
+    frame = finite.groupby(["order", *by], observed=True, sort=False)[metric].agg(["mean", "min", "max", "count"])
+    return _with_steps(frame.rename(columns={"min": "low", "max": "high", "count": "matrices"}).reset_index(), run)
+
+
+def _with_steps(frame: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """Return a frame with the step and the revision of each line's `order`, and its roles as text."""
+    frame["step"] = frame["order"].map(positions(run))
+    frame["revision"] = frame["order"].map(run.checkpoints["revision"].astype(str))
+    return frame.astype({"role": str}) if "role" in frame else frame
 
 
 def middle_matrices(run: Run) -> tuple[str, ...]:
-    """Give one matrix of each role, that of the middle layer: the least special ones."""
+    """Return one matrix of each role, that of the middle layer: the least special ones."""
     first = run.numbers.drop_duplicates("matrix")
     return tuple(
         str(lines["matrix"].iloc[(len(lines) - 1) // 2])
@@ -88,7 +90,7 @@ def middle_matrices(run: Run) -> tuple[str, ...]:
 
 
 def ranks_shown(length: int, most: int = MOST_RANKS) -> NDArray[np.int64]:
-    """Give the ranks 1 … length, thinned to at most so many that are evenly spaced on a logarithmic axis.
+    """Return the ranks 1 … length, thinned to at most so many that are evenly spaced on a logarithmic axis.
 
     >>> ranks_shown(10, 4).tolist()
     [1, 2, 5, 10]
@@ -109,7 +111,7 @@ def read_spectra(path: str | Path, run: Run, matrices: Sequence[str], most: int 
     if frame.empty:
         raise SpectraError(f"{path} holds no spectra of these matrices", hint="scan again with sd among the --metrics")
     keys = {_key(point): order for order, point in run.checkpoints.iterrows()}
-    where = places(run)
+    where = positions(run)
     parts = []
     for line in frame.to_dict("records"):
         order = keys.get(_key(line))
@@ -126,11 +128,11 @@ def _key(point: Mapping[str, object] | pd.Series) -> tuple[str, str]:
 
 
 def pick(run: Run, steps: Sequence[int], most: int, among: Sequence[int] | None = None) -> list[int]:
-    """Give the orders of checkpoints to show: those nearest the steps named, or at most so many, spread over the run.
+    """Return the orders of checkpoints to show: those nearest the steps named, or at most so many, spread over the run.
 
     The spread is even along the run's checkpoints, first and last included. among: only these orders.
     """
-    where = places(run)
+    where = positions(run)
     if among is not None:
         where = where[where.index.isin(list(among))]
     if steps:

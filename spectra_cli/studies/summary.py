@@ -14,7 +14,7 @@ from spectra_cli.storage.table import read_table
 CLOSE = 0.99
 COLUMNS = ("revision", "step", "role", "metric", "value")
 METRICS = ("cos_spectrum_final", "cos_weights_final", "sd_variation_rate", "stable_rank", "alpha")
-Course = list[tuple[int | None, float]]
+Series = list[tuple[int | None, float]]
 
 
 @dataclass(frozen=True)
@@ -39,52 +39,52 @@ class RoleSummary:
 
 def summarise(path: str | Path) -> tuple[RoleSummary, ...]:
     """Summarise a table by role, in the table's order of roles. Raises SpectraError where it is no table."""
-    courses = _courses(read_table(path, metrics=METRICS, columns=COLUMNS))
-    roles = dict.fromkeys(role for role, _ in courses)
-    return tuple(_summary(role, {metric: courses.get((role, metric), []) for metric in METRICS}) for role in roles)
+    series = _series_by_role(read_table(path, metrics=METRICS, columns=COLUMNS))
+    roles = dict.fromkeys(role for role, _ in series)
+    return tuple(_summary(role, {metric: series.get((role, metric), []) for metric in METRICS}) for role in roles)
 
 
-def _courses(table: pa.Table) -> dict[tuple[str, str], Course]:
-    """Give the mean over a role's matrices at each checkpoint, in the table's order."""
+def _series_by_role(table: pa.Table) -> dict[tuple[str, str], Series]:
+    """Return the mean over a role's matrices at each checkpoint, in the table's order."""
     keys = ["revision", "step", "role", "metric"]
     plain = table.set_column(0, "revision", table["revision"].cast(pa.string()))
     for index, name in ((2, "role"), (3, "metric")):
         plain = plain.set_column(index, name, plain[name].cast(pa.string()))
     means = plain.group_by(keys, use_threads=False).aggregate([("value", "mean")])
-    courses: dict[tuple[str, str], Course] = {}
+    series: dict[tuple[str, str], Series] = {}
     for row in means.to_pylist():
-        courses.setdefault((row["role"], row["metric"]), []).append((row["step"], row["value_mean"]))
-    return courses
+        series.setdefault((row["role"], row["metric"]), []).append((row["step"], row["value_mean"]))
+    return series
 
 
-def _summary(role: str, courses: Mapping[str, Course]) -> RoleSummary:
-    rates = [(value, step) for step, value in courses["sd_variation_rate"] if math.isfinite(value)]
-    weights = courses["cos_weights_final"]
+def _summary(role: str, series: Mapping[str, Series]) -> RoleSummary:
+    rates = [(value, step) for step, value in series["sd_variation_rate"] if math.isfinite(value)]
+    weights = series["cos_weights_final"]
     return RoleSummary(
         role,
         weights[0][0] if weights else None,
-        close_from(courses["cos_spectrum_final"]),
+        close_from(series["cos_spectrum_final"]),
         close_from(weights),
         max(rates, key=lambda pair: pair[0]) if rates else None,
-        _ends(courses["stable_rank"]),
-        _ends(courses["alpha"]),
+        _ends(series["stable_rank"]),
+        _ends(series["alpha"]),
         weights[0][1] if weights else None,
     )
 
 
-def close_from(course: Course, threshold: float = CLOSE) -> int | None:
-    """Give the first step from which a course stays at or above the threshold; None where it never does.
+def close_from(series: Series, threshold: float = CLOSE) -> int | None:
+    """Return the first step from which a series stays at or above the threshold; None where it never does.
 
     >>> close_from([(0, 0.5), (10, 0.995), (20, 0.98), (30, 0.999), (40, 1.0)])
     30
     """
-    found = None
-    for step, value in reversed(course):
+    first = None
+    for step, value in reversed(series):
         if not value >= threshold:
             break
-        found = step
-    return found
+        first = step
+    return first
 
 
-def _ends(course: Course) -> tuple[float, float] | None:
-    return (course[0][1], course[-1][1]) if course else None
+def _ends(series: Series) -> tuple[float, float] | None:
+    return (series[0][1], series[-1][1]) if series else None

@@ -9,18 +9,11 @@ import pytest
 from spectra_cli.errors import SpectraError
 from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.studies.inputs.runs import Run
-from spectra_cli.studies.lifecycle.fits import (
-    CHANCE,
-    arrival,
-    correct,
-    decay,
-    is_inverted_u,
-    ratio_of,
-    spread_ratio,
-    trend,
-    turns,
-)
-from spectra_cli.studies.lifecycle.study import lifecycle, lifecycle_tables
+from spectra_cli.studies.lifecycle import CHANCE, correct, lifecycle, lifecycle_tables
+from spectra_cli.studies.lifecycle.asymmetry import spread_ratio
+from spectra_cli.studies.lifecycle.gradients import is_inverted_u, trend, turns
+from spectra_cli.studies.lifecycle.timescales import decay, ratio_of
+from spectra_cli.studies.lifecycle.waves import arrival
 from spectra_cli.views.console.lifecycle import lifecycle_json
 from spectra_cli.views.sentences.lifecycle import lifecycle_sentences
 from tests.support.planted_runs import plant_wave
@@ -176,7 +169,7 @@ def test_alpha_of_every_layer_has_its_own_timescale():
     found = lifecycle(planted_run()).timescales
     assert [one.tau for one in found.by_layer] == pytest.approx([900] * 8, rel=1e-3)
     assert found.alpha.residual < 1e-9
-    assert np.abs(found.alpha.at(STEPS) - found.alpha_course).max() < 1e-8
+    assert np.abs(found.alpha.at(STEPS) - found.alpha_series).max() < 1e-8
 
 
 def test_layers_that_were_not_scanned_leave_gaps_and_shift_no_other():

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from spectra_cli.studies.lifecycle.fits import CHANCE
+from spectra_cli.studies.lifecycle import CHANCE
 from spectra_cli.studies.scaling import Model, _quantities, power_law
 from tests.support.planted_runs import plant_wave
 

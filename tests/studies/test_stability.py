@@ -10,8 +10,7 @@ from spectra_cli.errors import SpectraError
 from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.studies.inputs.runs import Run, read_run
 from spectra_cli.studies.inputs.training_logs import read_losses
-from spectra_cli.studies.stability.compare import compare_tables, ratios
-from spectra_cli.studies.stability.study import METRICS, stability
+from spectra_cli.studies.stability import METRICS, compare_tables, ratios, stability
 from spectra_cli.views.sentences.stability import stability_sentences
 from tests.support.planted_runs import (
     BREAKPOINT,
@@ -201,7 +200,7 @@ def test_real_checkpoints_scanned_give_the_planted_course(scanned_course):
     found = stability(read_run(scanned_course.table, METRICS))
     whole = found.groups[0]
     true = scanned_course.rates
-    assert np.allclose(whole.course.rates, true, rtol=1e-6)
+    assert np.allclose(whole.series.rates, true, rtol=1e-6)
     assert whole.peak.step == scanned_course.steps[1 + int(np.argmax(true))]
     assert within_one(found)
     assert covers(found)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spectra_cli.studies.stability.study import stability
+from spectra_cli.studies.stability import stability
 from tests.support.planted_runs import DECLINE, FLOOR, STRAIGHT, covers, plant, within_one
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,7 @@ from spectra_cli.jobs import demo
 from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.studies.inputs.runs import read_run
 from spectra_cli.studies.inputs.training_logs import read_losses
-from spectra_cli.studies.stability.study import METRICS, stability
+from spectra_cli.studies.stability import METRICS, stability
 
 pytestmark = pytest.mark.slow
 SAVED = (0, 2, 4, 8, 16, 24, *range(30, 101, 5))

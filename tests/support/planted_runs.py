@@ -14,8 +14,7 @@ from safetensors.torch import save_file
 from spectra_cli.records import Checkpoint, Matrix, Row
 from spectra_cli.storage.table import to_arrow, write_table
 from spectra_cli.studies.inputs.runs import Run
-from spectra_cli.studies.stability.findings import RunStability
-from spectra_cli.studies.stability.study import METRICS, RATE
+from spectra_cli.studies.stability import METRICS, RATE, RunStability
 
 PEAK, BREAKPOINT, END = 60.0, 1500.0, 60_000.0
 HEIGHT = 3e-4

@@ -16,8 +16,8 @@ from PIL import Image
 from spectra_cli.cli.app import app
 from spectra_cli.storage.table import SCHEMA, read_metadata, row_groups, write_table
 from spectra_cli.studies.inputs.runs import Run, read_run
-from spectra_cli.studies.lifecycle.study import lifecycle_tables
-from spectra_cli.studies.stability.compare import compare_tables
+from spectra_cli.studies.lifecycle import lifecycle_tables
+from spectra_cli.studies.stability import compare_tables
 from spectra_cli.views.figures.figure import Options
 from spectra_cli.views.figures.kinds import KINDS, Choice, plot, read_runs
 from spectra_cli.views.figures.save import specification

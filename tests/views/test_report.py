@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 
 from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.storage.table import read_metadata, row_groups, write_table
-from spectra_cli.studies.stability.compare import compare_tables
+from spectra_cli.studies.stability import compare_tables
 from spectra_cli.views.report.report import report
 from tests.support import runs
 from tests.support.planted_runs import plant_table

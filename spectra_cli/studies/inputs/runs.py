@@ -39,13 +39,13 @@ class Run:
 
 def read_run(path: str | Path, metrics: Sequence[str], label: str | None = None) -> Run:
     """Read some metrics of a table. Raises SpectraError where it is no table or holds none of them."""
-    facts = read_metadata(path)
+    metadata = read_metadata(path)
     frame = read_table(path, metrics=metrics, columns=(*COLUMNS, "metric", "value")).to_pandas()
     if frame.empty:
         raise SpectraError(
             f"{path} holds none of {', '.join(metrics)}", hint="scan again with these --metrics, or without --metrics"
         )
-    return Run(label or Path(path).stem, _widen(frame, metrics), facts)
+    return Run(label or Path(path).stem, _widen(frame, metrics), metadata)
 
 
 def metrics_in(path: str | Path) -> list[str]:
@@ -53,9 +53,9 @@ def metrics_in(path: str | Path) -> list[str]:
     from spectra_cli.metrics import METRICS
 
     column = read_table(path, columns=("metric",))["metric"].unique().to_pylist()
-    found = [str(name) for name in column if name != "sd"]
-    known = [metric.name for metric in METRICS if metric.name in found]
-    return known + [name for name in found if name not in known]
+    held = [str(name) for name in column if name != "sd"]
+    known = [metric.name for metric in METRICS if metric.name in held]
+    return known + [name for name in held if name not in known]
 
 
 def _widen(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -68,14 +68,14 @@ def _widen(frame: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     names = frame["metric"].astype(str).to_numpy()
     for metric in metrics:
         column = np.full(len(first), np.nan)
-        mine = names == metric
-        column[line[mine]] = frame["value"].to_numpy()[mine]
+        of_metric = names == metric
+        column[line[of_metric]] = frame["value"].to_numpy()[of_metric]
         wide[metric] = column
     return wide
 
 
 def groups(numbers: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Give the lines of the whole model, of attention, of the MLP, and of each role, those that there are."""
+    """Yield the lines of the whole model, of attention, of the MLP, and of each role, those that there are."""
     role = numbers["role"].astype(str)
     yield "all", numbers
     for name, roles in (("attention", ATTENTION), ("mlp", MLP)):
@@ -86,6 +86,6 @@ def groups(numbers: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def layers(numbers: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Give the lines of each layer, as `layer 3`, in the order of depth."""
+    """Yield the lines of each layer, as `layer 3`, in the order of depth."""
     for depth in sorted(numbers["layer"].dropna().unique()):
         yield f"layer {int(depth)}", numbers[numbers["layer"] == depth]

@@ -59,9 +59,9 @@ def read_losses(path: str | Path, columns: Mapping[str, str] | None = None) -> L
     given = dict(columns or {})
     table = _read(path)
     names = _names(path, [str(name) for name in table.columns], given)
-    found = pd.DataFrame({role: _numbers(path, table, name) for role, name in names.items()})
-    found = found[np.isfinite(found["step"])]
-    joined = found.groupby(found["step"].astype(np.int64), sort=True).last()  # the last value that was logged
+    logged = pd.DataFrame({role: _numbers(path, table, name) for role, name in names.items()})
+    logged = logged[np.isfinite(logged["step"])]
+    joined = logged.groupby(logged["step"].astype(np.int64), sort=True).last()  # the last value that was logged
     frame = joined.drop(columns="step").reindex(columns=["loss", "train_loss", "val_loss", "lr"]).reset_index()
     validated = bool(frame["val_loss"].notna().any())
     if frame["loss"].isna().all():
@@ -84,12 +84,12 @@ def _names(path: Path, columns: list[str], given: Mapping[str, str]) -> dict[str
         raise SpectraError(f"{path} has no column '{missing[0]}'", hint=f"it has {_few(columns)}")
     plain = {_plain(name): name for name in reversed(columns)}
     known = {role: [plain[name] for name in names if name in plain] for role, names in NAMES.items()}
-    found = {role: names[0] for role, names in known.items() if names} | dict(given)
-    if "step" not in found:
+    chosen = {role: names[0] for role, names in known.items() if names} | dict(given)
+    if "step" not in chosen:
         raise SpectraError(f"{path} has no column of steps; it has {_few(columns)}", hint=COLUMNS_HINT)
-    if not {"loss", "train_loss", "val_loss"} & set(found):
+    if not {"loss", "train_loss", "val_loss"} & set(chosen):
         raise SpectraError(f"{path} has no column of losses; it has {_few(columns)}", hint=COLUMNS_HINT)
-    return found
+    return chosen
 
 
 def _plain(name: str) -> str:
@@ -155,7 +155,7 @@ def _read_json(path: Path) -> pd.DataFrame:
         return pd.DataFrame(_lines(text))
     if isinstance(whole, dict):  # the file of a transformers Trainer, or a log of one line
         whole = whole.get("log_history", [whole])
-    if not isinstance(whole, list) or not all(isinstance(one, dict) for one in whole):
+    if not isinstance(whole, list) or not all(isinstance(entry, dict) for entry in whole):
         raise ValueError
     return pd.DataFrame(whole)
 
@@ -171,15 +171,15 @@ class _BadLine(ValueError):
 def _lines(text: str) -> list[dict[str, Any]]:
     """Read one object a line; a last line that was cut short, as by a kill, is left out."""
     lines = [(index, line) for index, line in enumerate(text.splitlines(), 1) if line.strip()]
-    found: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     for index, line in lines:
         try:
-            one = json.loads(line)
+            entry = json.loads(line)
         except json.JSONDecodeError:
-            if index == lines[-1][0] and found and not text.endswith("\n"):
+            if index == lines[-1][0] and entries and not text.endswith("\n"):
                 break
             raise _BadLine(index) from None
-        if not isinstance(one, dict):
+        if not isinstance(entry, dict):
             raise _BadLine(index)
-        found.append(one)
-    return found
+        entries.append(entry)
+    return entries

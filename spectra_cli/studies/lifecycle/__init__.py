@@ -1,1 +1,26 @@
-"""The Lifecycle study: waves of compression, gradients over depth, asymmetry, two time scales."""
+"""The Lifecycle study of a run over depth and training: `lifecycle` of a run, `lifecycle_tables` of tables."""
+
+from spectra_cli.studies.lifecycle.asymmetry import Asymmetry, SpreadRatio
+from spectra_cli.studies.lifecycle.gradients import Gradient, Trend
+from spectra_cli.studies.lifecycle.significance import CHANCE, correct
+from spectra_cli.studies.lifecycle.study import ALPHAS, ENTROPY, RANK, Lifecycle, lifecycle, lifecycle_tables
+from spectra_cli.studies.lifecycle.timescales import Decay, Timescales
+from spectra_cli.studies.lifecycle.waves import Arrival
+
+__all__ = [
+    "ALPHAS",
+    "CHANCE",
+    "ENTROPY",
+    "RANK",
+    "Arrival",
+    "Asymmetry",
+    "Decay",
+    "Gradient",
+    "Lifecycle",
+    "SpreadRatio",
+    "Timescales",
+    "Trend",
+    "correct",
+    "lifecycle",
+    "lifecycle_tables",
+]

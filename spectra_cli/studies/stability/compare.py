@@ -1,4 +1,4 @@
-"""Sets several runs side by side: peaks, floors and onsets as ratios to the first run, with intervals."""
+"""Compares several runs: peaks, floors and onsets as ratios to the first run, with intervals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spectra_cli.studies.inputs.run_inputs import read_inputs
 from spectra_cli.studies.inputs.runs import Run, groups
-from spectra_cli.studies.stability.findings import Comparison, Interval, Onset, Ratio, RunStability
+from spectra_cli.studies.stability.findings import Interval, Onset, Ratio, RunComparison, RunStability
 from spectra_cli.studies.stability.onset import LEVEL
 from spectra_cli.studies.stability.study import METRICS, RATE, stability
 
@@ -25,15 +25,15 @@ def compare_tables(
     losses: Sequence[str | Path] = (),
     columns: Mapping[str, str] | None = None,
     labels: Sequence[str] | None = None,
-) -> Comparison:
+) -> RunComparison:
     """Study one table or several. Arguments and errors: of `read_inputs`."""
     inputs = read_inputs(tables, METRICS, losses=losses, columns=columns, labels=labels)
     studied = tuple(stability(given.run, given.losses) for given in inputs)
-    return Comparison(studied, tuple(ratios([given.run for given in inputs], studied)))
+    return RunComparison(studied, tuple(ratios([given.run for given in inputs], studied)))
 
 
-def ratios(runs: Sequence[Run], found: Sequence[RunStability]) -> Iterator[Ratio]:
-    """Give each run's peak, floor and onset over those of the first run, for every group that both have.
+def ratios(runs: Sequence[Run], studied: Sequence[RunStability]) -> Iterator[Ratio]:
+    """Yield each run's peak, floor and onset over those of the first run, for every group that both have.
 
     The intervals of peak and floor come from drawing the group's matrices anew, and the floor's checkpoints too: the
     same in both runs where their names and steps agree, so that a decline which they share is none of their difference.
@@ -41,43 +41,45 @@ def ratios(runs: Sequence[Run], found: Sequence[RunStability]) -> Iterator[Ratio
     interval. Deterministic.
     """
     first, *others = [dict(groups(run.numbers)) for run in runs]
-    for run, other in zip(found[1:], others, strict=True):
-        for one in run.groups:
-            base = found[0].group(one.group)
-            if base is None or one.group not in other or one.group not in first:
+    for run, other in zip(studied[1:], others, strict=True):
+        for group in run.groups:
+            base = studied[0].group(group.group)
+            if base is None or group.group not in other or group.group not in first:
                 continue
-            peaks, floors = _level_intervals(first[one.group], other[one.group])
-            names = run.label, found[0].label, one.group
-            yield Ratio(*names, "peak", one.peak.value / base.peak.value, peaks)
-            yield Ratio(*names, "floor", one.floor.value / base.floor.value, floors)
+            peaks, floors = _level_intervals(first[group.group], other[group.group])
+            names = run.label, studied[0].label, group.group
+            yield Ratio(*names, "peak", group.peak.value / base.peak.value, peaks)
+            yield Ratio(*names, "floor", group.floor.value / base.floor.value, floors)
             for quantity in ("onset", "onset_per_lr"):
-                yield from _onset_ratio(names, quantity, getattr(one, quantity), getattr(base, quantity))
+                yield from _onset_ratio(names, quantity, getattr(group, quantity), getattr(base, quantity))
 
 
-def _onset_ratio(names: tuple[str, str, str], quantity: str, one: Onset | None, base: Onset | None) -> Iterator[Ratio]:
-    if one is None or base is None or not one.step or not base.step or one.draws is None or base.draws is None:
+def _onset_ratio(
+    names: tuple[str, str, str], quantity: str, onset: Onset | None, base: Onset | None
+) -> Iterator[Ratio]:
+    if onset is None or base is None or not onset.step or not base.step or onset.draws is None or base.draws is None:
         return
     mixed = np.random.default_rng(0).permutation(base.draws)  # both were drawn from one seed: pair them anew
-    yield Ratio(*names, quantity, one.step / base.step, _interval(one.draws / mixed))
+    yield Ratio(*names, quantity, onset.step / base.step, _interval(onset.draws / mixed))
 
 
 def _level_intervals(base: pd.DataFrame, other: pd.DataFrame) -> tuple[Interval | None, Interval | None]:
-    """Give the intervals of the ratios of peaks and of floors, other over base."""
+    """Return the intervals of the ratios of peaks and of floors, other over base."""
     below, above = _by_matrix(base), _by_matrix(other)
     random = np.random.default_rng(0)
     weights = _redrawn(len(below), random)
     same = list(below.index) == list(above.index)
     drawn = [(below, weights), (above, weights if same else _redrawn(len(above), random))]
-    courses = [draw @ table.to_numpy() for table, draw in drawn]
-    peaks = None if min(len(below), len(above)) < 2 else _interval(courses[1].max(axis=1) / courses[0].max(axis=1))
+    rates = [draw @ table.to_numpy() for table, draw in drawn]
+    peaks = None if min(len(below), len(above)) < 2 else _interval(rates[1].max(axis=1) / rates[0].max(axis=1))
     alike = list(below.columns) == list(above.columns)
-    low = _redrawn_floors(courses[0], np.random.default_rng(1))
-    high = _redrawn_floors(courses[1], np.random.default_rng(1 if alike else 2))
+    low = _redrawn_floors(rates[0], np.random.default_rng(1))
+    high = _redrawn_floors(rates[1], np.random.default_rng(1 if alike else 2))
     return peaks, _interval(high / low)
 
 
 def _by_matrix(lines: pd.DataFrame) -> pd.DataFrame:
-    """Give the rates, matrices × checkpoints, of the checkpoints where some rate is above 0."""
+    """Return the rates, matrices × checkpoints, of the checkpoints where some rate is above 0."""
     table = lines.assign(matrix=lines["matrix"].astype(str)).pivot_table(RATE, "matrix", "step").fillna(0.0)
     return table.loc[:, table.mean() > 0]
 
@@ -86,8 +88,8 @@ def _redrawn(matrices: int, random: np.random.Generator) -> Array:
     return random.multinomial(matrices, np.full(matrices, 1 / matrices), size=DRAWS) / matrices
 
 
-def _redrawn_floors(courses: Array, random: np.random.Generator) -> Array:
-    last = courses[:, -max(1, -(-courses.shape[1] // 4)) :]
+def _redrawn_floors(rates: Array, random: np.random.Generator) -> Array:
+    last = rates[:, -max(1, -(-rates.shape[1] // 4)) :]
     chosen = random.integers(last.shape[1], size=last.shape)
     return np.asarray(np.median(np.take_along_axis(last, chosen, axis=1), axis=1), dtype=np.float64)
 

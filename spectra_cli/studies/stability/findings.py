@@ -29,14 +29,14 @@ class Floor:
 
 @dataclass(frozen=True, eq=False)
 class Onset:
-    """Where a course bends for good: the last bend of its fit that flattens it.
+    """Where a series settles: the last breakpoint of its fit that flattens it.
 
-    step: of that bend; None where none is supported, and then reason says why in words. interval: 90% bootstrap
-    interval of step. phase: `floor` where the slope after the bend may be zero, `slow decline` where it is below,
-    `rise` where it is above. slope, slope_interval: of the course (ln rate, or the loss) on ln step after the bend,
-    with its 95% interval. until: the next bend, where the course steepens again. hint: where no bend is supported, the
-    one that the uncorrected criterion would take. bends, slopes: all of the chosen fit. line: its vertices as
-    (step, value), for drawing. draws: the steps that the bootstrap gave.
+    step: of that breakpoint; None where none is supported, and then reason says why in words. interval: 90% bootstrap
+    interval of step. phase: `floor` where the slope after the breakpoint may be zero, `slow decline` where it is below,
+    `rise` where it is above. slope, slope_interval: of the series (ln rate, or the loss) on ln step after it, with
+    its 95% interval. until: the next breakpoint, where the series steepens again. hint: where no breakpoint is
+    supported, the one that the uncorrected criterion would take. breakpoints, slopes: all of the chosen fit. line: its
+    vertices as (step, value), for drawing. draws: the steps that the bootstrap gave.
     """
 
     step: float | None
@@ -47,7 +47,7 @@ class Onset:
     slope_interval: Interval | None = None
     until: float | None = None
     hint: float | None = None
-    bends: tuple[float, ...] = ()
+    breakpoints: tuple[float, ...] = ()
     slopes: tuple[float, ...] = ()
     line: tuple[tuple[float, float], ...] = ()
     draws: NDArray[np.float64] | None = None
@@ -67,7 +67,7 @@ class Decoupling:
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class RateSeries:
     """A group's `sd_variation_rate` (mean over its matrices, per step) at each checkpoint that has one.
 
     per_lr: the same per unit of the learning rate, mean over the steps since the last checkpoint; None without one.
@@ -89,7 +89,7 @@ class GroupStability:
 
     group: str
     matrices: int
-    course: Course
+    series: RateSeries
     peak: Peak
     floor: Floor
     settled: int | None
@@ -105,9 +105,9 @@ class GroupStability:
 class LossStability:
     """The loss beside the variation of the whole model.
 
-    kind: `validation` or `training`. onset: the last bend of the loss against ln step. fastest: the steps between which
-    it falls fastest. synchrony: the onset of the variation's second phase over the loss's, and synchrony_of whose it
-    is: that of the `rate`, or of the `rate per lr` where the rate has none. spearman: rank correlation of
+    kind: `validation` or `training`. onset: the last breakpoint of the loss against ln step. fastest: the steps between
+    which it falls fastest. synchrony: the onset of the variation's second phase over the loss's, and synchrony_of whose
+    it is: that of the `rate`, or of the `rate per lr` where the rate has none. spearman: rank correlation of
     `sd_variation_rate` with the loss's decrease per step, checkpoint by checkpoint, and its p-value.
     """
 
@@ -124,7 +124,7 @@ class LossStability:
 class RateResponse:
     """What one lowering of the learning rate did to the variation of the whole model.
 
-    kind: `drop` (at once) or `decay` (bit by bit, from step to end_step). floor_before, floor_after: median rates of
+    kind: `drop` (at once) or `decay` (gradual, from step to end_step). floor_before, floor_after: median rates of
     the nearest three checkpoints on either side (of a decay that fills the run, the rates at its ends); None where no
     checkpoint shows them. elasticity: d ln rate / d ln lr, in a decay with its 95% interval.
     """
@@ -152,8 +152,8 @@ class RunStability:
     notes: tuple[str, ...]
 
     def group(self, name: str) -> GroupStability | None:
-        """Give one group by its name, None where the run has no such matrices."""
-        return next((one for one in self.groups if one.group == name), None)
+        """Return one group by its name, None where the run has no such matrices."""
+        return next((group for group in self.groups if group.group == name), None)
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class Ratio:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class RunComparison:
     """Several runs, and each against the first."""
 
     runs: tuple[RunStability, ...]

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from spectra_cli.studies.inputs.training_logs import Losses
-from spectra_cli.studies.schedules import Lowering, lowerings, mean_rate
-from spectra_cli.studies.stability.findings import Course, GroupStability, LossStability, Onset, RateResponse
+from spectra_cli.studies.stability.findings import GroupStability, LossStability, Onset, RateResponse, RateSeries
 from spectra_cli.studies.stability.onset import find_onset
+from spectra_cli.studies.stability.schedules import Lowering, lowerings, mean_rate
 
 Array = NDArray[np.float64]
 
@@ -22,7 +22,7 @@ LEAST_RANGE = 1.5  # below such a range of learning rates an elasticity rests on
 
 
 def rates_between(losses: Losses, starts: Array, ends: Array) -> Array:
-    """Give the mean learning rate over each interval of steps, NaN where it was not logged."""
+    """Return the mean learning rate over each interval of steps, NaN where it was not logged."""
     logged = losses.frame.dropna(subset=["lr"])
     if len(logged) < 2:
         return np.full(len(ends), np.nan)
@@ -30,16 +30,16 @@ def rates_between(losses: Losses, starts: Array, ends: Array) -> Array:
 
 
 def beside_loss(losses: Losses, whole: GroupStability, starts: NDArray[np.int64]) -> LossStability:
-    """Compare the whole model with the loss. starts: (n,) the step before each of its course's checkpoints."""
+    """Compare the whole model with the loss. starts: (n,) the step before each of its series' checkpoints."""
     steps, values = _thinned(losses)
-    bend = find_onset(steps, values, logarithmic=False, noun="logged losses")
-    rho, p = _correlation(losses, whole.course, starts)
+    onset = find_onset(steps, values, logarithmic=False, noun="logged losses")
+    rho, p = _correlation(losses, whole.series, starts)
     settling = _settling(whole)
-    together = settling[0] / bend.step if settling and bend.step and bend.phase != "rise" else None
+    together = settling[0] / onset.step if settling and onset.step and onset.phase != "rise" else None
     return LossStability(
         kind=losses.kind,
-        onset=bend,
-        fastest=_fastest(bend),
+        onset=onset,
+        fastest=_fastest(onset),
         synchrony=together,
         synchrony_of=settling[1] if settling and together else None,
         spearman=rho,
@@ -48,7 +48,7 @@ def beside_loss(losses: Losses, whole: GroupStability, starts: NDArray[np.int64]
 
 
 def _settling(whole: GroupStability) -> tuple[float, str] | None:
-    """Give the onset that a second phase begins at, and what it is of: a bend before a rise is none."""
+    """Return the onset that a second phase begins at, and what it is of: a breakpoint before a rise is none."""
     for onset, name in ((whole.onset, "rate"), (whole.onset_per_lr, "rate per lr")):
         if onset is not None and onset.step is not None and onset.phase != "rise":
             return onset.step, name
@@ -56,7 +56,7 @@ def _settling(whole: GroupStability) -> tuple[float, str] | None:
 
 
 def _thinned(losses: Losses) -> tuple[Array, Array]:
-    """Give the logged losses after step 0, as means over bins of ln step where there are many."""
+    """Return the logged losses after step 0, as means over bins of ln step where there are many."""
     logged = losses.frame.dropna(subset=["loss"])
     logged = logged[logged["step"] > 0]
     if len(logged) <= BINS:
@@ -67,25 +67,25 @@ def _thinned(losses: Losses) -> tuple[Array, Array]:
     return np.exp(means["where"].to_numpy()), means["loss"].to_numpy()
 
 
-def _fastest(bend: Onset) -> tuple[float, float] | None:
-    if not bend.bends:
+def _fastest(onset: Onset) -> tuple[float, float] | None:
+    if not onset.breakpoints:
         return None
-    piece = int(np.argmin(bend.slopes))
-    return bend.line[piece][0], bend.line[piece + 1][0]
+    piece = int(np.argmin(onset.slopes))
+    return onset.line[piece][0], onset.line[piece + 1][0]
 
 
-def _correlation(losses: Losses, course: Course, starts: NDArray[np.int64]) -> tuple[float | None, float | None]:
-    lengths = np.where(course.steps > starts, course.steps - starts, np.nan)
-    fall = (_loss_at(losses, starts) - _loss_at(losses, course.steps)) / lengths
+def _correlation(losses: Losses, series: RateSeries, starts: NDArray[np.int64]) -> tuple[float | None, float | None]:
+    lengths = np.where(series.steps > starts, series.steps - starts, np.nan)
+    fall = (_loss_at(losses, starts) - _loss_at(losses, series.steps)) / lengths
     known = np.isfinite(fall)
-    if known.sum() < 4 or len(set(fall[known])) < 2 or len(set(course.rates[known])) < 2:
+    if known.sum() < 4 or len(set(fall[known])) < 2 or len(set(series.rates[known])) < 2:
         return None, None
-    found = stats.spearmanr(course.rates[known], fall[known])
-    return float(found.statistic), float(found.pvalue)
+    test = stats.spearmanr(series.rates[known], fall[known])
+    return float(test.statistic), float(test.pvalue)
 
 
 def _loss_at(losses: Losses, steps: NDArray[np.int64]) -> Array:
-    """Give the loss at some steps, NaN outside of the log; of a noisy training loss the mean over the steps around."""
+    """Return the loss at some steps, NaN outside of the log; of a noisy training loss the mean of the steps around."""
     logged = losses.frame.dropna(subset=["loss"])
     where, values = logged["step"].to_numpy(float), logged["loss"].to_numpy()
     if losses.kind == "training":
@@ -96,30 +96,32 @@ def _loss_at(losses: Losses, steps: NDArray[np.int64]) -> Array:
     return np.asarray(np.interp(steps, where, values, left=np.nan, right=np.nan), dtype=np.float64)
 
 
-def responses(losses: Losses, course: Course, starts: NDArray[np.int64], peak_step: int) -> tuple[RateResponse, ...]:
-    """Say what each lowering of the learning rate did to the whole model's variation, from its peak on."""
+def responses(
+    losses: Losses, series: RateSeries, starts: NDArray[np.int64], peak_step: int
+) -> tuple[RateResponse, ...]:
+    """Return what each lowering of the learning rate did to the whole model's variation, from its peak on."""
     logged = losses.frame.dropna(subset=["lr"])
     changes = lowerings(logged["step"].to_numpy(float), logged["lr"].to_numpy())
     edges = [peak_step, *(change.end for change in changes)]
-    untils = [*(change.start for change in changes[1:]), int(course.steps[-1])]
+    untils = [*(change.start for change in changes[1:]), int(series.steps[-1])]
     return tuple(
-        _response(losses, course, starts, change, (since, until))
+        _response(losses, series, starts, change, (since, until))
         for change, since, until in zip(changes, edges, untils, strict=False)
         if change.end > peak_step
     )
 
 
 def _response(
-    losses: Losses, course: Course, starts: NDArray[np.int64], change: Lowering, around: tuple[int, int]
+    losses: Losses, series: RateSeries, starts: NDArray[np.int64], change: Lowering, around: tuple[int, int]
 ) -> RateResponse:
-    before = course.rates[(course.steps >= around[0]) & (course.steps <= change.start)][-NEAREST:]
-    after = course.rates[(starts >= change.end) & (course.steps <= around[1])][:NEAREST]
+    before = series.rates[(series.steps >= around[0]) & (series.steps <= change.start)][-NEAREST:]
+    after = series.rates[(starts >= change.end) & (series.steps <= around[1])][:NEAREST]
     elasticity, interval = None, None
     if change.kind == "decay":
-        inside = (starts >= change.start) & (course.steps <= change.end) & (course.steps >= around[0])
-        before = before if len(before) else course.rates[inside][:1]
-        after = after if len(after) else course.rates[inside][-1:]
-        elasticity, interval = _elasticity(losses, course, starts, inside)
+        inside = (starts >= change.start) & (series.steps <= change.end) & (series.steps >= around[0])
+        before = before if len(before) else series.rates[inside][:1]
+        after = after if len(after) else series.rates[inside][-1:]
+        elasticity, interval = _elasticity(losses, series, starts, inside)
     elif len(before) and len(after):
         elasticity = math.log(float(np.median(after) / np.median(before))) / math.log(change.after / change.before)
     return RateResponse(
@@ -136,14 +138,14 @@ def _response(
 
 
 def _elasticity(
-    losses: Losses, course: Course, starts: NDArray[np.int64], inside: NDArray[np.bool_]
+    losses: Losses, series: RateSeries, starts: NDArray[np.int64], inside: NDArray[np.bool_]
 ) -> tuple[float | None, tuple[float, float] | None]:
-    """Give the least-squares slope of ln rate on ln lr, with its 95% interval from Student's t."""
-    rates = rates_between(losses, starts[inside].astype(float), course.steps[inside].astype(float))
+    """Return the least-squares slope of ln rate on ln lr, with its 95% interval from Student's t."""
+    rates = rates_between(losses, starts[inside].astype(float), series.steps[inside].astype(float))
     known = np.isfinite(rates) & (rates > 0)
     if known.sum() < FEWEST_IN_DECAY:
         return None, None
-    x, y = np.log(rates[known]), np.log(course.rates[inside][known])
+    x, y = np.log(rates[known]), np.log(series.rates[inside][known])
     if np.ptp(x) < math.log(LEAST_RANGE):
         return None, None
     line = stats.linregress(x, y)

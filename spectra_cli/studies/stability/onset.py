@@ -1,4 +1,4 @@
-"""Finds the onset of a course: the last bend that flattens it, with its interval, or the reason why there is none."""
+"""Finds the onset of a series: the last breakpoint that flattens it, with its interval, or the reason for none."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from spectra_cli.studies import breakpoints
+from spectra_cli.studies.stability import breakpoints
 from spectra_cli.studies.stability.findings import Interval, Onset
 
 Array = NDArray[np.float64]
 
-FEWEST = 7  # points that a fit with one bend needs before its criterion is finite
+FEWEST = 7  # points that a fit with one breakpoint needs before its criterion is finite
 DRAWS = 400
 LEVEL = 0.9
 
@@ -25,7 +25,7 @@ def find_onset(
     logarithmic: bool = True,
     noun: str = "checkpoints after the peak",
 ) -> Onset:
-    """Find the last bend that flattens a course over ln step.
+    """Return the last breakpoint that flattens a series over ln step.
 
     steps: (n,) positive, ascending. values: (n,), all of them positive where logarithmic (then ln values are fitted).
     noun: what the points are, for the reason.
@@ -36,17 +36,17 @@ def find_onset(
     x, y = np.log(np.asarray(steps, dtype=float)), np.log(values) if logarithmic else np.asarray(values, dtype=float)
     line = breakpoints.fit(x, y)
     back: Callable[[Array], Array] = np.exp if logarithmic else np.asarray
-    found = _described(line, back)
+    described = _described(line, back)
     last = _last_flattening(line)
     if last is None:
-        return replace(found, reason=_reason(line, len(steps), noun), hint=_hint(x, y, line))
+        return replace(described, reason=_reason(line, len(steps), noun), hint=_hint(x, y, line))
     draws = breakpoints.resample(line, DRAWS)[:, last]
     low, high = breakpoints.interval(line, draws, LEVEL)
     low, high = min(low, line.knots[last]), max(high, line.knots[last])
     slope_interval = line.slope_interval(last + 1)
     after = line.knots[last + 1 :]
     return replace(
-        found,
+        described,
         step=float(np.exp(line.knots[last])),
         interval=(float(np.exp(low)), float(np.exp(high))),
         phase=_phase(slope_interval),
@@ -57,16 +57,16 @@ def find_onset(
     )
 
 
-def _described(line: breakpoints.BrokenLine, back: Callable[[Array], Array]) -> Onset:
-    """Say what the whole fit looks like, before any bend is judged."""
-    where = np.array([line.x[0], *line.knots, line.x[-1]])
-    vertices = zip(np.exp(where).tolist(), back(line.at(where)).tolist(), strict=True)
+def _described(line: breakpoints.PiecewiseLinearFit, back: Callable[[Array], Array]) -> Onset:
+    """Return the whole fit, before any breakpoint is judged."""
+    vertices = np.array([line.x[0], *line.knots, line.x[-1]])
+    points = zip(np.exp(vertices).tolist(), back(line.at(vertices)).tolist(), strict=True)
     return Onset(
-        None, bends=tuple(np.exp(line.knots).tolist()), slopes=tuple(line.slopes.tolist()), line=tuple(vertices)
+        None, breakpoints=tuple(np.exp(line.knots).tolist()), slopes=tuple(line.slopes.tolist()), line=tuple(points)
     )
 
 
-def _last_flattening(line: breakpoints.BrokenLine) -> int | None:
+def _last_flattening(line: breakpoints.PiecewiseLinearFit) -> int | None:
     flatter = np.flatnonzero(np.diff(line.slopes) > 0)
     return int(flatter[-1]) if len(flatter) else None
 
@@ -77,15 +77,15 @@ def _phase(slope: Interval) -> str:
     return "slow decline" if slope[1] < 0 else "rise"
 
 
-def _reason(line: breakpoints.BrokenLine, points: int, noun: str) -> str:
+def _reason(line: breakpoints.PiecewiseLinearFit, points: int, noun: str) -> str:
     if len(line.knots):
         where = " and ".join(f"{np.exp(knot):.0f}" for knot in line.knots)
         return f"it bends only to fall faster, at step {where}"
     return f"the {points} {noun} support no bend"
 
 
-def _hint(x: Array, y: Array, line: breakpoints.BrokenLine) -> float | None:
-    """Where plain BIC would see one: worth telling, not worth believing."""
+def _hint(x: Array, y: Array, line: breakpoints.PiecewiseLinearFit) -> float | None:
+    """Return the step where plain BIC would see one: worth telling, not worth believing."""
     if len(line.knots):
         return None
     plain = breakpoints.fit(x, y, corrected=False)

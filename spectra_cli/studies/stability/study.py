@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from spectra_cli.errors import SpectraError
 from spectra_cli.studies.inputs.runs import Run, groups, layers
 from spectra_cli.studies.inputs.training_logs import Losses
-from spectra_cli.studies.stability.findings import Course, Decoupling, Floor, GroupStability, Onset, Peak, RunStability
+from spectra_cli.studies.stability.findings import (
+    Decoupling,
+    Floor,
+    GroupStability,
+    Onset,
+    Peak,
+    RateSeries,
+    RunStability,
+)
 from spectra_cli.studies.stability.loss import beside_loss, rates_between, responses
 from spectra_cli.studies.stability.onset import find_onset
 from spectra_cli.studies.summary import close_from
@@ -27,36 +35,36 @@ FEW = 20  # checkpoints below which the docs' calibration finds intervals of mor
 def stability(run: Run, losses: Losses | None = None) -> RunStability:
     """Find the phases of one run.
 
-    run: of `read_run(table, METRICS)`. losses: what it logged, for the loss's own bend and the learning rate's effect.
+    run: of `read_run(table, METRICS)`. losses: what it logged, for the loss's own onset and the learning rate's effect.
     Deterministic. Raises SpectraError where the table has no steps, steps that restart, or no variation to follow.
     """
     steps = _steps(run)
     known = losses is not None and losses.has_rate
-    found = tuple(_group(name, lines, steps, losses if known else None) for name, lines in _all_groups(run))
-    whole = found[0]
-    starts = _starts(whole.course, steps)
+    judged = tuple(_group(name, lines, steps, losses if known else None) for name, lines in _all_groups(run))
+    whole = judged[0]
+    starts = _starts(whole.series, steps)
     return RunStability(
         label=run.label,
         steps=tuple(steps.tolist()),
-        groups=found,
+        groups=judged,
         loss=beside_loss(losses, whole, starts) if losses else None,
-        lr_response=responses(losses, whole.course, starts, whole.peak.step) if losses and known else (),
+        lr_response=responses(losses, whole.series, starts, whole.peak.step) if losses and known else (),
         notes=tuple(_notes(run, steps, losses)),
     )
 
 
-def course(lines: pd.DataFrame, steps: pd.Series) -> Course:
-    """Give the mean `sd_variation_rate` of some matrices at each checkpoint where it is a number above 0.
+def rate_series(lines: pd.DataFrame, steps: pd.Series) -> RateSeries:
+    """Return the mean `sd_variation_rate` of some matrices at each checkpoint where it is a number above 0.
 
     lines: of Run.numbers. steps: of the run's checkpoints, by order.
     """
     means = lines.groupby("order")[RATE].mean()
     means = means[np.isfinite(means) & (means > 0)]
-    return Course(steps.loc[means.index].to_numpy(np.int64), means.to_numpy())
+    return RateSeries(steps.loc[means.index].to_numpy(np.int64), means.to_numpy())
 
 
 def floor_of(rates: Array) -> float:
-    """Give the median of the last quarter of a course.
+    """Return the median of the last quarter of a series.
 
     >>> floor_of(np.array([9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 1.0]))
     2.0
@@ -92,19 +100,19 @@ def _steps(run: Run) -> pd.Series:
     return steps.astype(np.int64)
 
 
-def _starts(course: Course, steps: pd.Series) -> NDArray[np.int64]:
-    """Give the step of the checkpoint before each of the course's; its own where the table does not know that."""
+def _starts(series: RateSeries, steps: pd.Series) -> NDArray[np.int64]:
+    """Return the step of the checkpoint before each of the series'; its own where the table does not know that."""
     every: NDArray[np.int64] = steps.to_numpy(np.int64)
-    return every[np.maximum(np.searchsorted(every, course.steps) - 1, 0)]
+    return every[np.maximum(np.searchsorted(every, series.steps) - 1, 0)]
 
 
 def _group(name: str, lines: pd.DataFrame, steps: pd.Series, losses: Losses | None) -> GroupStability:
     """Judge one group. The fits begin right after the peak.
 
-    The highest point is the one that noise raised most: with it in the fit, 16 of 400 straight courses of 40
+    The highest point is the one that noise raised most: with it in the fit, 16 of 400 straight series of 40
     checkpoints seemed to flatten just after it, without it 5.
     """
-    plain = course(lines, steps)
+    plain = rate_series(lines, steps)
     top = int(np.argmax(plain.rates))
     peak = Peak(int(plain.steps[top]), float(plain.rates[top]))
     last = _last_quarter(plain.rates)
@@ -115,7 +123,7 @@ def _group(name: str, lines: pd.DataFrame, steps: pd.Series, losses: Losses | No
     return GroupStability(
         group=name,
         matrices=int(lines["matrix"].nunique()),
-        course=Course(plain.steps, plain.rates, per_lr),
+        series=RateSeries(plain.steps, plain.rates, per_lr),
         peak=peak,
         floor=floor,
         settled=_settled(plain, top, peak, floor),
@@ -128,8 +136,10 @@ def _group(name: str, lines: pd.DataFrame, steps: pd.Series, losses: Losses | No
     )
 
 
-def _per_rate(plain: Course, top: int, steps: pd.Series, losses: Losses | None) -> tuple[Array | None, Onset | None]:
-    """Divide a course by the learning rate of the steps that it covers, and find its onset after the same peak."""
+def _per_rate(
+    plain: RateSeries, top: int, steps: pd.Series, losses: Losses | None
+) -> tuple[Array | None, Onset | None]:
+    """Return a series per unit of the learning rate of the steps it covers, and its onset after the same peak."""
     if losses is None:
         return None, None
     rates = rates_between(losses, _starts(plain, steps).astype(float), plain.steps.astype(float))
@@ -139,15 +149,15 @@ def _per_rate(plain: Course, top: int, steps: pd.Series, losses: Losses | None) 
     return per_lr, find_onset(plain.steps[known], per_lr[known], noun="checkpoints with a learning rate after the peak")
 
 
-def _settled(plain: Course, top: int, peak: Peak, floor: Floor) -> int | None:
-    """Give the first step from which the rate stays below the geometric mean of peak and floor."""
+def _settled(plain: RateSeries, top: int, peak: Peak, floor: Floor) -> int | None:
+    """Return the first step from which the rate stays below the geometric mean of peak and floor."""
     above = np.flatnonzero(plain.rates >= np.sqrt(peak.value * floor.value))
     after = int(above[-1]) + 1 if len(above) else top
     return int(plain.steps[after]) if after < len(plain.steps) else None
 
 
 def _decoupling(lines: pd.DataFrame, steps: pd.Series) -> tuple[Decoupling, ...]:
-    """Give when the means of both cosines reach each threshold for good, up to the checkpoint compared with."""
+    """Return when the means of both cosines reach each threshold for good, up to the checkpoint compared with."""
     means = lines.groupby("order")[["cos_weights_final", "cos_spectrum_final"]].mean()
     if means.isna().all(axis=None):
         return ()
@@ -156,16 +166,16 @@ def _decoupling(lines: pd.DataFrame, steps: pd.Series) -> tuple[Decoupling, ...]
     where = steps.loc[before.index].tolist()
     weights = list(zip(where, before["cos_weights_final"].tolist(), strict=True))
     spectra = list(zip(where, before["cos_spectrum_final"].tolist(), strict=True))
-    found = []
+    reached = []
     for threshold in THRESHOLDS:
-        one, other = close_from(weights, threshold), close_from(spectra, threshold)
-        ratio = one / other if one is not None and other else None
-        found.append(Decoupling(threshold, one, other, ratio))
-    return tuple(found)
+        weights_step, spectrum_step = close_from(weights, threshold), close_from(spectra, threshold)
+        ratio = weights_step / spectrum_step if weights_step is not None and spectrum_step else None
+        reached.append(Decoupling(threshold, weights_step, spectrum_step, ratio))
+    return tuple(reached)
 
 
 def _notes(run: Run, steps: pd.Series, losses: Losses | None) -> Iterator[str]:
-    """Say what limits the findings."""
+    """Yield what limits the findings."""
     if len(steps) < FEW:
         yield f"{len(steps)} checkpoints: too few to place a bend within less than a checkpoint"
     gaps = np.diff(np.log(steps[steps > 0].to_numpy(float)))

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from spectra_cli.errors import printable
-from spectra_cli.studies.lifecycle.fits import Array, Decay
-from spectra_cli.studies.lifecycle.study import Gradient, Lifecycle
+from spectra_cli.studies.lifecycle import Decay, Gradient, Lifecycle
 from spectra_cli.views.console.screen import plain_table
 from spectra_cli.views.formatting import count, number
 from spectra_cli.views.sentences.lifecycle import (
@@ -72,16 +71,16 @@ def _run(run: Lifecycle) -> dict[str, Any]:
         "entropy_gradient": _gradient("entropy", run.entropy_gradient, " nats"),
         "asymmetry": [
             {
-                "quantity": one.quantity, "value": _plain(one.found.ratio), "interval": _pair(one.found.interval),
+                "quantity": one.quantity, "value": _plain(one.spread.ratio), "interval": _pair(one.spread.interval),
                 "p": _plain(one.p), "profiles": {role: _list(line) for role, line in one.profiles.items()},
-                "verdict": said, "n": one.found.n,
+                "verdict": said, "n": one.spread.n,
             }
             for one, said in zip(run.asymmetry, asymmetry_verdicts(run), strict=False)
         ],
         "timescales": {
             "value": _plain(times.ratio), "interval": _pair(times.ratio_interval), "verdict": timescale_verdict(run),
-            "stable_rank": _decay(times.rank, run.steps, times.rank_course),
-            "alpha": _decay(times.alpha, run.steps, times.alpha_course),
+            "stable_rank": _decay(times.rank, run.steps, times.rank_series),
+            "alpha": _decay(times.alpha, run.steps, times.alpha_series),
             "alpha_by_layer": [_decay(one) for one in times.by_layer],
             "n": 0 if times.rank is None else times.rank.n,
         },
@@ -112,17 +111,17 @@ def _gradient(name: str, one: Gradient | None, unit: str) -> dict[str, Any] | No
     }  # fmt: skip
 
 
-def _decay(one: Decay | None, steps: NDArray[np.int64] | None = None, course: Array | None = None) -> Any:
+def _decay(one: Decay | None, steps: NDArray[np.int64] | None = None, values: NDArray[np.float64] | None = None) -> Any:
     if one is None:
         return None
-    left = {} if steps is None or course is None else {"residuals": _list(course - one.at(steps.astype(float)))}
+    left = {} if steps is None or values is None else {"residuals": _list(values - one.at(steps.astype(float)))}
     return {
         "value": _plain(one.tau), "interval": _pair(one.tau_interval), "start": one.start, "end": one.end,
         "r2": _plain(one.r2), "residual": one.residual, "n": one.n, **left,
     }  # fmt: skip
 
 
-def _list(values: Array) -> list[float | None]:
+def _list(values: NDArray[np.float64]) -> list[float | None]:
     return [_plain(float(value)) for value in values]
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spectra_cli.errors import printable
-from spectra_cli.studies.stability.findings import Comparison, GroupStability, LossStability, Onset, Ratio, RunStability
+from spectra_cli.studies.stability import GroupStability, LossStability, Onset, Ratio, RunComparison, RunStability
 from spectra_cli.views.console.screen import plain_table
 from spectra_cli.views.formatting import count, number
 from spectra_cli.views.sentences.stability import NOUNS, ratio, ratio_sentences, stability_sentences, step
@@ -18,7 +18,7 @@ from spectra_cli.views.sentences.stability import NOUNS, ratio, ratio_sentences,
 MOST_LAYERS = 8
 
 
-def show_stability(console: Console, found: Comparison, *, everything: bool = False) -> None:
+def show_stability(console: Console, found: RunComparison, *, everything: bool = False) -> None:
     """Print each run's findings and its groups, then the runs against the first."""
     for index, run in enumerate(found.runs):
         if index:
@@ -79,7 +79,7 @@ def _onset(onset: Onset | None) -> str:
     return f"{step(onset.step)} ({step(onset.interval[0])} … {step(onset.interval[1])})"
 
 
-def _ratios(found: Comparison) -> Table:
+def _ratios(found: RunComparison) -> Table:
     quantities = [name for name in NOUNS if any(one.quantity == name for one in found.ratios)]
     table = plain_table("", "", *quantities)
     lines: dict[tuple[str, str], dict[str, Ratio]] = {}
@@ -90,7 +90,7 @@ def _ratios(found: Comparison) -> Table:
     return table
 
 
-def stability_json(found: Comparison) -> dict[str, Any]:
+def stability_json(found: RunComparison) -> dict[str, Any]:
     """Give everything as one object that json.dumps takes; None where there is no number."""
     return {"runs": [_run(run) for run in found.runs], "ratios": [asdict(one) for one in found.ratios]}
 
@@ -124,7 +124,8 @@ def _group(one: GroupStability) -> dict[str, Any]:
 
 
 def _onset_facts(onset: Onset) -> Mapping[str, Any]:
-    facts = {name: getattr(onset, name) for name in Onset.__dataclass_fields__ if name not in ("draws", "line")}
+    names = [name for name in Onset.__dataclass_fields__ if name not in ("draws", "line")]
+    facts = {"bends" if name == "breakpoints" else name: getattr(onset, name) for name in names}
     return {**facts, "line": [{"step": at, "value": value} for at, value in onset.line]}
 
 

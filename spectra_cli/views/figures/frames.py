@@ -47,9 +47,9 @@ def _safe(frame: pd.DataFrame, run: Run) -> pd.DataFrame:
 
 def steps_of(run: Run) -> tuple[list[int], bool]:
     """Give where the checkpoints stand, and whether these are steps."""
-    from spectra_cli.studies.series import has_steps, places
+    from spectra_cli.studies.series import has_steps, positions
 
-    return places(run).tolist(), has_steps(run)
+    return positions(run).tolist(), has_steps(run)
 
 
 def shared_steps(runs: Sequence[Run]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from spectra_cli.studies.inputs.runs import Run
-    from spectra_cli.studies.lifecycle.study import Asymmetry, Lifecycle
+    from spectra_cli.studies.lifecycle import Asymmetry, Lifecycle
 
 
 def depth(runs: Sequence[Run], options: Options) -> Chart:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from spectra_cli.studies.inputs.runs import Run
-    from spectra_cli.studies.lifecycle.study import Gradient, Lifecycle, Timescales
+    from spectra_cli.studies.lifecycle import Gradient, Lifecycle, Timescales
 
 Array = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ FITTED = 60  # points of a fitted curve
 
 def studied(runs: Sequence[Run], options: Options) -> list[Lifecycle]:
     """Study runs with the exponent chosen. Raises SpectraError where one has no course over depth."""
-    from spectra_cli.studies.lifecycle.study import lifecycle
+    from spectra_cli.studies.lifecycle import lifecycle
 
     return [lifecycle(run, options.metric or "alpha") for run in runs]
 
@@ -115,7 +115,7 @@ def _front(one: Lifecycle) -> pd.DataFrame:
     """Give the line through the arrivals within the picture; nothing where there is no wave."""
     import pandas as pd
 
-    from spectra_cli.studies.lifecycle.fits import CHANCE
+    from spectra_cli.studies.lifecycle import CHANCE
 
     found = one.wave
     layers = np.linspace(-0.5, len(one.compressed) - 0.5, FITTED)
@@ -279,7 +279,7 @@ def _approaches(one: Lifecycle) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFram
 
 
 def _courses(found: Timescales, alpha: str) -> tuple[tuple[str, Array, Any], ...]:
-    return (("stable rank", found.rank_course, found.rank), (alpha, found.alpha_course, found.alpha))
+    return (("stable rank", found.rank_series, found.rank), (alpha, found.alpha_series, found.alpha))
 
 
 def timescale_lines(runs: Sequence[Run], options: Options) -> tuple[Lines, ...]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from spectra_cli.studies.inputs.runs import Run
     from spectra_cli.studies.inputs.training_logs import Losses
-    from spectra_cli.studies.stability.findings import Onset, RunStability
+    from spectra_cli.studies.stability import Onset, RunStability
 
 RATE = "sd_variation_rate"
 BESIDE = ("sd_variation_prev", "stability_bound_prev", "cos_spectrum_final", "cos_weights_final")  # for the phases
@@ -72,7 +72,7 @@ def _column(
 
 def phases_of(run: Run, losses: Losses | None) -> RunStability | None:
     """Find the phases, None where the run has no course to find them in."""
-    from spectra_cli.studies.stability.study import stability
+    from spectra_cli.studies.stability import stability
 
     try:
         return stability(run, losses)

@@ -16,7 +16,7 @@ from spectra_cli.errors import printable
 from spectra_cli.storage.table import row_groups
 from spectra_cli.studies.inputs.run_inputs import RunInput
 from spectra_cli.studies.inputs.runs import Run, metrics_in
-from spectra_cli.studies.series import MOST_RANKS, has_steps, places, ranks_shown
+from spectra_cli.studies.series import MOST_RANKS, has_steps, positions, ranks_shown
 
 Thinned = tuple[NDArray[np.float32] | None, list[int], list[int]]
 
@@ -52,7 +52,7 @@ def read_detail(given: RunInput, place: int) -> Detail:
         packed[f"{place}-spectra"] = pack(spectra)
     facts = {
         "label": printable(run.label),
-        "steps": places(run).tolist(),
+        "steps": positions(run).tolist(),
         "known": has_steps(run),
         "revisions": [printable(name) for name in run.checkpoints["revision"]],
         "matrices": [_matrix(line) for line in first.to_dict("records")],

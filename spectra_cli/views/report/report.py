@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.studies.inputs.run_inputs import read_inputs
-from spectra_cli.studies.lifecycle.study import Lifecycle, lifecycle
-from spectra_cli.studies.stability.findings import Comparison, RunStability
-from spectra_cli.studies.stability.study import METRICS
+from spectra_cli.studies.lifecycle import Lifecycle, lifecycle
+from spectra_cli.studies.stability import METRICS, RunComparison, RunStability
 from spectra_cli.views.figures.figure import Chart, Options
 from spectra_cli.views.figures.layers import asymmetry_of, depth_of
 from spectra_cli.views.figures.lifecycle import gradients_of, timescales_of, wave_of
@@ -92,14 +91,14 @@ def _lifecycle(detail: Detail) -> Lifecycle | None:
         return None
 
 
-def _compared(details: Sequence[Detail], found: Sequence[RunStability | None]) -> Comparison | None:
-    from spectra_cli.studies.stability.compare import ratios
+def _compared(details: Sequence[Detail], found: Sequence[RunStability | None]) -> RunComparison | None:
+    from spectra_cli.studies.stability import ratios
 
     pairs = [(detail.run, one) for detail, one in zip(details, found, strict=True) if one is not None]
     if len(pairs) < 2:
         return None
     runs, studied = zip(*pairs, strict=True)
-    return Comparison(studied, tuple(ratios(runs, studied)))
+    return RunComparison(studied, tuple(ratios(runs, studied)))
 
 
 def render(material: Material, losses: Sequence[Losses | None]) -> str:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from spectra_cli.errors import printable
-from spectra_cli.studies.lifecycle.study import Lifecycle
-from spectra_cli.studies.stability.findings import Comparison, Ratio, RunStability
+from spectra_cli.studies.lifecycle import Lifecycle
+from spectra_cli.studies.stability import Ratio, RunComparison, RunStability
 from spectra_cli.views.report.page_data import Detail
 from spectra_cli.views.sentences.lifecycle import lifecycle_sentences
 from spectra_cli.views.sentences.stability import NOUNS, ratio, ratio_sentences, stability_sentences
@@ -29,7 +29,7 @@ class Material:
     metadata: Sequence[dict[str, Any]]
     stability: Sequence[RunStability | None]
     command: str
-    comparison: Comparison | None = None
+    comparison: RunComparison | None = None
     lifecycle: Sequence[Lifecycle | None] = ()
 
 

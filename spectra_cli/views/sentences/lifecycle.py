@@ -7,8 +7,7 @@ import math
 import numpy as np
 
 from spectra_cli.errors import printable
-from spectra_cli.studies.lifecycle.fits import CHANCE, Trend
-from spectra_cli.studies.lifecycle.study import Gradient, Lifecycle
+from spectra_cli.studies.lifecycle import CHANCE, Gradient, Lifecycle, Trend
 from spectra_cli.views.formatting import count, number
 
 
@@ -81,9 +80,9 @@ def asymmetry_verdicts(run: Lifecycle) -> list[str]:
     said = []
     for one in run.asymmetry:
         sure = "" if one.p < CHANCE else ", no significant difference"
-        low, high = one.found.interval
+        low, high = one.spread.interval
         said.append(
-            f"Over depth, {printable(one.quantity)} of q and k spreads {number(one.found.ratio, 2)} times as far as "
+            f"Over depth, {printable(one.quantity)} of q and k spreads {number(one.spread.ratio, 2)} times as far as "
             f"of v and o (95%: {number(low, 2)} … {number(high, 2)}; p = {number(one.p, 2)}{sure})."
         )
     return said

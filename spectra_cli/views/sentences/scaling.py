@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spectra_cli.errors import printable
-from spectra_cli.studies.lifecycle.fits import CHANCE
+from spectra_cli.studies.lifecycle import CHANCE
 from spectra_cli.studies.scaling import PowerLaw, Scaling
 from spectra_cli.views.formatting import number
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spectra_cli.errors import printable
-from spectra_cli.studies.stability.findings import (
-    Comparison,
+from spectra_cli.studies.stability import (
     Decoupling,
     GroupStability,
     Interval,
@@ -14,6 +13,7 @@ from spectra_cli.studies.stability.findings import (
     Onset,
     RateResponse,
     Ratio,
+    RunComparison,
     RunStability,
 )
 from spectra_cli.views.formatting import count, number
@@ -28,8 +28,8 @@ def stability_sentences(run: RunStability) -> list[str]:
     """Say what was found on one run, most important first; every one is a whole sentence, safe to print."""
     whole = run.groups[0]
     said = [_peak(run, whole), _onset(whole), *_per_rate(whole), _floor(whole)]
-    if len(whole.course.steps) < FEWEST:
-        said = [f"The variation is known at {count(len(whole.course.steps), 'checkpoint')} only: too few for a course."]
+    if len(whole.series.steps) < FEWEST:
+        said = [f"The variation is known at {count(len(whole.series.steps), 'checkpoint')} only: too few for a course."]
     if run.loss:
         said += _loss(run.loss)
     said += [_response(one) for one in run.lr_response]
@@ -37,7 +37,7 @@ def stability_sentences(run: RunStability) -> list[str]:
     return said + [f"{printable(note[0].upper() + note[1:])}." for note in run.notes]
 
 
-def ratio_sentences(found: Comparison) -> list[str]:
+def ratio_sentences(found: RunComparison) -> list[str]:
     """Say how each run's peak, floor and onset compare with the first run's, for the whole model."""
     first = found.runs[0]
     said = []
@@ -86,9 +86,9 @@ def _peak(run: RunStability, whole: GroupStability) -> str:
         beside = f"; attention's peak is {number(attention.peak.value / mlp.peak.value, 2)} times the MLP's"
     height = f"{number(whole.peak.value, 2)} per step{beside}"
     at = whole.peak.step
-    if at == whole.course.steps[0]:
+    if at == whole.series.steps[0]:
         return f"The variation is largest at the first step seen, {at} ({height}): its peak may lie before."
-    if at == whole.course.steps[-1]:
+    if at == whole.series.steps[-1]:
         return f"The variation still rises at the last step, {at} ({height}): no second phase has begun."
     return f"Phase I: the variation of the spectra peaks at step {at} ({height})."
 

@@ -1,4 +1,4 @@
-"""Where a noisy course bends: continuous piecewise-linear fits, how many bends they may have, and how sure that is.
+"""Breakpoints of a noisy series: continuous piecewise-linear fits, how many of them there are, and how sure that is.
 
 Knows points (x, y) and nothing of what they mean.
 """
@@ -20,10 +20,10 @@ MOST_KNOTS = 160  # pairs of them grow with the square: a thousand checkpoints w
 
 
 @dataclass(frozen=True, eq=False)
-class BrokenLine:
-    """A continuous piecewise-linear fit. knots: (k,) where it bends. slopes: (k+1,) of its pieces.
+class PiecewiseLinearFit:
+    """A continuous piecewise-linear fit. knots: (k,) its breakpoints. slopes: (k+1,) of its pieces.
 
-    values: (n,) the line at the points. covariance: (k+2,) squared, of intercept, first slope and the changes of slope.
+    values: (n,) the fit at the points. covariance: (k+2,) squared, of intercept, first slope and the changes of slope.
     """
 
     x: Array
@@ -34,10 +34,10 @@ class BrokenLine:
     covariance: Array
 
     def criterion(self, *, corrected: bool = True) -> float:
-        """Give n·ln(RSS/n) + p·ln n with p = 2 + 2k: the Bayesian information criterion, up to a constant.
+        """Return n·ln(RSS/n) + p·ln n with p = 2 + 2k: the Bayesian information criterion, up to a constant.
 
         corrected: the penalty times n/(n − p − 2), for few points (McQuarrie 1999, Statistics & Probability
-        Letters 44), infinite where there are too few. In straight courses of 14, 25 and 40 checkpoints with 15%
+        Letters 44), infinite where there are too few. In straight series of 14, 25 and 40 checkpoints with 15%
         noise the plain one flattened 26, 9 and 8 of 100, the corrected one 0, 0 and 2.
         """
         n, parameters = len(self.x), 2 + 2 * len(self.knots)
@@ -48,7 +48,7 @@ class BrokenLine:
         return float(n * np.log(squares / n) + parameters * np.log(n) * n / spare)
 
     def slope_interval(self, piece: int, level: float = 0.95) -> tuple[float, float]:
-        """Give the t interval of one piece's slope, the knots taken as known."""
+        """Return the t interval of one piece's slope, the knots taken as known."""
         weights = np.zeros(len(self.covariance))
         weights[1 : 2 + piece % len(self.slopes)] = 1
         error = float(np.sqrt(weights @ self.covariance @ weights))
@@ -57,14 +57,14 @@ class BrokenLine:
         return slope - reach, slope + reach
 
     def at(self, where: Array) -> Array:
-        """Give the line at other points."""
+        """Return the fit at other points."""
         vertices = np.array([self.x[0], *self.knots, self.x[-1]])
         steps = np.concatenate([[0.0], np.cumsum(self.slopes * np.diff(vertices))])
         return np.asarray(np.interp(where, vertices, self.values[0] + steps), dtype=np.float64)
 
 
-def fit(x: Array, y: Array, most: int = 2, *, corrected: bool = True) -> BrokenLine:
-    """Fit lines with 0 … most bends, all knots tried and the best refined, and give the smallest criterion's.
+def fit(x: Array, y: Array, most: int = 2, *, corrected: bool = True) -> PiecewiseLinearFit:
+    """Return the fit of least criterion with 0 … most breakpoints, the best of all knots tried being refined.
 
     x: (n,) ascending. y: (n,). n must be at least 3.
 
@@ -73,27 +73,27 @@ def fit(x: Array, y: Array, most: int = 2, *, corrected: bool = True) -> BrokenL
     array([6.])
     """
     search = _search(tuple(x))
-    tried = [search.best(y[:, None], bends)[0] for bends in range(most + 1) if search.allows(bends)]
-    found = [_line(x, y, _refined(x, y, knots, search.knots)) for knots in tried]
-    return min(found, key=lambda line: line.criterion(corrected=corrected))
+    tried = [search.best(y[:, None], count)[0] for count in range(most + 1) if search.allows(count)]
+    fits = [_fit(x, y, _refined(x, y, knots, search.knots)) for knots in tried]
+    return min(fits, key=lambda line: line.criterion(corrected=corrected))
 
 
-def resample(line: BrokenLine, count: int, seed: int = 0) -> Array:
-    """Give the knots, (count, k), of fits to the line with its residuals drawn anew, as many bends as it has.
+def resample(line: PiecewiseLinearFit, count: int, seed: int = 0) -> Array:
+    """Return the knots, (count, k), of fits to the line with its residuals drawn anew, as many as it has.
 
     The residuals are inflated by √(n/(n − parameters)), which makes good what the fit took from them.
     """
-    n, bends = len(line.x), len(line.knots)
-    inflated = line.residuals * np.sqrt(n / max(1, n - 2 - 2 * bends))
+    n, knots = len(line.x), len(line.knots)
+    inflated = line.residuals * np.sqrt(n / max(1, n - 2 - 2 * knots))
     draws = np.random.default_rng(seed).choice(inflated - inflated.mean(), size=(n, count))
-    return _search(tuple(line.x)).best(line.values[:, None] + draws, bends)
+    return _search(tuple(line.x)).best(line.values[:, None] + draws, knots)
 
 
-def interval(line: BrokenLine, draws: Array, level: float) -> tuple[float, float]:
-    """Give the quantiles of a knot's draws that hold the level between them, out to the middle of the gap beyond.
+def interval(line: PiecewiseLinearFit, draws: Array, level: float) -> tuple[float, float]:
+    """Return the quantiles of a knot's draws that hold the level between them, out to the middle of the gap beyond.
 
     A knot stands for all that lies nearer to it than to the next one that was tried: without that, 85 of 100 intervals
-    held a planted bend instead of 90.
+    held a planted breakpoint instead of 90.
     """
     knots = _search(tuple(line.x)).knots
     middles = np.concatenate([knots[:1], (knots[1:] + knots[:-1]) / 2, knots[-1:]])
@@ -103,30 +103,30 @@ def interval(line: BrokenLine, draws: Array, level: float) -> tuple[float, float
 
 
 def _refined(x: Array, y: Array, knots: Array, tried: Array) -> Array:
-    """Move knots to the best place between their neighbours among those that were tried.
+    """Return the knots moved to the best point between their neighbours among those that were tried.
 
-    Where noise is small, a bend between two of them would otherwise look like two bends.
+    Where noise is small, a breakpoint between two of them would otherwise look like two.
     """
     if len(knots) == 0:
         return knots
-    places = np.searchsorted(tried, knots)
-    low, high = tried[np.maximum(places - 1, 0)], tried[np.minimum(places + 1, len(tried) - 1)]
+    index = np.searchsorted(tried, knots)
+    low, high = tried[np.maximum(index - 1, 0)], tried[np.minimum(index + 1, len(tried) - 1)]
 
-    def left(where: Array) -> float:
-        return float(np.sum(_line(x, y, np.sort(where)).residuals ** 2))
+    def squares(moved: Array) -> float:
+        return float(np.sum(_fit(x, y, np.sort(moved)).residuals ** 2))
 
-    better = np.sort(optimize.minimize(left, knots, method="Powell", bounds=list(zip(low, high, strict=True))).x)
-    return better if left(better) < left(knots) else knots
+    better = np.sort(optimize.minimize(squares, knots, method="Powell", bounds=list(zip(low, high, strict=True))).x)
+    return better if squares(better) < squares(knots) else knots
 
 
-def _line(x: Array, y: Array, knots: Array) -> BrokenLine:
+def _fit(x: Array, y: Array, knots: Array) -> PiecewiseLinearFit:
     n = len(x)
     columns = np.column_stack([np.ones(n), x, *(np.maximum(x - knot, 0.0) for knot in knots)])
-    found = np.linalg.lstsq(columns, y, rcond=None)[0]
-    values = columns @ found
+    coefficients = np.linalg.lstsq(columns, y, rcond=None)[0]
+    values = columns @ coefficients
     variance = float(np.sum((y - values) ** 2)) / max(1, n - 2 - 2 * len(knots))
     covariance = np.linalg.pinv(columns.T @ columns) * variance
-    return BrokenLine(x, knots, np.cumsum(found[1:]), values, y - values, covariance)
+    return PiecewiseLinearFit(x, knots, np.cumsum(coefficients[1:]), values, y - values, covariance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,15 +142,15 @@ class _Search:
     pairs: NDArray[np.intp]
     gram: Array
 
-    def allows(self, bends: int) -> bool:
-        return bends == 0 or (len(self.knots) > 0 if bends == 1 else self.pairs.shape[1] > 0)
+    def allows(self, count: int) -> bool:
+        return count == 0 or (len(self.knots) > 0 if count == 1 else self.pairs.shape[1] > 0)
 
-    def best(self, y: Array, bends: int) -> Array:
-        """Give the knots, (columns, bends), that leave the least residual for each column of y, (n, columns)."""
-        if bends == 0:
+    def best(self, y: Array, count: int) -> Array:
+        """Return the knots, (columns, count), that leave the least residual for each column of y, (n, columns)."""
+        if count == 0:
             return np.empty((y.shape[1], 0))
         products = self.hinges @ y
-        if bends == 1:
+        if count == 1:
             gain = products**2 / np.sum(self.hinges**2, axis=1)[:, None]
             return np.asarray(self.knots[np.argmax(gain, axis=0), None], dtype=np.float64)
         first, second = self.pairs

@@ -1,4 +1,4 @@
-"""Reads a learning-rate schedule: its mean between checkpoints, and where it is lowered at once or bit by bit."""
+"""Reads a learning-rate schedule: its mean between checkpoints, and where it is lowered, at once or gradually."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Lowering:
 
 
 def mean_rate(steps: Array, rates: Array, starts: Array, ends: Array) -> Array:
-    """Give the mean of the learning rate over each interval of steps, NaN where it was not logged.
+    """Return the mean of the learning rate over each interval of steps, NaN where it was not logged.
 
     steps, rates: the log, ascending. starts, ends: (n,). Between logged steps the rate is taken as linear.
     """
@@ -45,7 +45,7 @@ def mean_rate(steps: Array, rates: Array, starts: Array, ends: Array) -> Array:
 
 
 def lowerings(steps: Array, rates: Array) -> list[Lowering]:
-    """Find where the learning rate is lowered by a factor of at least 1.25, in the order of steps.
+    """Return where the learning rate is lowered by a factor of at least 1.25, in the order of steps.
 
     >>> lowerings(np.array([0.0, 10, 20, 30, 40]), np.array([1.0, 1.0, 0.1, 0.1, 0.1]))
     [Lowering(kind='drop', start=10, end=20, before=1.0, after=0.1)]
@@ -56,19 +56,19 @@ def lowerings(steps: Array, rates: Array) -> list[Lowering]:
         return []
     falls = -np.diff(np.log(rates))
     speed = np.append(falls / np.diff(steps), 0.0)
-    found: list[Lowering] = []
+    lowered: list[Lowering] = []
     begun: int | None = None
     for index in range(len(falls) + 1):
         drop = index < len(falls) and _is_drop(falls, speed, index)
         falling = index < len(falls) and falls[index] > 1e-9
         if begun is not None and (drop or not falling):
-            found += _lowering("decay", steps, rates, begun, index)
+            lowered += _lowering("decay", steps, rates, begun, index)
             begun = None
         if drop:
-            found += _lowering("drop", steps, rates, index, index + 1)
+            lowered += _lowering("drop", steps, rates, index, index + 1)
         elif falling and begun is None:
             begun = index
-    return found
+    return lowered
 
 
 def _is_drop(falls: Array, speed: Array, index: int) -> bool:

@@ -1,0 +1,89 @@
+"""Compression of the stable rank, and whether it goes through the depth as a wave. Knows arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Array = NDArray[np.float64]
+Interval = tuple[float, float]
+
+DRAWS = 400
+EXACT_LAYERS = 7  # up to here every order of the layers is tried
+PERMUTATIONS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Arrival:
+    """When each layer has half of its largest compression, and whether that goes through the depth as a wave.
+
+    half_steps: (L,) NaN where a layer never compresses. rho, p: Spearman's rank correlation with the layer. velocity:
+    slope of layer on step, layers per step, with a 90% bootstrap interval; start: the layer at which that line is at
+    step 0. n: layers with an arrival.
+    """
+
+    half_steps: Array
+    rho: float
+    p: float
+    velocity: float
+    velocity_interval: Interval
+    start: float
+    n: int
+
+
+def compression(stable_rank: Array) -> Array:
+    """Return 100·(1 − R_s(t,l)/R_s(0,l)) in %. stable_rank: (L, T), its first column the start.
+
+    >>> compression(np.array([[40.0, 30.0, 10.0]]))
+    array([[ 0., 25., 75.]])
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(100.0 * (1.0 - stable_rank / stable_rank[:, :1]))
+
+
+def arrival(steps: Array, compressed: Array, *, least: float = 5.0, seed: int = 0) -> Arrival:
+    """Return when each layer has half of its largest compression. steps: (T,). compressed: (L, T) in %.
+
+    A layer that never compresses by `least` per cent has no arrival. Between checkpoints ln(1 + step) is interpolated.
+    The p-value is that of a permutation test: exact up to EXACT_LAYERS layers, PERMUTATIONS random orders beyond.
+    """
+    halves = np.array([_half(steps, line, least) for line in compressed])
+    known = np.isfinite(halves)
+    layers, times = np.flatnonzero(known).astype(np.float64), halves[known]
+    n = len(times)
+    if n < 3 or len(np.unique(times)) < 2:
+        return Arrival(halves, np.nan, np.nan, np.nan, (np.nan, np.nan), np.nan, n)
+    rho = float(stats.spearmanr(layers, times).statistic)
+    permutations = np.inf if n <= EXACT_LAYERS else PERMUTATIONS
+    centred = layers - layers.mean()  # of ranks, so that their products go with Spearman's correlation
+    test = stats.permutation_test(
+        (stats.rankdata(times) - (n + 1) / 2,), lambda order, axis: (centred * order).sum(axis=axis),
+        permutation_type="pairings", n_resamples=permutations, rng=np.random.default_rng(seed), vectorized=True,
+    )  # fmt: skip
+    velocity, start = map(float, np.polyfit(times, layers, 1))
+    return Arrival(halves, rho, float(test.pvalue), velocity, _velocities(layers, times, seed), start, n)
+
+
+def _half(steps: Array, line: Array, least: float) -> float:
+    largest = np.nanmax(line) if np.isfinite(line).any() else np.nan
+    if not largest >= least:
+        return float("nan")
+    at = int(np.flatnonzero(line >= largest / 2)[0])
+    if at == 0 or not np.isfinite(line[at - 1]):
+        return float(steps[at])
+    share = (largest / 2 - line[at - 1]) / (line[at] - line[at - 1])
+    x = np.log1p(steps[at - 1]) + share * (np.log1p(steps[at]) - np.log1p(steps[at - 1]))
+    return float(np.expm1(x))
+
+
+def _velocities(layers: Array, times: Array, seed: int) -> Interval:
+    random = np.random.default_rng(seed)
+    slopes = []
+    for _ in range(DRAWS):
+        chosen = random.integers(len(times), size=len(times))
+        if len(np.unique(times[chosen])) > 1:
+            slopes.append(np.polyfit(times[chosen], layers[chosen], 1)[0])
+    return (float(np.quantile(slopes, 0.05)), float(np.quantile(slopes, 0.95))) if slopes else (np.nan, np.nan)
