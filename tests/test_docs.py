@@ -2,13 +2,14 @@
 
 import os
 import re
-import runpy
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.docs_scripts import docs_script
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -21,7 +22,8 @@ def blocks(language, text=README):
 @pytest.mark.parametrize("name", ["commands.md", "metrics.md", "architectures.md"])
 def test_a_generated_page_is_what_the_code_says(name, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    pages = runpy.run_path(str(ROOT / "docs" / "generate.py"))["pages"]()
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    pages = docs_script("generate")["pages"]()
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == pages[name], "run python docs/generate.py"
 
 

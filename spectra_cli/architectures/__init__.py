@@ -9,10 +9,9 @@ from spectra_cli.architectures.cutting import cut, cut_factors
 from spectra_cli.architectures.families import ARCHITECTURES
 from spectra_cli.architectures.reading import architecture_of, layout
 from spectra_cli.architectures.record import ROLES, Architecture, Rule, Split, role_of
-from spectra_cli.architectures.reference_page import catalogue
 from spectra_cli.architectures.toml import from_toml, load, to_toml
 
 __all__ = [
-    "ARCHITECTURES", "ROLES", "Architecture", "Rule", "Split", "architecture_of", "catalogue", "cut", "cut_factors",
+    "ARCHITECTURES", "ROLES", "Architecture", "Rule", "Split", "architecture_of", "cut", "cut_factors",
     "from_toml", "layout", "load", "role_of", "to_toml",
 ]  # fmt: skip

@@ -14,16 +14,16 @@ from spectra_cli.architectures import (
     Architecture,
     Rule,
     Split,
-    catalogue,
     from_toml,
     layout,
     load,
     to_toml,
 )
-from spectra_cli.architectures.reference_page import UNCOVERED
 from spectra_cli.errors import SpectraError
+from tests.support.docs_scripts import docs_script
 from tests.support.stored import names, tensors
 
+PAGE = docs_script("architectures_page")
 OWN = """
 name = "own"
 layers = ["encoder.block{layer}."]
@@ -119,7 +119,7 @@ def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:
 
 
 def test_the_page_has_every_family_and_every_tensor() -> None:
-    page = catalogue()
+    page = PAGE["architectures_page"]()
     for record in ARCHITECTURES:
         assert f"## {record.name}\n" in page
         for rule in (*record.in_layer, *record.outside):
@@ -128,4 +128,4 @@ def test_the_page_has_every_family_and_every_tensor() -> None:
 
 def test_what_the_page_calls_uncovered_has_no_record() -> None:
     covered = {model_type for record in ARCHITECTURES for model_type in record.model_types}
-    assert covered.isdisjoint(model_type for row in UNCOVERED for model_type in row[0].split(", "))
+    assert covered.isdisjoint(model_type for row in PAGE["UNCOVERED"] for model_type in row[0].split(", "))

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from spectra_cli.architectures import ARCHITECTURES, cut, layout
-from spectra_cli.architectures.reference_page import UNCOVERED
 from spectra_cli.records import Layout
 from spectra_cli.weights import open_weights
+from tests.support.docs_scripts import docs_script
 from tests.support.forward import attention_matrices, innermost_attention, without_norms
 from tests.support.tiny_models import FAMILIES, Tiny
 
@@ -23,6 +23,7 @@ with warnings.catch_warnings():
     import transformers
     from transformers.activations import ACT2FN
 
+UNCOVERED = docs_script("architectures_page")["UNCOVERED"]
 LAYERS = 2
 EXPERTS = 3
 TOLERANCE = 1e-5  # single precision, and the tiny models are an order of magnitude above it when mixed up

@@ -1,9 +1,8 @@
-"""The records as a page to read: `docs/architectures.md` is what this module writes."""
+"""Writes docs/architectures.md: the records of the known families as a page to read."""
 
 from __future__ import annotations
 
-from spectra_cli.architectures.families import ARCHITECTURES
-from spectra_cli.architectures.record import Architecture, Rule
+from spectra_cli.architectures import ARCHITECTURES, Architecture, Rule
 
 # Text families of transformers 5.23 that no record covers, grouped by what their modules and stored names show.
 UNCOVERED = (
@@ -53,12 +52,8 @@ under its stored names, without a split and with a note.
 """
 
 
-def catalogue() -> str:
-    """Give the page on architectures, in Markdown.
-
-    >>> print(catalogue().splitlines()[0])
-    # Architectures
-    """
+def architectures_page() -> str:
+    """Return docs/architectures.md."""
     sections = [INTRODUCTION, *(_section(record) for record in ARCHITECTURES), _uncovered()]
     return "\n".join(sections).rstrip() + "\n"
 
