@@ -53,7 +53,7 @@ def diff_checkpoints(
     request = Request(str(a), **options)
     client = make_client(request, on_wait)
     both = [_only_checkpoint(str(source), client, request.ema) for source in (a, b)]
-    (first, second), _ = sources.resolve_files(both, client, weights.wanted)
+    (first, second), _ = sources.resolve_files(both, client, weights.checkpoint_files)
     plan = Plan(request, first.model, (first, second), second, client=client)
     executor = LocalExecutor(svd.choose_device(request.device))
     with Trajectory(plan, executor.device) as trajectory:
@@ -75,7 +75,7 @@ def diff_checkpoints(
 
 def _only_checkpoint(source: str, client: sources.Client, ema: bool) -> Checkpoint:
     if sources.is_hub(source):
-        listing = sources.list_hub(source, (), client, weights.wanted)
+        listing = sources.list_hub(source, (), client, weights.checkpoint_files)
     else:
         listing = sources.list_folder(Path(source), partial(weights.recognise, ema=ema))
     if len(listing.checkpoints) > 1:

@@ -178,7 +178,7 @@ def open_weights(
             follow_links=request.follow_links or files.view is not None,
             ema=request.ema,
             provider=files.view,
-            called=files.called,
+            label=files.called,
         ) as opened,
     ):
         layout = architectures.layout(

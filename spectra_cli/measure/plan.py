@@ -35,7 +35,7 @@ class Plan:
         return sources.CheckpointFiles(
             self.client,
             tuple(every),
-            weights.described_by,
+            weights.header_size,
             disk=self.request.disk_bytes,
             selective=self.request.selective,
             headers_only=headers_only,
@@ -70,7 +70,7 @@ def make_plan(request: Request, on_wait: OnWait = lambda _: None) -> Plan:
     mapping = Path(request.map) if request.map else None
     client = make_client(request, on_wait)
     if sources.is_hub(request.source):
-        listing = sources.list_hub(request.source, request.revisions, client, weights.wanted, mapping=mapping)
+        listing = sources.list_hub(request.source, request.revisions, client, weights.checkpoint_files, mapping=mapping)
     else:
         recognise = partial(weights.recognise, ema=request.ema)
         listing = sources.list_folder(Path(request.source), recognise, mapping=mapping)
@@ -78,8 +78,8 @@ def make_plan(request: Request, on_wait: OnWait = lambda _: None) -> Plan:
     chosen = sources.choose(listing.checkpoints, request.revisions, request.step_range)
     left = len(listing.checkpoints) - len(chosen)
     named = [sources.pick_reference(listing.checkpoints, request.reference)] if request.reference else []
-    chosen, without = sources.resolve_files(chosen, client, weights.wanted)
-    named = list(sources.resolve_files(named, client, weights.wanted)[0]) if named else []
+    chosen, without = sources.resolve_files(chosen, client, weights.checkpoint_files)
+    named = list(sources.resolve_files(named, client, weights.checkpoint_files)[0]) if named else []
     reference = named[0] if named else sources.pick_reference(chosen, None)
     compared = reference if len(chosen) > 1 or request.reference else None
     return Plan(request, listing.model, chosen, compared, (*listing.unread, *without), left, client)

@@ -27,15 +27,15 @@ KINDS = (
 
 
 class Provider(Protocol):
-    """Has what is read at hand, where a checkpoint's files are fetched only while they are read."""
+    """Puts files on this machine that are fetched only while they are read."""
 
-    def description(self, path: Path) -> None:
-        """Have all of a file at hand that is read to learn what it holds, until the next file is described."""
+    def materialize_header(self, path: Path) -> None:
+        """Fetch as much of a file as describes what it holds, and keep it until the next header is fetched."""
 
-    def described(self) -> None:
-        """Learn that no file is described any more."""
+    def release_header(self) -> None:
+        """Let go of the header that was fetched last."""
 
-    def reading(self, file_ranges: Sequence[FileRange]) -> AbstractContextManager[None]:
+    def materialize(self, file_ranges: Sequence[FileRange]) -> AbstractContextManager[None]:
         """Keep these ranges of files on this machine while the block runs."""
 
 
@@ -71,7 +71,7 @@ def admit(path: Path, boundary: Boundary) -> SourceFile:
     """Look at a file before it is opened: it exists, is a regular file, lies inside its checkpoint, is not empty."""
     name = printable(path, 400)
     if boundary.provider:
-        boundary.provider.description(path)
+        boundary.provider.materialize_header(path)
     try:
         real = Path(os.path.realpath(path))
         _refuse_outside(path, real, boundary)

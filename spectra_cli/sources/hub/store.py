@@ -73,24 +73,24 @@ class View:
     closed: bool = False
     _describing: Held | None = None
 
-    def description(self, path: Path) -> None:
+    def materialize_header(self, path: Path) -> None:
         """Have at hand what must be read of a file to learn what it holds, until the next file is described."""
         held = self.held.get(path.name)
-        self.described()
+        self.release_header()
         if held is None:
             return
         self.store.pin(held, +1)
         self._describing = held
         self.store.describe(self, held)
 
-    def described(self) -> None:
+    def release_header(self) -> None:
         """Let go of the file that was described last."""
         if self._describing is not None:
             self.store.pin(self._describing, -1)
             self._describing = None
 
     @contextmanager
-    def reading(self, file_ranges: Sequence[FileRange]) -> Iterator[None]:
+    def materialize(self, file_ranges: Sequence[FileRange]) -> Iterator[None]:
         """Have ranges of files at hand while the block runs."""
         spans: dict[str, list[Span]] = {}
         for path, offset, count in file_ranges:
@@ -197,7 +197,7 @@ class Store:
 
     def shut(self, view: View) -> None:
         """Drop a checkpoint's files, those apart that another one needs."""
-        view.described()
+        view.release_header()
         view.closed = True
         with self._change:
             for held in view.held.values():

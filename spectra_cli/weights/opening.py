@@ -1,0 +1,138 @@
+"""An open checkpoint: names and shapes from headers, and the data of one tensor at a time on demand."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from spectra_cli.errors import SpectraError, printable
+from spectra_cli.records import FileRange, StoredTensor
+from spectra_cli.weights.contents import Contents
+from spectra_cli.weights.files import Boundary, Provider, admit
+from spectra_cli.weights.layouts.quantised import pair_scales
+from spectra_cli.weights.recognition import FORMATS, Format, format_of
+from spectra_cli.weights.tensors.low_rank import LowRank, LowRankTensor
+from spectra_cli.weights.tensors.source import TensorSource
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Weights:
+    """An open checkpoint; open until the `with` block of `open_weights` ends.
+
+    format: one of FORMATS, by name. tensors: what can be read, by its name on disk. config: the model's configuration
+    as plain data, empty when there is none. files: every file that was read, weights, index and configuration.
+    skipped: tensors that the files hold and that `tensors` lacks, each with the reason. unreadable: those of `skipped`
+    that are weights which could not be read, to be reported as a problem.
+    """
+
+    def __init__(self, format: str, contents: Contents, provider: Provider | None, labels: tuple[str, str]) -> None:
+        """Nothing is read yet. labels: a path in messages, and what they call it instead; empty where it stays."""
+        self.format = format
+        self.tensors = MappingProxyType({n: StoredTensor(n, t.shape, t.dtype) for n, t in contents.tensors.items()})
+        self.config = MappingProxyType(dict(contents.config))
+        self.files = tuple(file.path for file in contents.files)
+        self.skipped = (*contents.skipped, *contents.helpers)
+        self.unreadable = contents.skipped
+        self._contents, self._provider, self._labels = contents, provider, labels
+        self._warnings: dict[str, None] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know, such as a checksum that does not match; grows while data are read."""
+        with self._lock:
+            notes = (*self._contents.notes, *self._warnings)
+        return tuple(note.replace(*self._labels) for note in notes) if self._labels[0] else notes
+
+    def file_ranges(self, name: str) -> tuple[FileRange, ...]:
+        """Return every range of a file that is read for a tensor."""
+        return self._source(name).file_ranges
+
+    def read(self, name: str) -> torch.Tensor:
+        """Read one tensor into memory of its own, in its stored dtype; may be called from several threads.
+
+        Raises SpectraError, naming the file and the tensor.
+        """
+        with self._materialized(name):
+            return self._source(name).read(name, self._warn)
+
+    def factors(self, name: str) -> LowRank | None:
+        """Read a tensor that is kept as two small factors as those; None for one that is kept whole."""
+        source = self._source(name)
+        if not isinstance(source, LowRankTensor):
+            return None
+        with self._materialized(name):
+            return source.factors(name, self._warn)
+
+    @contextmanager
+    def _materialized(self, name: str) -> Iterator[None]:
+        ranges = self.file_ranges(name)
+        with _relabelled(*self._labels), self._provider.materialize(ranges) if self._provider else nullcontext():
+            yield
+
+    def _source(self, name: str) -> TensorSource:
+        if name not in self._contents.tensors:
+            raise SpectraError(
+                f"there is no tensor {printable(name)} in {printable(self.files[0], 400)}",
+                hint="`spectra inspect` lists the tensors",
+            )
+        return self._contents.tensors[name]
+
+    def _warn(self, text: str) -> None:
+        with self._lock:
+            self._warnings[text] = None
+
+
+@contextmanager
+def _relabelled(path: str, label: str) -> Iterator[None]:
+    """Replace a temporary path in errors by the name that the user gave."""
+    try:
+        yield
+    except SpectraError as error:
+        if not path or path not in f"{error.message} {error.hint}":
+            raise
+        texts = (error.message.replace(path, label), error.hint.replace(path, label))
+        raise SpectraError(texts[0], hint=texts[1], code=error.code, stops=error.stops) from None
+
+
+@contextmanager
+def open_weights(
+    path: Path, *, follow_links: bool = False, ema: bool = False, provider: Provider | None = None,
+    label: str | None = None,
+) -> Iterator[Weights]:  # fmt: skip
+    """Open a checkpoint: what it holds from its headers, and one tensor at a time by `read`.
+
+    follow_links: also read files that links lead to, outside the checkpoint's folder. ema: the average of the weights
+    that some training programs keep, in place of the weights. provider: fetches what of the folder is not there yet.
+    label: what messages call the path. Raises SpectraError naming the file, for whatever is wrong with it, here and in
+    `read`.
+    """
+    labels = (str(path), label) if label is not None and label != str(path) else ("", "")
+    with _relabelled(*labels):
+        format, contents = _open(path, follow_links, ema, provider)
+    yield Weights(format.name, contents, provider, labels)
+
+
+def _open(path: Path, follow_links: bool, ema: bool, provider: Provider | None) -> tuple[Format, Contents]:
+    is_folder = os.path.isdir(path)  # unlike Path.is_dir, false for a name too long to be one
+    boundary = Boundary(path if is_folder else path.parent, follow_links, provider)
+    format = format_of(path)
+    if format is None:
+        if not is_folder:
+            admit(path, boundary)
+        raise SpectraError(
+            f"{printable(path, 400)} holds no weights in a format that is known" if is_folder
+            else f"{printable(path, 400)} is not a file of weights in a format that is known",
+            hint=f"known are: {'; '.join(f'{format.name} ({format.what})' for format in FORMATS)}",
+        )  # fmt: skip
+    contents = pair_scales(format.open(path, boundary, ema))
+    if provider:
+        provider.release_header()
+    return format, contents
