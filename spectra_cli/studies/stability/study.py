@@ -63,15 +63,6 @@ def rate_series(lines: pd.DataFrame, steps: pd.Series) -> RateSeries:
     return RateSeries(steps.loc[means.index].to_numpy(np.int64), means.to_numpy())
 
 
-def floor_of(rates: Array) -> float:
-    """Return the median of the last quarter of a series.
-
-    >>> floor_of(np.array([9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 1.0]))
-    2.0
-    """
-    return float(np.median(_last_quarter(rates)))
-
-
 def _last_quarter(rates: Array) -> Array:
     return rates[-max(1, -(-len(rates) // 4)) :]
 
