@@ -20,7 +20,7 @@ JUMP = 0.2
 
 
 def line_of(run: Run, estimator: str) -> str:
-    """Give the estimator's line of the table."""
+    """Return the estimator's line of the table."""
     found = changes(run, estimator)
     before, after = (found[name] - ORIGIN[estimator] for name in ("before", "after"))
     jumped = np.abs(np.log(after / before)) > np.log(1 + JUMP)

@@ -241,9 +241,7 @@ def _scan(
 
         def started(plan: Any, layout: Any, device: str) -> None:
             if not silent:
-                screen.print(
-                    view.headline(plan, layout, device, svd.describe(device), request.workers), soft_wrap=True
-                )
+                screen.print(view.headline(plan, layout, device, svd.describe(device), request.workers), soft_wrap=True)
             progress.begin(plan, layout)
 
         done = scan_checkpoints(

@@ -127,9 +127,9 @@ def power_law(x: Array, y: Array, of: str, on: str, *, seed: int = 0) -> PowerLa
     slopes = np.linalg.lstsq(design, drawn.T, rcond=None)[0][1]
     errors = []
     for out in range(n):
-        kept = np.arange(n) != out
-        if np.ptp(a[kept]) > 0:
-            slope, intercept = np.polyfit(a[kept], b[kept], 1)
+        others = np.arange(n) != out
+        if np.ptp(a[others]) > 0:
+            slope, intercept = np.polyfit(a[others], b[others], 1)
             errors.append(abs(np.expm1(intercept + slope * a[out] - b[out])))
     bootstrap = float(np.quantile(slopes, 0.05)), float(np.quantile(slopes, 0.95))
     low, high = map(float, fit.conf_int()[1])

@@ -36,17 +36,17 @@ def narrow(run: Run, roles: Sequence[str] = (), match: str | None = None) -> Run
 
     Raises SpectraError, code 2, where none is left or the expression is none.
     """
-    kept = run.numbers
+    chosen = run.numbers
     if roles:
-        kept = kept[kept["role"].astype(str).isin(list(roles))]
+        chosen = chosen[chosen["role"].astype(str).isin(list(roles))]
     if match is not None:
-        kept = kept[kept["matrix"].astype(str).str.contains(_expression(match))]
-    if kept.empty:
+        chosen = chosen[chosen["matrix"].astype(str).str.contains(_expression(match))]
+    if chosen.empty:
         known = ", ".join(dict.fromkeys(run.numbers["role"].astype(str)))
         raise SpectraError(
             f"{run.label} has no such matrix", hint=f"its roles are {known}; `--match` looks at the names", code=2
         )
-    return replace(run, numbers=kept)
+    return replace(run, numbers=chosen)
 
 
 def _expression(match: str) -> re.Pattern[str]:

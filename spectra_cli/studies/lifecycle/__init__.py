@@ -8,19 +8,6 @@ from spectra_cli.studies.lifecycle.timescales import Decay, Timescales
 from spectra_cli.studies.lifecycle.waves import Arrival
 
 __all__ = [
-    "ALPHAS",
-    "CHANCE",
-    "ENTROPY",
-    "RANK",
-    "Arrival",
-    "Asymmetry",
-    "Decay",
-    "Gradient",
-    "Lifecycle",
-    "SpreadRatio",
-    "Timescales",
-    "Trend",
-    "correct",
-    "lifecycle",
-    "lifecycle_tables",
-]
+    "ALPHAS", "CHANCE", "ENTROPY", "RANK", "Arrival", "Asymmetry", "Decay", "Gradient", "Lifecycle", "SpreadRatio",
+    "Timescales", "Trend", "correct", "lifecycle", "lifecycle_tables",
+]  # fmt: skip

@@ -196,12 +196,12 @@ def test_real_checkpoints_scanned_show_the_planted_response_to_the_learning_rate
     assert response.elasticity == pytest.approx(0.8, abs=0.05)
 
 
-def test_real_checkpoints_scanned_give_the_planted_course(scanned_course):
-    found = stability(read_run(scanned_course.table, METRICS))
+def test_real_checkpoints_scanned_give_the_planted_course(scanned_run):
+    found = stability(read_run(scanned_run.table, METRICS))
     whole = found.groups[0]
-    true = scanned_course.rates
+    true = scanned_run.rates
     assert np.allclose(whole.series.rates, true, rtol=1e-6)
-    assert whole.peak.step == scanned_course.steps[1 + int(np.argmax(true))]
+    assert whole.peak.step == scanned_run.steps[1 + int(np.argmax(true))]
     assert within_one(found)
     assert covers(found)
     assert whole.onset.phase == "floor"

@@ -1,4 +1,4 @@
-"""How often planted bends are found, over a hundred seeds: 40 checkpoints, 15% noise, uneven steps."""
+"""How often planted breakpoints are found, over a hundred seeds: 40 checkpoints, 15% noise, uneven steps."""
 
 import pytest
 
