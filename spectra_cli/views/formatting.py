@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 
 from spectra_cli.errors import printable
 
@@ -72,8 +71,3 @@ def ellipsis(names: list[str], most: int = 3) -> str:
     """
     shown = ", ".join(printable(name) for name in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def show_error(message: str, hint: str) -> None:
-    """Say on standard error what happened and what to do, in two lines."""
-    print(f"spectra: {printable(message, 400)}\n  {printable(hint, 400)}", file=sys.stderr)

@@ -1,15 +1,16 @@
-"""What `spectra diff` shows: a line a matrix, biggest movers first."""
+"""What `spectra diff` shows: a line a matrix, biggest movers first; or all of it as JSON."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from spectra_cli.errors import printable
-from spectra_cli.views.console.screen import plain_table
+from spectra_cli.views.console.plain import plain_table
 from spectra_cli.views.formatting import count, number
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ SINGLES = (
 
 
 def movers(diff: Diff) -> list[tuple[str, dict[str, float], dict[str, float]]]:
-    """Give each matrix of both with its numbers in A and in B, biggest variation first."""
+    """Return each matrix of both with its numbers in A and in B, biggest variation first."""
     numbers: dict[str, dict[str, dict[str, float]]] = {}
     plain = diff.table.select(["revision", "matrix", "metric", "value"])
     half = plain.slice(0, diff.rows_of_a), plain.slice(diff.rows_of_a)
@@ -71,3 +72,11 @@ def _table(lines: list[tuple[str, dict[str, float], dict[str, float]]]) -> Table
             cells.append(f"{number(a.get(metric), digits)} → {number(b.get(metric), digits)}")
         table.add_row(printable(name), *cells)
     return table
+
+
+def diff_json(diff: Diff) -> dict[str, Any]:
+    """Return the whole comparison as one object that json.dumps takes."""
+    return {
+        "matrices": [{"matrix": name, "a": a, "b": b} for name, a, b in movers(diff)],
+        "problems": [asdict(problem) for problem in diff.problems],
+    }

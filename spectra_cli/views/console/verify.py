@@ -1,6 +1,9 @@
-"""Says in a line or two what a look at a table found. What is wrong is told elsewhere, as errors are."""
+"""What `spectra verify` shows: a line or two on what was checked. What is wrong is shown as errors are."""
 
 from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
 
 from rich.console import Console
 
@@ -9,20 +12,25 @@ from spectra_cli.jobs.verify import Verified
 from spectra_cli.views.formatting import count, number
 
 
-def show_verified(console: Console, found: Verified) -> None:
+def show_verified(console: Console, verified: Verified) -> None:
     """Print what was checked, and what of it was computed again."""
     sizes = (
-        count(found.checkpoints, "checkpoint"),
-        count(found.matrices, "matrix", "matrices"),
-        count(found.rows, "row"),
+        count(verified.checkpoints, "checkpoint"),
+        count(verified.matrices, "matrix", "matrices"),
+        count(verified.rows, "row"),
     )
     sound = "schema, checksums, completeness, ranges and inequalities hold"
-    wrong = count(len(found.findings), "finding")
-    verdict = sound if not found.findings or found.recomputed else wrong
-    console.print(f"{printable(found.path)} · {' · '.join(sizes)} · {verdict}", soft_wrap=True)
-    if found.recomputed:
-        largest = max(one.largest for one in found.recomputed)
-        numbers = sum(one.numbers for one in found.recomputed)
+    wrong = count(len(verified.findings), "finding")
+    verdict = sound if not verified.findings or verified.recomputed else wrong
+    console.print(f"{printable(verified.path)} · {' · '.join(sizes)} · {verdict}", soft_wrap=True)
+    if verified.recomputed:
+        largest = max(one.largest for one in verified.recomputed)
+        numbers = sum(one.numbers for one in verified.recomputed)
         same = "all the same to the last bit" if largest == 0 else f"the largest difference is {number(largest)}"
-        computed = count(len(found.recomputed), "matrix", "matrices")
+        computed = count(len(verified.recomputed), "matrix", "matrices")
         console.print(f"{computed} computed again · {count(numbers, 'number')}, {same}", soft_wrap=True)
+
+
+def verified_json(verified: Verified) -> dict[str, Any]:
+    """Return everything as one object that json.dumps takes."""
+    return {**asdict(verified), "path": str(verified.path)}

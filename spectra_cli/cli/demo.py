@@ -1,0 +1,31 @@
+"""The command that shows everything on a run of its own: demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spectra_cli.cli.looking import report
+from spectra_cli.cli.options import Answer, RunInputs
+from spectra_cli.cli.scanning import Target, scan_to
+
+
+def demo(
+    folder: Annotated[
+        Path, typer.Argument(help="Where the run and its table go; must not exist yet, or be empty.")
+    ] = Path("spectra-demo"),
+) -> int:
+    """Train a tiny model on Python's own sources, scan its checkpoints, and say what was found."""
+    from spectra_cli.jobs import demo as training
+    from spectra_cli.views.console.plain import make_console
+
+    console = make_console(error=True)
+    table = folder / "demo.parquet"
+    run = training.train(folder, on_progress=lambda line: console.print(line, soft_wrap=True))
+    target = Target(table, str(table), advise=False)
+    code = scan_to(target, str(run), (), restart=False, quiet=False, answer=Answer())
+    report([str(table)], output=str(folder / "demo.html"), inputs=RunInputs(loss=[str(run / "loss.jsonl")]))
+    console.print(training.what_next(folder), soft_wrap=True)
+    return code

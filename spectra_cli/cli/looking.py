@@ -1,0 +1,83 @@
+"""The commands that draw tables: plot and report."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spectra_cli.cli.flat import Fields
+from spectra_cli.cli.options import RunInputs, Selection, Tables
+
+
+def plot(
+    tables: Tables,
+    *,
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--kind",
+            metavar="NAME",
+            help="trajectory, alignment, spectrum, heatmap, profile, roles; over depth: wave, gradients, depth, "
+            "asymmetry, timescales: docs/figures.md.",
+        ),
+    ],
+    output: Annotated[
+        str,
+        typer.Option("-o", "--output", metavar="FILE", help="A .png, .svg, .html or .pdf; - draws on the terminal."),
+    ],
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            "--metric",
+            metavar="NAME",
+            help="The number drawn: any for heatmap, profile, roles; sd or sigma; an exponent over depth.",
+        ),
+    ] = None,
+    selection: Annotated[Selection, Fields(only=("roles", "match"))],
+    steps: Annotated[
+        str | None, typer.Option("--steps", metavar="N,…", help="The checkpoints shown, for spectrum and profile.")
+    ] = None,
+    inputs: RunInputs,
+) -> int:
+    """Draw one figure of one or more tables."""
+    from spectra_cli.studies.inputs.parse import parse_columns, parse_labels
+    from spectra_cli.views.figures.kinds import Choice, whole_numbers
+    from spectra_cli.views.figures.kinds import plot as draw
+
+    choice = Choice(
+        metric,
+        tuple(selection.roles.split(",")) if selection.roles else (),
+        selection.match,
+        whole_numbers(steps),
+        tuple(inputs.loss or ()),
+        parse_columns(inputs.loss_columns),
+        parse_labels(inputs.label),
+    )
+    drawn = draw(tables, kind, output, choice)
+    if drawn is not None:
+        typer.echo(drawn)
+    return 0
+
+
+def report(
+    tables: Tables,
+    *,
+    output: Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="The page.")] = "report.html",
+    inputs: RunInputs,
+) -> int:
+    """Write one page that stands alone: findings, figures to explore, the table of matrices, how it was made."""
+    from spectra_cli.errors import printable
+    from spectra_cli.studies.inputs.parse import parse_columns, parse_labels
+    from spectra_cli.views.formatting import size
+    from spectra_cli.views.report.report import report as write_report
+
+    written = write_report(
+        tables,
+        output,
+        losses=tuple(inputs.loss or ()),
+        loss_columns=parse_columns(inputs.loss_columns),
+        labels=parse_labels(inputs.label),
+    )
+    typer.echo(f"{printable(output)} · {size(written)} · opens in any browser, without a network", err=True)
+    return 0

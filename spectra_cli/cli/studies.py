@@ -1,0 +1,76 @@
+"""The commands that study tables: stability, lifecycle and scaling."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spectra_cli.cli.options import Answer, Exponent, RunLabels, RunTables, TrainingLogs
+from spectra_cli.cli.show import show_result
+
+
+def stability(
+    tables: RunTables,
+    *,
+    logs: TrainingLogs,
+    labels: RunLabels,
+    everything: Annotated[bool, typer.Option("--all", help="Show every layer.")] = False,
+    answer: Answer,
+) -> int:
+    """Find the two phases of a run: where its spectra settle, and whether the loss settles with them."""
+    from spectra_cli.studies.inputs.parse import parse_columns, parse_labels
+    from spectra_cli.studies.stability import compare_tables
+    from spectra_cli.views.console.plain import make_console
+    from spectra_cli.views.console.stability import show_stability, stability_json
+
+    compared = compare_tables(tables, logs.loss or (), parse_columns(logs.loss_columns), parse_labels(labels.label))
+    show_result(
+        answer,
+        text=lambda: show_stability(make_console(error=False), compared, everything=everything),
+        facts=lambda: stability_json(compared),
+        allow_nan=False,
+    )
+    return 0
+
+
+def lifecycle(tables: RunTables, *, exponent: Exponent, labels: RunLabels, answer: Answer) -> int:
+    """Find waves of compression, gradients over depth, Q/K-V asymmetry and two timescales in a run."""
+    from spectra_cli.studies.inputs.parse import parse_labels
+    from spectra_cli.studies.lifecycle import lifecycle_tables
+    from spectra_cli.views.console.lifecycle import lifecycle_json, show_lifecycle
+    from spectra_cli.views.console.plain import make_console
+
+    runs = lifecycle_tables(tables, parse_labels(labels.label), exponent.alpha)
+    show_result(
+        answer,
+        text=lambda: show_lifecycle(make_console(error=False), runs),
+        facts=lambda: lifecycle_json(runs),
+        allow_nan=False,
+    )
+    return 0
+
+
+def scaling(
+    tables: Annotated[
+        list[str], typer.Argument(metavar="TABLE", help="Tables that scan wrote, one a model.", show_default=False)
+    ],
+    *,
+    exponent: Exponent,
+    labels: RunLabels,
+    answer: Answer,
+) -> int:
+    """Fit how the spread of an exponent over depth grows with the size of the model; takes three models or more."""
+    from spectra_cli.studies.inputs.parse import parse_labels
+    from spectra_cli.studies.scaling import scaling as study
+    from spectra_cli.views.console.plain import make_console
+    from spectra_cli.views.console.scaling import scaling_json, show_scaling
+
+    fitted = study(tables, parse_labels(labels.label), exponent.alpha)
+    show_result(
+        answer,
+        text=lambda: show_scaling(make_console(error=False), fitted),
+        facts=lambda: scaling_json(fitted),
+        allow_nan=False,
+    )
+    return 0
