@@ -19,7 +19,7 @@ from spectra_cli.errors import SpectraError
 GRACE = 1.0  # seconds for a soft end; with 1.5 it took 2.1 s in all on a machine with every core busy
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SHOW_CURSOR = "\x1b[?25h"
-Show = Callable[[str, str], None]
+ShowError = Callable[[str, str], None]
 
 
 class Stopped(KeyboardInterrupt):
@@ -27,11 +27,11 @@ class Stopped(KeyboardInterrupt):
 
 
 @contextmanager
-def stoppable(hint: str, show: Show, last: Callable[[], None] = lambda: None) -> Iterator[None]:
+def stoppable(hint: str, show_error: ShowError, clean_up: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Turn a signal that comes in this block into a SpectraError, or end the process where that takes too long.
 
-    hint: what is kept, and how to go on. Where the process is ended, show says message and hint, and last cleans up.
-    Only the main thread can be told of signals: in another one this does nothing.
+    hint: what is kept, and how to resume. show_error and clean_up: called where the process is ended, as nothing else
+    runs then. Only the main thread receives signals: in another one this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -39,20 +39,20 @@ def stoppable(hint: str, show: Show, last: Callable[[], None] = lambda: None) ->
     over = threading.Event()
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    before = {number: signal.signal(number, _raise) for number in SIGNALS}
+    handlers = {number: signal.signal(number, _raise) for number in SIGNALS}
     waking = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     watcher = threading.Thread(
-        target=_watch, args=(reading, lambda number: _end(over, number, hint, show, last)), daemon=True
+        target=_watch, args=(reading, lambda number: _end(over, number, hint, show_error, clean_up)), daemon=True
     )
     watcher.start()
     try:
         yield
     except Stopped as stopped:
-        raise SpectraError(_said(stopped.args[0]), hint=hint) from None
+        raise SpectraError(_message(stopped.args[0]), hint=hint) from None
     finally:
         over.set()
         signal.set_wakeup_fd(waking)
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
         os.close(writing)  # the watcher reads the end of it
         watcher.join()
@@ -60,8 +60,10 @@ def stoppable(hint: str, show: Show, last: Callable[[], None] = lambda: None) ->
 
 
 def _raise(number: int, _: FrameType | None) -> None:
-    for one in SIGNALS:  # a second signal must not break what cleans up after the first; the watcher ends it anyway
-        signal.signal(one, _ignore)
+    for (
+        signal_number
+    ) in SIGNALS:  # a second signal must not break what cleans up after the first; the watcher ends it anyway
+        signal.signal(signal_number, _ignore)
     raise Stopped(number)
 
 
@@ -78,16 +80,16 @@ def _watch(reading: int, end: Callable[[int], None]) -> None:
             timer.start()
 
 
-def _end(over: threading.Event, number: int, hint: str, show: Show, last: Callable[[], None]) -> None:
+def _end(over: threading.Event, number: int, hint: str, show_error: ShowError, clean_up: Callable[[], None]) -> None:
     if over.is_set():
         return
-    last()
+    clean_up()
     if sys.stderr.isatty():
         sys.stderr.write(f"\r{SHOW_CURSOR}")  # a progress bar may have hidden it
-    show(_said(number), hint)
+    show_error(_message(number), hint)
     sys.stderr.flush()
     os._exit(1)
 
 
-def _said(number: int) -> str:
+def _message(number: int) -> str:
     return f"stopped by {signal.Signals(number).name}"

@@ -1,4 +1,4 @@
-"""Makes names safe to print and numbers short to read."""
+"""Numbers, sizes, times and lists of names, short to read and safe to print."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from spectra_cli.errors import printable
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Show a number with so many significant digits, small and large ones with a short exponent.
+    """Return a number with so many significant digits, small and large ones with a short exponent.
 
     >>> [number(x) for x in (0.000812, 58.41, 3, 1e7, float("nan"))]
     ['8.12e-4', '58.4', '3.00', '1.00e7', 'nan']
@@ -26,7 +26,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def size(count: float) -> str:
-    """Show a number of bytes.
+    """Return a number of bytes with its unit.
 
     >>> size(2_519_128)
     '2.5 MB'
@@ -39,7 +39,7 @@ def size(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Show a time.
+    """Return a time in seconds, in words.
 
     >>> [duration(s) for s in (0.4, 95, 9000)]
     ['under a second', '1 min 35 s', '2 h 30 min']
@@ -55,7 +55,7 @@ def duration(seconds: float) -> str:
 
 
 def count(number_of: int, noun: str, plural: str | None = None) -> str:
-    """Show how many of something there are.
+    """Return how many of something there are, in words.
 
     >>> count(1, "matrix", "matrices"), count(2200, "row")
     ('1 matrix', '2,200 rows')
@@ -64,7 +64,7 @@ def count(number_of: int, noun: str, plural: str | None = None) -> str:
 
 
 def ellipsis(names: list[str], most: int = 3) -> str:
-    """Show the first few of a list of names from a file.
+    """Return the first few of a list of names from a file.
 
     >>> ellipsis(["a", "b", "c", "d"])
     'a, b, c and 1 more'

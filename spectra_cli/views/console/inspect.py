@@ -21,55 +21,57 @@ if TYPE_CHECKING:
 FEW = 8
 
 
-def show_inspection(console: Console, found: Inspection, *, everything: bool) -> None:
+def show_inspection(console: Console, inspection: Inspection, *, everything: bool) -> None:
     """Print the whole inspection."""
-    console.print(_headline(found), soft_wrap=True)
-    for line in _hygiene(found):
+    console.print(_headline(inspection), soft_wrap=True)
+    for line in _hygiene(inspection):
         console.print(line, soft_wrap=True)
-    console.print(_cost_line(found), soft_wrap=True)
-    if found.fetching:
-        console.print(_fetching_line(found.fetching), soft_wrap=True)
+    console.print(_cost_line(inspection), soft_wrap=True)
+    if inspection.fetching:
+        console.print(_fetching_line(inspection.fetching), soft_wrap=True)
     console.print()
-    console.print(_checkpoints(found, everything=everything))
+    console.print(_checkpoints(inspection, everything=everything))
     console.print()
-    console.print(_tensors(found.layout, found.tensors))
-    for line in skipped_lines(found.layout):
+    console.print(_tensors(inspection.layout, inspection.tensors))
+    for line in skipped_lines(inspection.layout):
         console.print(line, soft_wrap=True)
-    if found.layout.architecture != "unknown":
+    if inspection.layout.architecture != "unknown":
         console.print("rules: --record prints them as TOML, which --arch reads back once you have edited it")
-    for note in found.layout.notes:
+    for note in inspection.layout.notes:
         console.print(f"note: {printable(note, 300)}", soft_wrap=True)
 
 
-def _headline(found: Inspection) -> str:
-    plan = found.plan
+def _headline(inspection: Inspection) -> str:
+    plan = inspection.plan
     total = len(plan.checkpoints) + plan.not_chosen
-    steps = [one.step for one in plan.checkpoints if one.step is not None]
+    steps = [checkpoint.step for checkpoint in plan.checkpoints if checkpoint.step is not None]
     span = f" · steps {steps[0]} … {steps[-1]}" if len(steps) > 1 else ""
     chosen = f"{len(plan.checkpoints)} of {total} checkpoints chosen" if plan.not_chosen else count(total, "checkpoint")
-    matrices = count(len(found.layout.matrices), "matrix", "matrices")
-    return f"{printable(plan.model)} · {printable(found.layout.architecture)} · {chosen}{span} · {matrices} each"
+    matrices = count(len(inspection.layout.matrices), "matrix", "matrices")
+    return f"{printable(plan.model)} · {printable(inspection.layout.architecture)} · {chosen}{span} · {matrices} each"
 
 
-def _hygiene(found: Inspection) -> list[str]:
+def _hygiene(inspection: Inspection) -> list[str]:
     lines = []
-    repeats = [f"{fact.checkpoint.revision} repeats {fact.duplicate_of}" for fact in found.facts if fact.duplicate_of]
+    repeats = [
+        f"{fact.checkpoint.revision} repeats {fact.duplicate_of}" for fact in inspection.facts if fact.duplicate_of
+    ]
     if repeats:
         lines.append(f"identical files: {count(len(repeats), 'checkpoint')} cost nothing: {ellipsis(repeats)}")
-    if found.gaps:
-        lines.append(f"gaps: nothing between steps {', '.join(f'{a} and {b}' for a, b in found.gaps[:5])}")
-    if found.differing:
-        lines.append(f"other matrices or shapes than the last checkpoint: {ellipsis(list(found.differing))}")
-    if found.plan.unread:
-        names = [f"{one.revision} ({one.reason})" for one in found.plan.unread]
+    if inspection.gaps:
+        lines.append(f"gaps: nothing between steps {', '.join(f'{a} and {b}' for a, b in inspection.gaps[:5])}")
+    if inspection.differing:
+        lines.append(f"other matrices or shapes than the last checkpoint: {ellipsis(list(inspection.differing))}")
+    if inspection.plan.unread:
+        names = [f"{entry.revision} ({entry.reason})" for entry in inspection.plan.unread]
         lines.append(f"not checkpoints: {ellipsis(names, 5)}")
     return lines
 
 
-def _cost_line(found: Inspection) -> str:
-    cost = found.cost
+def _cost_line(inspection: Inspection) -> str:
+    cost = inspection.cost
     return (
-        f"to read: {size(cost.bytes_read)} · {cost.gigaflops:,.0f} GFLOP on {found.device}"
+        f"to read: {size(cost.bytes_read)} · {cost.gigaflops:,.0f} GFLOP on {inspection.device}"
         f" · peak memory about {size(cost.peak_bytes)} · about {duration(cost.seconds)} on this machine"
     )
 
@@ -85,24 +87,28 @@ def _fetching_line(fetching: Fetching) -> str:
     )
 
 
-def _checkpoints(found: Inspection, *, everything: bool) -> Table:
+def _checkpoints(inspection: Inspection, *, everything: bool) -> Table:
     table = plain_table("checkpoint", "step", "tokens", "stage", "format", "size", "stored as")
-    facts = found.facts if everything or len(found.facts) <= 2 * FEW else (*found.facts[:FEW], *found.facts[-FEW:])
+    facts = (
+        inspection.facts
+        if everything or len(inspection.facts) <= 2 * FEW
+        else (*inspection.facts[:FEW], *inspection.facts[-FEW:])
+    )
     for index, fact in enumerate(facts):
-        if index == FEW and len(facts) < len(found.facts):
-            table.add_row(f"… {len(found.facts) - len(facts)} more; --all for each")
-        one = fact.checkpoint
-        numbers = [f"{value:,}" if value is not None else "–" for value in (one.step, one.tokens)]
+        if index == FEW and len(facts) < len(inspection.facts):
+            table.add_row(f"… {len(inspection.facts) - len(facts)} more; --all for each")
+        checkpoint = fact.checkpoint
+        numbers = [f"{value:,}" if value is not None else "–" for value in (checkpoint.step, checkpoint.tokens)]
         if fact.problem:
             rest = ["cannot be read: " + fact.problem.message]
         else:
             rest = [fact.format, size(fact.nbytes), " ".join(fact.dtypes)]
-        table.add_row(*(printable(cell) for cell in (one.revision, *numbers, one.stage or "–", *rest)))
+        table.add_row(*(printable(cell) for cell in (checkpoint.revision, *numbers, checkpoint.stage or "–", *rest)))
     return table
 
 
 def family(name: str) -> str:
-    """Give a tensor's name with its layer and expert numbers left open.
+    """Return a tensor's name with its layer and expert numbers left open.
 
     >>> family("model.layers.12.mlp.experts.3.up_proj.weight")
     'model.layers.*.mlp.experts.*.up_proj.weight'
@@ -134,7 +140,7 @@ def _tensors(layout: Layout, tensors: dict[str, StoredTensor]) -> Table:
 
 
 def _together(names: list[str]) -> str:
-    """Write names that differ in their last word as one.
+    """Return names that differ in their last word as one.
 
     >>> _together(["layers.*.attn.q", "layers.*.attn.k"])
     'layers.*.attn.{q,k}'
@@ -146,8 +152,8 @@ def _together(names: list[str]) -> str:
 
 
 def skipped_lines(layout: Layout) -> list[str]:
-    """Say what is skipped, by kind and reason."""
-    kinds = Counter((family(one.tensor), one.reason) for one in layout.skipped)
+    """Return lines: what is skipped, by kind and reason."""
+    kinds = Counter((family(tensor.tensor), tensor.reason) for tensor in layout.skipped)
     if not kinds:
         return ["skipped: nothing"]
     reasons: dict[str, list[str]] = {}
@@ -156,11 +162,11 @@ def skipped_lines(layout: Layout) -> list[str]:
     return [f"skipped, {printable(reason)}: {ellipsis(names, 6)}" for reason, names in reasons.items()]
 
 
-def inspection_json(found: Inspection) -> dict[str, Any]:
-    """Give the whole inspection as plain data."""
+def inspection_json(inspection: Inspection) -> dict[str, Any]:
+    """Return the whole inspection as one object that json.dumps takes."""
     return {
-        "model": found.plan.model,
-        "architecture": found.layout.architecture,
+        "model": inspection.plan.model,
+        "architecture": inspection.layout.architecture,
         "checkpoints": [
             {
                 "revision": fact.checkpoint.revision,
@@ -173,23 +179,23 @@ def inspection_json(found: Inspection) -> dict[str, Any]:
                 "duplicate_of": fact.duplicate_of,
                 "problem": fact.problem.message if fact.problem else None,
             }
-            for fact in found.facts
+            for fact in inspection.facts
         ],
-        "not_chosen": found.plan.not_chosen,
-        "unread": [{"revision": one.revision, "reason": one.reason} for one in found.plan.unread],
-        "gaps": [list(pair) for pair in found.gaps],
+        "not_chosen": inspection.plan.not_chosen,
+        "unread": [{"revision": entry.revision, "reason": entry.reason} for entry in inspection.plan.unread],
+        "gaps": [list(pair) for pair in inspection.gaps],
         "matrices": [
             {"name": m.name, "role": m.role, "tensor": m.tensor, "rows": m.rows, "cols": m.cols, "rule": m.rule}
-            for m in found.layout.matrices
+            for m in inspection.layout.matrices
         ],
-        "skipped": [{"tensor": one.tensor, "reason": one.reason} for one in found.layout.skipped],
-        "notes": list(found.layout.notes),
+        "skipped": [{"tensor": entry.tensor, "reason": entry.reason} for entry in inspection.layout.skipped],
+        "notes": list(inspection.layout.notes),
         "cost": {
-            "gigaflops": found.cost.gigaflops,
-            "bytes_read": found.cost.bytes_read,
-            "peak_bytes": found.cost.peak_bytes,
-            "seconds": found.cost.seconds,
+            "gigaflops": inspection.cost.gigaflops,
+            "bytes_read": inspection.cost.bytes_read,
+            "peak_bytes": inspection.cost.peak_bytes,
+            "seconds": inspection.cost.seconds,
         },
-        "device": found.device,
-        "fetching": asdict(found.fetching) if found.fetching else None,
+        "device": inspection.device,
+        "fetching": asdict(inspection.fetching) if inspection.fetching else None,
     }

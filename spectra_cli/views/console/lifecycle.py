@@ -45,7 +45,7 @@ def show_lifecycle(console: Console, runs: Sequence[Lifecycle]) -> None:
 
 
 def lifecycle_json(runs: Sequence[Lifecycle]) -> dict[str, Any]:
-    """Give everything as one object that json.dumps takes; None where there is no number."""
+    """Return everything as one object that json.dumps takes; None where there is no number."""
     return {"runs": [_run(run) for run in runs]}
 
 
@@ -57,7 +57,7 @@ def _run(run: Lifecycle) -> dict[str, Any]:
         "steps": run.steps.tolist(),
         "compression": {
             "value": _plain(float(np.nanmean(run.compressed[:, -1]))), "interval": _pair(run.interval),
-            "by_role": {role: _list(course) for role, course in run.by_role.items()},
+            "by_role": {role: _list(values) for role, values in run.by_role.items()},
             "by_layer": [_list(line) for line in run.compressed],
             "verdict": compression_verdict(run), "n": run.layers,
         },
@@ -89,35 +89,37 @@ def _run(run: Lifecycle) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _gradient(name: str, one: Gradient | None, unit: str) -> dict[str, Any] | None:
-    if one is None:
+def _gradient(name: str, gradient: Gradient | None, unit: str) -> dict[str, Any] | None:
+    if gradient is None:
         return None
-    last = one.last
+    last = gradient.last
     return {
         "value": _plain(last.slope if last else None), "interval": _pair(last.slope_interval if last else None),
-        "p": _plain(one.slope_p[-1]), "curvature": _plain(last.curvature if last else None),
+        "p": _plain(gradient.slope_p[-1]), "curvature": _plain(last.curvature if last else None),
         "curvature_interval": _pair(last.curvature_interval if last else None),
-        "curvature_p": _plain(one.curvature_p[-1]),
-        "inverted_u": one.inverted_u, "peak_depth": _plain(last.peak if last else None),
-        "spread": _plain(last.spread if last else None), "turns": [_plain(at) for at in one.turns],
+        "curvature_p": _plain(gradient.curvature_p[-1]),
+        "inverted_u": gradient.inverted_u, "peak_depth": _plain(last.peak if last else None),
+        "spread": _plain(last.spread if last else None), "turns": [_plain(at) for at in gradient.turns],
         "by_step": [
             {
                 "step": int(step), "value": _plain(at.slope if at else None),
                 "interval": _pair(at.slope_interval if at else None),
             }
-            for step, at in zip(one.steps, one.trends, strict=True)
+            for step, at in zip(gradient.steps, gradient.trends, strict=True)
         ],
-        "verdict": gradient_verdict(name, one, unit), "n": last.n if last else 0,
+        "verdict": gradient_verdict(name, gradient, unit), "n": last.n if last else 0,
     }  # fmt: skip
 
 
-def _decay(one: Decay | None, steps: NDArray[np.int64] | None = None, values: NDArray[np.float64] | None = None) -> Any:
-    if one is None:
+def _decay(
+    decay: Decay | None, steps: NDArray[np.int64] | None = None, values: NDArray[np.float64] | None = None
+) -> Any:
+    if decay is None:
         return None
-    left = {} if steps is None or values is None else {"residuals": _list(values - one.at(steps.astype(float)))}
+    left = {} if steps is None or values is None else {"residuals": _list(values - decay.at(steps.astype(float)))}
     return {
-        "value": _plain(one.tau), "interval": _pair(one.tau_interval), "start": one.start, "end": one.end,
-        "r2": _plain(one.r2), "residual": one.residual, "n": one.n, **left,
+        "value": _plain(decay.tau), "interval": _pair(decay.tau_interval), "start": decay.start, "end": decay.end,
+        "r2": _plain(decay.r2), "residual": decay.residual, "n": decay.n, **left,
     }  # fmt: skip
 
 
@@ -130,4 +132,4 @@ def _plain(value: float | None) -> float | None:
 
 
 def _pair(interval: tuple[float, float] | None) -> list[float | None] | None:
-    return None if interval is None else [_plain(one) for one in interval]
+    return None if interval is None else [_plain(end) for end in interval]

@@ -1,4 +1,4 @@
-"""Says on standard error what went wrong, in two lines each, and what is waited for. Loads nothing heavy."""
+"""What went wrong, in two lines each, and what is waited for: on standard error. Loads nothing heavy."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ MOST_PROBLEMS = 12
 
 
 def show_error(message: str, hint: str) -> None:
-    """Say on standard error what happened and what to do, in two lines."""
+    """Print on standard error what happened and what to do, in two lines."""
     print(f"spectra: {printable(message, 400)}\n  {printable(hint, 400)}", file=sys.stderr)
 
 
 def show_problems(problems: Sequence[Problem]) -> None:
-    """Name what could not be read while the rest was."""
+    """Print what could not be read while the rest was; after MOST_PROBLEMS, how many more."""
     for problem in problems[:MOST_PROBLEMS]:
         show_error(problem.message, problem.hint)
     if len(problems) > MOST_PROBLEMS:
@@ -28,5 +28,5 @@ def show_problems(problems: Sequence[Problem]) -> None:
 
 
 def show_waiting(words: str) -> None:
-    """Say on standard error what is waited for."""
+    """Print on standard error what is waited for."""
     print(f"spectra: {printable(words, 400)}", file=sys.stderr, flush=True)

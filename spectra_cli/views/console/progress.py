@@ -1,4 +1,4 @@
-"""Shows on standard error what is about to be scanned, and how far the scan is."""
+"""What is about to be scanned, and how far the scan is."""
 
 from __future__ import annotations
 

@@ -14,18 +14,18 @@ from spectra_cli.views.formatting import number
 from spectra_cli.views.sentences.scaling import scaling_sentences
 
 
-def show_scaling(console: Console, found: Scaling) -> None:
+def show_scaling(console: Console, scaling: Scaling) -> None:
     """Print the models and the fits."""
-    table = plain_table("model", "layers", "parameters", f"Δ{found.alpha}", "peak at depth")
-    for one in found.models:
-        peak = number(one.peak, 2) if one.peak is not None else "–"
-        table.add_row(printable(one.label), str(one.layers), f"{one.parameters:,}", number(one.spread, 3), peak)
+    table = plain_table("model", "layers", "parameters", f"Δ{scaling.alpha}", "peak at depth")
+    for model in scaling.models:
+        peak = number(model.peak, 2) if model.peak is not None else "–"
+        table.add_row(printable(model.label), str(model.layers), f"{model.parameters:,}", number(model.spread, 3), peak)
     console.print(table)
     console.print()
-    for line in scaling_sentences(found):
+    for line in scaling_sentences(scaling):
         console.print(line, soft_wrap=not console.is_terminal)
 
 
-def scaling_json(found: Scaling) -> dict[str, Any]:
-    """Give everything as one object that json.dumps takes."""
-    return {**asdict(found), "findings": scaling_sentences(found)}
+def scaling_json(scaling: Scaling) -> dict[str, Any]:
+    """Return everything as one object that json.dumps takes."""
+    return {**asdict(scaling), "findings": scaling_sentences(scaling)}

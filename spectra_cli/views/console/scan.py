@@ -29,7 +29,7 @@ ENOUGH_STEPS = 8  # with fewer, a study over steps finds nothing
 
 
 def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: str) -> None:
-    """Say where the table is, what is in it, and the facts a person wants first."""
+    """Print where the table is, what is in it, and the facts a person wants first."""
     skipped = scan.metadata["skipped"]
     reasons = sorted({reason for _, reason in skipped})
     left = f"{count(len(skipped), 'tensor')} skipped ({ellipsis(reasons, 4)})" if skipped else "nothing skipped"
@@ -39,7 +39,7 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
         console.print(f"{printable(str(scan.losses))} · the run's loss and learning rate, for --loss", soft_wrap=True)
     duplicates = scan.metadata["duplicates"]
     if duplicates:
-        pairs = [f"{one} repeats {other}" for one, other in duplicates.items()]
+        pairs = [f"{twin} repeats {first}" for twin, first in duplicates.items()]
         console.print(f"identical weights: {ellipsis(pairs)}", soft_wrap=True)
     for line in warnings_of(scan.metadata):
         console.print(line, soft_wrap=True)
@@ -50,16 +50,16 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
         console.print()
         console.print(roles_table(roles))
         if scan.metadata["reference"]:
-            console.print(f"\n{what_it_says(roles, scan.metadata['reference'])}", soft_wrap=True)
+            console.print(f"\n{closeness_lines(roles, scan.metadata['reference'])}", soft_wrap=True)
 
 
 def warnings_of(metadata: Mapping[str, Any]) -> list[str]:
-    """Say which matrices are still as at initialisation, and which numbers the error of σ leaves open.
+    """Return lines: which matrices are still as at initialisation, and which numbers are uncertain.
 
     >>> warnings_of({"random_baseline": {"step0": 38, "step1": 38, "step9": 2}, "equal_to_first": {}, "uncertain": {}})
     ['no different from random entries: 38 matrices at step0 … step1, 2 at step9']
     """
-    said = []
+    lines = []
     for key, words in STILL.items():
         parts: list[str] = []
         for many, run in groupby(metadata[key].items(), lambda item: item[1]):
@@ -67,16 +67,16 @@ def warnings_of(metadata: Mapping[str, Any]) -> list[str]:
             span = f"{names[0]} … {names[-1]}" if names[1:] else names[0]
             parts.append(f"{many if parts else count(many, 'matrix', 'matrices')} at {span}")
         if parts:
-            said.append(f"{words}: {ellipsis(parts, 4)}")
+            lines.append(f"{words}: {ellipsis(parts, 4)}")
     uncertain = metadata["uncertain"]
     if uncertain:
         where = sorted({f"{matrix} at {revision}" for places in uncertain.values() for revision, matrix in places})
-        said.append(f"uncertain in the third digit: {ellipsis(list(uncertain), 4)}, of {ellipsis(where)}")
-    return said
+        lines.append(f"uncertain in the third digit: {ellipsis(list(uncertain), 4)}, of {ellipsis(where)}")
+    return lines
 
 
 def show_next(console: Console, scan: Scan) -> None:
-    """Name the commands that go on from the table, where it holds a course of steps."""
+    """Print the commands that go on from the table, where it holds enough steps."""
     logged = Path(str(scan.metadata["source"])) / LOG
     losses = scan.losses or (logged if logged.is_file() else None)
     if losses or scan.steps >= ENOUGH_STEPS:
@@ -86,25 +86,25 @@ def show_next(console: Console, scan: Scan) -> None:
 
 
 def roles_table(roles: Sequence[RoleSummary]) -> Table:
-    """Lay out one line a role."""
-    compared = any(one.start is not None for one in roles)
+    """Return a table of one line a role."""
+    compared = any(role.start is not None for role in roles)
     headers = ["role"]
     if compared:
         headers += ["spectra\n≥ 0.99", "weights\n≥ 0.99", "SD variation,\npeak"]
     table = plain_table(*headers, "stable rank", "α")
-    for one in roles:
-        cells = [one.role]
+    for role in roles:
+        cells = [role.role]
         if compared:
-            peak = f"{number(one.peak[0], 2)}, step {one.peak[1]}" if one.peak else "–"
-            cells += [_since(one.spectra_close, one), _since(one.weights_close, one), peak]
-        table.add_row(*(printable(cell) for cell in cells), _change(one.stable_rank, 3), _change(one.alpha, 2))
+            peak = f"{number(role.peak[0], 2)}, step {role.peak[1]}" if role.peak else "–"
+            cells += [_since(role.spectra_close, role), _since(role.weights_close, role), peak]
+        table.add_row(*(printable(cell) for cell in cells), _change(role.stable_rank, 3), _change(role.alpha, 2))
     return table
 
 
-def _since(step: int | None, one: RoleSummary) -> str:
+def _since(step: int | None, role: RoleSummary) -> str:
     if step is None:
         return "–"
-    return "the start" if step == one.first_step else f"step {step}"
+    return "the start" if step == role.first_step else f"step {step}"
 
 
 def _change(ends: tuple[float, float] | None, digits: int) -> str:
@@ -113,9 +113,9 @@ def _change(ends: tuple[float, float] | None, digits: int) -> str:
     return f"{number(ends[0], digits)} → {number(ends[1], digits)}" if ends[0] != ends[1] else number(ends[0], digits)
 
 
-def what_it_says(roles: Sequence[RoleSummary], reference: str) -> str:
-    """Explain the columns of closeness, and say which role's weights moved furthest and which least."""
-    known = sorted((one.start, one.role) for one in roles if one.start is not None and one.start == one.start)
+def closeness_lines(roles: Sequence[RoleSummary], reference: str) -> str:
+    """Return what the columns of closeness mean, and which role's weights moved furthest and which least."""
+    known = sorted((role.start, role.role) for role in roles if role.start is not None and role.start == role.start)
     closeness = f"≥ 0.99: from then on the cosine to {printable(reference)} stays at or above 0.99"
     if len(known) < 2:
         return closeness

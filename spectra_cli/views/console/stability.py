@@ -18,9 +18,9 @@ from spectra_cli.views.sentences.stability import NOUNS, ratio, ratio_sentences,
 MOST_LAYERS = 8
 
 
-def show_stability(console: Console, found: RunComparison, *, everything: bool = False) -> None:
+def show_stability(console: Console, compared: RunComparison, *, everything: bool = False) -> None:
     """Print each run's findings and its groups, then the runs against the first."""
-    for index, run in enumerate(found.runs):
+    for index, run in enumerate(compared.runs):
         if index:
             console.print()
         span = f"steps {run.steps[0]} … {run.steps[-1]}"
@@ -29,43 +29,43 @@ def show_stability(console: Console, found: RunComparison, *, everything: bool =
             console.print(line, soft_wrap=not console.is_terminal)
         console.print()
         console.print(_groups(run, everything=everything))
-    if len(found.runs) > 1:
-        console.print(f"\nagainst {printable(found.runs[0].label)}, with 90% intervals")
-        for line in ratio_sentences(found):
+    if len(compared.runs) > 1:
+        console.print(f"\nagainst {printable(compared.runs[0].label)}, with 90% intervals")
+        for line in ratio_sentences(compared):
             console.print(line, soft_wrap=not console.is_terminal)
         console.print()
-        console.print(_ratios(found))
+        console.print(_ratios(compared))
 
 
 def _groups(run: RunStability, *, everything: bool) -> Table:
-    layers = [one for one in run.groups if one.group.startswith("layer ")]
-    others = [one for one in run.groups if not one.group.startswith("layer ")]
+    layers = [group for group in run.groups if group.group.startswith("layer ")]
+    others = [group for group in run.groups if not group.group.startswith("layer ")]
     shown = layers if everything or len(layers) <= MOST_LAYERS else []
-    per_lr = any(one.onset_per_lr for one in run.groups)
+    per_lr = any(group.onset_per_lr for group in run.groups)
     headers = ["", "peak,\nper step", "at step", "floor", "onset"] + ["onset\nper lr"] * per_lr
     table = plain_table(*headers, "settled", "spectra\n≥ 0.99", "weights\n≥ 0.99", "bound loose")
     table.columns[0].no_wrap = True
-    for one in others + shown:
-        table.add_row(*_cells(one, per_lr=per_lr))
+    for group in others + shown:
+        table.add_row(*_cells(group, per_lr=per_lr))
     if layers and not shown:
         table.caption = f"{len(layers)} layers left out; --all shows them"
         table.caption_justify = "left"
     return table
 
 
-def _cells(one: GroupStability, *, per_lr: bool) -> list[str]:
-    close = next((pair for pair in one.decoupling if pair.threshold == 0.99), None)
+def _cells(group: GroupStability, *, per_lr: bool) -> list[str]:
+    close = next((pair for pair in group.decoupling if pair.threshold == 0.99), None)
     return [
-        printable(one.group),
-        number(one.peak.value, 2),
-        str(one.peak.step),
-        number(one.floor.value, 2),
-        _onset(one.onset),
-        *([_onset(one.onset_per_lr)] if per_lr else []),
-        _at(one.settled),
+        printable(group.group),
+        number(group.peak.value, 2),
+        str(group.peak.step),
+        number(group.floor.value, 2),
+        _onset(group.onset),
+        *([_onset(group.onset_per_lr)] if per_lr else []),
+        _at(group.settled),
         _at(close.spectrum_step if close else None),
         _at(close.weights_step if close else None),
-        f"× {number(1 / one.tightness, 2)}" if one.tightness else "–",
+        f"× {number(1 / group.tightness, 2)}" if group.tightness else "–",
     ]
 
 
@@ -79,47 +79,47 @@ def _onset(onset: Onset | None) -> str:
     return f"{step(onset.step)} ({step(onset.interval[0])} … {step(onset.interval[1])})"
 
 
-def _ratios(found: RunComparison) -> Table:
-    quantities = [name for name in NOUNS if any(one.quantity == name for one in found.ratios)]
+def _ratios(compared: RunComparison) -> Table:
+    quantities = [name for name in NOUNS if any(entry.quantity == name for entry in compared.ratios)]
     table = plain_table("", "", *quantities)
     lines: dict[tuple[str, str], dict[str, Ratio]] = {}
-    for one in found.ratios:
-        lines.setdefault((one.label, one.group), {})[one.quantity] = one
+    for entry in compared.ratios:
+        lines.setdefault((entry.label, entry.group), {})[entry.quantity] = entry
     for (label, group), cells in lines.items():
         table.add_row(printable(label), printable(group), *(ratio(cells.get(name)) for name in quantities))
     return table
 
 
-def stability_json(found: RunComparison) -> dict[str, Any]:
-    """Give everything as one object that json.dumps takes; None where there is no number."""
-    return {"runs": [_run(run) for run in found.runs], "ratios": [asdict(one) for one in found.ratios]}
+def stability_json(compared: RunComparison) -> dict[str, Any]:
+    """Return everything as one object that json.dumps takes; None where there is no number."""
+    return {"runs": [_run(run) for run in compared.runs], "ratios": [asdict(entry) for entry in compared.ratios]}
 
 
 def _run(run: RunStability) -> dict[str, Any]:
     return {
         "label": run.label,
         "steps": list(run.steps),
-        "groups": [_group(one) for one in run.groups],
+        "groups": [_group(entry) for entry in run.groups],
         "loss": _loss(run.loss) if run.loss else None,
-        "lr_response": [asdict(one) for one in run.lr_response],
+        "lr_response": [asdict(entry) for entry in run.lr_response],
         "notes": list(run.notes),
         "findings": stability_sentences(run),
     }
 
 
-def _group(one: GroupStability) -> dict[str, Any]:
+def _group(group: GroupStability) -> dict[str, Any]:
     return {
-        "group": one.group,
-        "matrices": one.matrices,
-        "peak": asdict(one.peak),
-        "floor": asdict(one.floor),
-        "settled": one.settled,
-        "onset": _onset_facts(one.onset),
-        "onset_per_lr": _onset_facts(one.onset_per_lr) if one.onset_per_lr else None,
-        "decoupling": [asdict(pair) for pair in one.decoupling],
-        "tightness": one.tightness,
-        "pairs": one.pairs,
-        "over_bound": one.over_bound,
+        "group": group.group,
+        "matrices": group.matrices,
+        "peak": asdict(group.peak),
+        "floor": asdict(group.floor),
+        "settled": group.settled,
+        "onset": _onset_facts(group.onset),
+        "onset_per_lr": _onset_facts(group.onset_per_lr) if group.onset_per_lr else None,
+        "decoupling": [asdict(pair) for pair in group.decoupling],
+        "tightness": group.tightness,
+        "pairs": group.pairs,
+        "over_bound": group.over_bound,
     }
 
 

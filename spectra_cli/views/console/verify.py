@@ -24,8 +24,8 @@ def show_verified(console: Console, verified: Verified) -> None:
     verdict = sound if not verified.findings or verified.recomputed else wrong
     console.print(f"{printable(verified.path)} · {' · '.join(sizes)} · {verdict}", soft_wrap=True)
     if verified.recomputed:
-        largest = max(one.largest for one in verified.recomputed)
-        numbers = sum(one.numbers for one in verified.recomputed)
+        largest = max(again.largest for again in verified.recomputed)
+        numbers = sum(again.numbers for again in verified.recomputed)
         same = "all the same to the last bit" if largest == 0 else f"the largest difference is {number(largest)}"
         computed = count(len(verified.recomputed), "matrix", "matrices")
         console.print(f"{computed} computed again · {count(numbers, 'number')}, {same}", soft_wrap=True)

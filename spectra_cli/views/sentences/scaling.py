@@ -1,4 +1,4 @@
-"""Says how an exponent's spread grows with the size of a model, in whole sentences that are safe to print."""
+"""How an exponent's spread grows with the size of a model, in whole sentences that are safe to print."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from spectra_cli.studies.scaling import PowerLaw, Scaling
 from spectra_cli.views.formatting import number
 
 
-def scaling_sentences(found: Scaling) -> list[str]:
-    """Return what was found, as whole sentences that are safe to print."""
-    tests = f"{found.tests} tests were made; every p is corrected for the others (Benjamini–Hochberg)."
-    return [*(law_sentence(law) for law in found.laws), tests]
+def scaling_sentences(scaling: Scaling) -> list[str]:
+    """Return all findings."""
+    tests = f"{scaling.tests} tests were made; every p is corrected for the others (Benjamini–Hochberg)."
+    return [*(law_sentence(law) for law in scaling.laws), tests]
 
 
 def law_sentence(law: PowerLaw) -> str:
-    """Say one power law, whether it is sure, and what it rests on."""
+    """Return one power law in a sentence: whether it is sure, and what it rests on."""
     low, high = law.interval
     of = printable(law.of[:1].upper() + law.of[1:])
     way = "grows" if law.exponent > 0 else "falls"

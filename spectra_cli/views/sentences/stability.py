@@ -1,4 +1,4 @@
-"""Says what a stability study found, in sentences with their numbers; where there is no answer, why. Draws nothing."""
+"""What a stability study found, in sentences with their numbers; where there is no answer, why. Draws nothing."""
 
 from __future__ import annotations
 
@@ -18,56 +18,58 @@ from spectra_cli.studies.stability import (
 )
 from spectra_cli.views.formatting import count, number
 
-TOLD = 0.99  # the threshold of decoupling that is told in words
+CLOSE = 0.99  # of the thresholds of decoupling, the one with a sentence
 WIDE = 2.0  # an onset whose interval spans more than such a factor is known only roughly
 CHANCE = 0.05
-FEWEST = 4  # points below which a course has neither peak nor floor worth a sentence
+FEWEST = 4  # points below which a series has neither peak nor floor worth a sentence
 
 
 def stability_sentences(run: RunStability) -> list[str]:
-    """Say what was found on one run, most important first; every one is a whole sentence, safe to print."""
+    """Return the findings on one run, most important first; every one is a whole sentence, safe to print."""
     whole = run.groups[0]
-    said = [_peak(run, whole), _onset(whole), *_per_rate(whole), _floor(whole)]
+    lines = [_peak(run, whole), _onset(whole), *_per_rate(whole), _floor(whole)]
     if len(whole.series.steps) < FEWEST:
-        said = [f"The variation is known at {count(len(whole.series.steps), 'checkpoint')} only: too few for a course."]
+        lines = [
+            f"The variation is known at {count(len(whole.series.steps), 'checkpoint')} only: too few for a course."
+        ]
     if run.loss:
-        said += _loss(run.loss)
-    said += [_response(one) for one in run.lr_response]
-    said += [*_decoupling(whole), *_bound(whole)]
-    return said + [f"{printable(note[0].upper() + note[1:])}." for note in run.notes]
+        lines += _loss(run.loss)
+    lines += [_response(response) for response in run.lr_response]
+    lines += [*_decoupling(whole), *_bound(whole)]
+    return lines + [f"{printable(note[0].upper() + note[1:])}." for note in run.notes]
 
 
-def ratio_sentences(found: RunComparison) -> list[str]:
-    """Say how each run's peak, floor and onset compare with the first run's, for the whole model."""
-    first = found.runs[0]
-    said = []
-    for run in found.runs[1:]:
-        mine = [one for one in found.ratios if one.label == run.label and one.group == "all"]
-        parts = [f"{NOUNS[one.quantity]} {_factor(one)}" for one in mine]
-        said.append(f"{printable(run.label)} against {printable(first.label)}: {'; '.join(parts)}.")
-    return said
+def ratio_sentences(compared: RunComparison) -> list[str]:
+    """Return a sentence a run: how its peak, floor and onset compare with the first run's, for the whole model."""
+    first = compared.runs[0]
+    sentences = []
+    for run in compared.runs[1:]:
+        ratios = [ratio for ratio in compared.ratios if ratio.label == run.label and ratio.group == "all"]
+        parts = [f"{NOUNS[ratio.quantity]} {_factor(ratio)}" for ratio in ratios]
+        sentences.append(f"{printable(run.label)} against {printable(first.label)}: {'; '.join(parts)}.")
+    return sentences
 
 
 NOUNS = {"peak": "peak", "floor": "floor", "onset": "onset", "onset_per_lr": "onset per unit of learning rate"}
 
 
-def _factor(one: Ratio) -> str:
-    if one.interval is None:
-        return f"× {number(one.value)}"
-    unclear = ", so no clear difference" if one.interval[0] <= 1 <= one.interval[1] else ""
-    return f"× {number(one.value)} (90%: {number(one.interval[0])} … {number(one.interval[1])}{unclear})"
+def _factor(ratio: Ratio) -> str:
+    if ratio.interval is None:
+        return f"× {number(ratio.value)}"
+    unclear = ", so no clear difference" if ratio.interval[0] <= 1 <= ratio.interval[1] else ""
+    return f"× {number(ratio.value)} (90%: {number(ratio.interval[0])} … {number(ratio.interval[1])}{unclear})"
 
 
-def ratio(one: Ratio | None) -> str:
-    """Write a ratio with its interval, a dash where there is none."""
-    if one is None:
+def ratio(value: Ratio | None) -> str:
+    """Return a ratio with its interval, a dash where there is none."""
+    if value is None:
         return "–"
-    span = f" ({number(one.interval[0], 2)} … {number(one.interval[1], 2)})" if one.interval else ""
-    return f"× {number(one.value, 2)}{span}"
+    span = f" ({number(value.interval[0], 2)} … {number(value.interval[1], 2)})" if value.interval else ""
+    return f"× {number(value.value, 2)}{span}"
 
 
 def step(value: float) -> str:
-    """Show a step that a fit gave.
+    """Return a step that a fit gave, short to read.
 
     >>> step(59.99), step(2.5)
     ('60', '2.5')
@@ -97,8 +99,8 @@ def _onset(whole: GroupStability) -> str:
     if whole.onset.step is None:
         return f"No stable phase is seen: {whole.onset.reason}{_hint(whole.onset)}."
     if whole.onset.phase == "rise":
-        return f"No stable phase is seen: at step {_where(whole.onset)} the variation bends and {_course(whole.onset)}."
-    return f"Phase II: from step {_where(whole.onset)} on the variation {_course(whole.onset)}."
+        return f"No stable phase is seen: at step {_where(whole.onset)} the variation bends and {_after(whole.onset)}."
+    return f"Phase II: from step {_where(whole.onset)} on the variation {_after(whole.onset)}."
 
 
 def _hint(onset: Onset) -> str:
@@ -114,7 +116,7 @@ def _where(onset: Onset) -> str:
     return f"{step(onset.step)} (90%: {_span(onset.interval)}{rough})"
 
 
-def _course(onset: Onset) -> str:
+def _after(onset: Onset) -> str:
     slope = ""
     if onset.slope is not None and onset.slope_interval is not None:
         low, high = (f"{end:.2f}" for end in onset.slope_interval)
@@ -132,7 +134,7 @@ def _per_rate(whole: GroupStability) -> Iterator[str]:
         begin = "Nor is one seen per unit" if whole.onset.step is None else "No bend is seen per unit"
         yield f"{begin} of learning rate: {onset.reason}{_hint(onset)}."
     else:
-        yield f"Per unit of learning rate it bends at step {_where(onset)} and then {_course(onset)}."
+        yield f"Per unit of learning rate it bends at step {_where(onset)} and then {_after(onset)}."
 
 
 def _floor(whole: GroupStability) -> str:
@@ -169,37 +171,37 @@ def _loss(loss: LossStability) -> Iterator[str]:
         )
 
 
-def _response(one: RateResponse) -> str:
-    rates = f"from {number(one.lr_before, 2)} to {number(one.lr_after, 2)}"
-    if one.floor_before is None or one.floor_after is None:
-        return f"The learning rate goes {rates} at step {one.step}, but no checkpoints lie on both sides of it."
-    moved = f"the variation from {number(one.floor_before, 2)} to {number(one.floor_after, 2)}"
-    if one.kind == "drop":
-        exponent = f" (exponent {one.elasticity:.2f})" if one.elasticity is not None else ""
-        return f"At step {one.step} the learning rate drops {rates}, {moved}{exponent}."
-    said = f"From step {one.step} to {one.end_step} the learning rate decays {rates}, {moved}"
-    if one.elasticity is None or one.interval is None:
-        return f"{said}."
-    low, high = (f"{end:.2f}" for end in one.interval)
-    return (
-        f"{said}: exponent {one.elasticity:.2f} (95%: {low} … {high}), in which the mere passing of time has its part."
-    )
+def _response(response: RateResponse) -> str:
+    rates = f"from {number(response.lr_before, 2)} to {number(response.lr_after, 2)}"
+    if response.floor_before is None or response.floor_after is None:
+        return f"The learning rate goes {rates} at step {response.step}, but no checkpoints lie on both sides of it."
+    moved = f"the variation from {number(response.floor_before, 2)} to {number(response.floor_after, 2)}"
+    if response.kind == "drop":
+        exponent = f" (exponent {response.elasticity:.2f})" if response.elasticity is not None else ""
+        return f"At step {response.step} the learning rate drops {rates}, {moved}{exponent}."
+    decay = f"From step {response.step} to {response.end_step} the learning rate decays {rates}, {moved}"
+    if response.elasticity is None or response.interval is None:
+        return f"{decay}."
+    low, high = (f"{end:.2f}" for end in response.interval)
+    return f"{decay}: exponent {response.elasticity:.2f} (95%: {low} … {high}), partly because time passes as well."
 
 
 def _decoupling(whole: GroupStability) -> Iterator[str]:
-    one = next((one for one in whole.decoupling if one.threshold == TOLD), None)
-    if one is None:
+    decoupling = next((pair for pair in whole.decoupling if pair.threshold == CLOSE), None)
+    if decoupling is None:
         return
-    missing = [name for name, at in (("spectra", one.spectrum_step), ("weights", one.weights_step)) if at is None]
+    missing = [
+        name for name, at in (("spectra", decoupling.spectrum_step), ("weights", decoupling.weights_step)) if at is None
+    ]
     if missing:
-        yield f"Not before the checkpoint compared with do {' and '.join(missing)} reach a cosine of {TOLD} to it."
+        yield f"Not before the checkpoint compared with do {' and '.join(missing)} reach a cosine of {CLOSE} to it."
         return
-    spectra = f"Spectra reach a cosine of {TOLD} to the final ones at step {one.spectrum_step}"
-    yield f"{spectra}, weights at step {one.weights_step}{_times(one)}."
+    spectra = f"Spectra reach a cosine of {CLOSE} to the final ones at step {decoupling.spectrum_step}"
+    yield f"{spectra}, weights at step {decoupling.weights_step}{_times(decoupling)}."
 
 
-def _times(one: Decoupling) -> str:
-    return f": {number(one.ratio, 2)} times later" if one.ratio is not None else ""
+def _times(decoupling: Decoupling) -> str:
+    return f": {number(decoupling.ratio, 2)} times later" if decoupling.ratio is not None else ""
 
 
 def _bound(whole: GroupStability) -> Iterator[str]:
