@@ -158,9 +158,9 @@ def test_many_processes_that_want_one_output_have_it_one_after_the_other(tmp_pat
     )
     command = [sys.executable, "-c", script, tmp_path / "a.parquet"]
     others = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    said = [other.communicate(timeout=60) for other in others]
-    assert [err for _, err in said] == ["", "", ""]
-    assert sum(int(out) for out, _ in said) > 3
+    outputs = [other.communicate(timeout=60) for other in others]
+    assert [err for _, err in outputs] == ["", "", ""]
+    assert sum(int(out) for out, _ in outputs) > 3
     assert list(tmp_path.iterdir()) == []
 
 
@@ -175,7 +175,7 @@ def test_a_file_system_without_locks_is_refused_and_not_trusted(tmp_path):
         "try: Parts(Path(sys.argv[1]), Manifest()).__enter__()\n"
         "except SpectraError as error: print(error.message)"
     )
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", script, tmp_path / "a.parquet"], capture_output=True, text=True, check=True
     )
-    assert "cannot lock files (No locks available)" in said.stdout
+    assert "cannot lock files (No locks available)" in done.stdout

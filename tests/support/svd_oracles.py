@@ -11,8 +11,8 @@ def true_sigma(matrix, digits=50):
     if matrix.shape[0] < matrix.shape[1]:
         entries = entries.T
     with mpmath.workdps(digits):
-        found = mpmath.svd_r(mpmath.matrix(entries.tolist()), compute_uv=False)
-        return sorted(found, reverse=True)
+        result = mpmath.svd_r(mpmath.matrix(entries.tolist()), compute_uv=False)
+        return sorted(result, reverse=True)
 
 
 def true_sigma_of_tall(matrix, digits=50):
@@ -20,7 +20,7 @@ def true_sigma_of_tall(matrix, digits=50):
     columns = [[mpmath.mpf(entry) for entry in column] for column in matrix.double().T.tolist()]
     with mpmath.workdps(2 * digits):
         gram = mpmath.matrix([[mpmath.fdot(a, b) for b in columns] for a in columns])
-        return sorted((mpmath.sqrt(abs(one)) for one in mpmath.eigsy(gram, eigvals_only=True)), reverse=True)
+        return sorted((mpmath.sqrt(abs(item)) for item in mpmath.eigsy(gram, eigvals_only=True)), reverse=True)
 
 
 def errors(sigma, truth):
@@ -31,15 +31,15 @@ def errors(sigma, truth):
 
 def assert_within_bounds(spectrum, truth):
     """|σ̂−σ| ≤ 1e-9·σ₁, relatively ≤ max(1e-12, 1e-14·(σ₁/σᵢ)²), and never above the spectrum's own bound."""
-    found = errors(spectrum.sigma, truth)
+    result = errors(spectrum.sigma, truth)
     with mpmath.workdps(50):
         first = truth[0]
         allowed = [
-            float(min(first * mpmath.mpf("1e-9"), max(one / 10**12, first**2 / one / 10**14 if one else first)))
-            for one in truth
+            float(min(first * mpmath.mpf("1e-9"), max(item / 10**12, first**2 / item / 10**14 if item else first)))
+            for item in truth
         ]
-    assert (found <= allowed).all()
-    assert found.max() <= spectrum.error
+    assert (result <= allowed).all()
+    assert result.max() <= spectrum.error
 
 
 def planted(sigma, rows, cols, seed=0):
@@ -52,10 +52,10 @@ def planted(sigma, rows, cols, seed=0):
 
 def hadamard(size):
     """Sylvester's matrix of ±1: HHᵀ = size·I, exactly."""
-    found = torch.ones(1, 1, dtype=torch.float64)
-    while len(found) < size:
-        found = torch.cat((torch.cat((found, found), 1), torch.cat((found, -found), 1)))
-    return found
+    result = torch.ones(1, 1, dtype=torch.float64)
+    while len(result) < size:
+        result = torch.cat((torch.cat((result, result), 1), torch.cat((result, -result), 1)))
+    return result
 
 
 def exact_by_construction(sigma, copies=1):
@@ -64,5 +64,5 @@ def exact_by_construction(sigma, copies=1):
     basis = hadamard(len(sigma))
     matrix = (basis * whole) @ basis
     with mpmath.workdps(50):
-        truth = [len(sigma) * mpmath.sqrt(copies) * int(one) for one in sorted(sigma, reverse=True)]
+        truth = [len(sigma) * mpmath.sqrt(copies) * int(item) for item in sorted(sigma, reverse=True)]
     return matrix.repeat(copies, 1), truth
