@@ -42,8 +42,8 @@ def plot(
 ) -> int:
     """Draw one figure of one or more tables."""
     from spectra_cli.studies.inputs.parse import parse_columns, parse_labels
-    from spectra_cli.views.figures.kinds import Choice, whole_numbers
-    from spectra_cli.views.figures.kinds import plot as draw
+    from spectra_cli.views.figures.plot import Choice, whole_numbers
+    from spectra_cli.views.figures.plot import plot as draw
 
     choice = Choice(
         metric,

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,21 +16,20 @@ from PIL import Image
 
 from spectra_cli.cli.app import app
 from spectra_cli.storage.table import SCHEMA, read_metadata, row_groups, write_table
+from spectra_cli.studies.inputs.run_inputs import RunInput
 from spectra_cli.studies.inputs.runs import Run, read_run
 from spectra_cli.studies.lifecycle import lifecycle_tables
 from spectra_cli.studies.stability import compare_tables
+from spectra_cli.views.figures.axes import step_scale
 from spectra_cli.views.figures.figure import Options
-from spectra_cli.views.figures.kinds import KINDS, Choice, plot, read_runs
+from spectra_cli.views.figures.kinds import KINDS
+from spectra_cli.views.figures.plot import Choice, plot, read_runs
 from spectra_cli.views.figures.save import specification
-from spectra_cli.views.figures.style import step_scale
+from spectra_cli.views.figures.studied import StudiedRun
 from tests.support.planted_runs import plant_table
 
 NAMES = [kind.name for kind in KINDS]
 OVER_DEPTH = ("wave", "gradients", "depth", "asymmetry", "timescales")
-
-
-def runs_of(tables, kind, choice):
-    return [given.run for given in read_runs(tables, kind, choice)]
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_the_loss_lies_beneath_the_variation(table_path, losses, tmp_path):
 
 def test_the_chart_holds_the_means_that_pandas_finds(table_path):
     kind = KINDS[NAMES.index("alignment")]
-    spec = specification(kind.draw(runs_of([table_path], kind, Choice()), Options()))
+    spec = specification(kind.draw(read_runs([table_path], kind, Choice()), Options()))
     (drawn,) = spec["datasets"].values()
     numbers = read_run(table_path, ["cos_weights_final"]).numbers
     want = numbers[(numbers["role"] == "q") & (numbers["step"] == 4)]["cos_weights_final"].mean()
@@ -102,7 +102,7 @@ def test_phase_one_is_shaded_up_to_the_onset_that_the_study_finds(tmp_path):
     table = plant_table(tmp_path / "a.parquet")
     onset = compare_tables([table]).runs[0].groups[0].onset
     kind = KINDS[NAMES.index("trajectory")]
-    spec = specification(kind.draw(runs_of([table], kind, Choice()), Options()))
+    spec = specification(kind.draw(read_runs([table], kind, Choice()), Options()))
     spans = [one for data in spec["datasets"].values() for one in data if "end" in one]
     assert sorted(span["end"] for span in spans) == [onset.step, onset.interval[1]]
     assert min(span["step"] for span in spans) <= 2
@@ -112,7 +112,7 @@ def test_phase_one_is_shaded_up_to_the_onset_that_the_study_finds(tmp_path):
 def drawn(name, table, **choice):
     kind = KINDS[NAMES.index(name)]
     chosen = Choice(**choice)
-    return specification(kind.draw(runs_of([table], kind, chosen), Options(metric=chosen.metric or kind.metric)))
+    return specification(kind.draw(read_runs([table], kind, chosen), Options(metric=chosen.metric or kind.metric)))
 
 
 def test_the_front_of_a_wave_is_the_line_through_its_arrivals(deep_table):
@@ -151,7 +151,8 @@ def test_a_thousand_checkpoints_are_thinned_to_what_a_picture_can_show():
         }
         for step in steps for layer in range(5)
     ]  # fmt: skip
-    spec = specification(KINDS[NAMES.index("wave")].draw([Run("long", pd.DataFrame(lines), {})], Options()))
+    run = StudiedRun(RunInput(Path("long.parquet"), Run("long", pd.DataFrame(lines), {})))
+    spec = specification(KINDS[NAMES.index("wave")].draw([run], Options()))
     cells = max(spec["datasets"].values(), key=len)
     assert len(cells) <= 5 * 240
     assert {one["at"] for one in cells} >= {0, 999}

@@ -1,43 +1,36 @@
-"""What a figure is made of: its entry in the list of kinds, what the user chose, and what a terminal can draw of it."""
+"""What a figure is: its entry in the list of kinds, what its module holds, and what a terminal can draw of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from spectra_cli.studies.inputs.runs import Run
-    from spectra_cli.studies.inputs.training_logs import Losses
+    from spectra_cli.views.figures.studied import StudiedRun
 
 Chart = Any  # one of Altair's chart classes, which share no public base with `to_dict`
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Options:
-    """What the user chose, and what was read for it.
+    """What the user chose.
 
     metric: the number drawn, None where the kind has no choice. steps: the checkpoints named, for kinds that show a
-    few. losses: one for each run, None where it has none. spectra: one frame for each run, of
-    `studies.courses.read_spectra`; empty where the kind needs none. follow: draw a line
-    at the step that the data source `cursor` holds, which a page's slider moves.
+    few. match: the expression by which matrices were chosen, None where they were not. follow: draw a line at the step
+    that the data source `cursor` holds, which a page's slider moves.
     """
 
     metric: str | None = None
     steps: tuple[int, ...] = ()
-    losses: tuple[Losses | None, ...] = ()
-    spectra: tuple[pd.DataFrame, ...] = ()
+    match: str | None = None
     follow: bool = False
-
-    def loss_of(self, index: int) -> Losses | None:
-        """Give the losses of the run at this place."""
-        return self.losses[index] if index < len(self.losses) else None
 
 
 @dataclass(frozen=True, eq=False)
-class Lines:
+class Panel:
     """One panel for the terminal: a frame with the columns x, y and series, and how its axes are called and scaled."""
 
     title: str
@@ -48,21 +41,36 @@ class Lines:
     log_y: bool = False
 
 
+class Figure(Protocol):
+    """What the module of a figure holds. The data is a frozen record of the figure's own, and drawn as it is."""
+
+    def prepare(self, runs: Sequence[StudiedRun], options: Options) -> Any:
+        """Return the figure's data. Raises SpectraError where the runs do not hold it, or a choice fits nothing."""
+
+    def chart(self, data: Any) -> Chart:
+        """Return prepared data as a chart."""
+
+    def lines(self, data: Any) -> tuple[Panel, ...]:
+        """Return prepared data as panels for a terminal."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of figure.
 
-    name: of `--kind`. shows: one sentence for the help. metrics: those that it needs; also: those that
-    it shows more with. metric: the one drawn where the
-    user names none; None where there is no choice. vectors: whether it draws spectra. draw: gives the chart.
-    lines: gives the panels for `-o -`; None where a terminal cannot show it.
+    name: of `--kind`. shows: one sentence for the help. figure: the module that prepares and draws it. metrics: those
+    that it needs; also: those that it shows more with. metric: the one drawn where the user names none; None where
+    there is no choice. vectors: whether it draws spectra.
     """
 
     name: str
     shows: str
-    draw: Callable[[Sequence[Run], Options], Chart]
+    figure: Figure
     metrics: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     metric: str | None = None
     vectors: bool = False
-    lines: Callable[[Sequence[Run], Options], tuple[Lines, ...]] | None = None
+
+    def draw(self, runs: Sequence[StudiedRun], options: Options) -> Chart:
+        """Return the chart of some runs."""
+        return self.figure.chart(self.figure.prepare(runs, options))

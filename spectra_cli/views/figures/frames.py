@@ -1,38 +1,55 @@
-"""What the figures' functions share: frames with names made safe to draw, the axis of steps, a title."""
+"""What figures' data share: frames with names made safe to draw, where checkpoints stand, panels of series, titles."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from spectra_cli.errors import printable
-from spectra_cli.views.figures.style import ACCENT, step_scale
+from spectra_cli.errors import SpectraError, printable
+from spectra_cli.views.figures.axes import is_wide, step_scale, titled
+from spectra_cli.views.figures.figure import Panel
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from spectra_cli.studies.inputs.runs import Run
     from spectra_cli.studies.inputs.training_logs import Losses
+    from spectra_cli.views.figures.studied import StudiedRun
 
 MOST_LOSSES = 2000
 
 
 def by_role(run: Run, metrics: list[str]) -> pd.DataFrame:
-    """Give the means of metrics by role at each checkpoint."""
+    """Return the means of metrics by role at each checkpoint."""
     from spectra_cli.studies.series import means
 
     return _safe(means(run, metrics, ("role",)), run)
 
 
 def spread_by_role(run: Run, metric: str) -> pd.DataFrame:
-    """Give mean, least and largest of a metric by role at each checkpoint."""
+    """Return mean, least and largest of a metric by role at each checkpoint."""
     from spectra_cli.studies.series import spread
 
     return _safe(spread(run, metric), run)
 
 
-def by_layer(run: Run, metric: str) -> pd.DataFrame:
-    """Give the mean of a metric by role and layer at each checkpoint, as `value`; what lies in no layer is left out."""
+def by_layer(runs: Sequence[StudiedRun], metric: str) -> pd.DataFrame:
+    """Return the mean of a metric by run, role and layer at each checkpoint, as `value`.
+
+    What lies in no layer is left out. Raises SpectraError where that is all.
+    """
+    import pandas as pd
+
+    frame = pd.concat([_by_layer(studied.run, metric) for studied in runs], ignore_index=True)
+    if frame.empty:
+        raise SpectraError(
+            f"no matrix of {', '.join(studied.run.label for studied in runs)} that lies in a layer has {metric}",
+            hint="embeddings have no layer: choose other --roles or another --metric",
+        )
+    return frame
+
+
+def _by_layer(run: Run, metric: str) -> pd.DataFrame:
     from spectra_cli.studies.series import means
 
     frame = means(run, [metric], ("role", "layer")).rename(columns={metric: "value"}).dropna(subset=["layer", "value"])
@@ -46,49 +63,49 @@ def _safe(frame: pd.DataFrame, run: Run) -> pd.DataFrame:
 
 
 def steps_of(run: Run) -> tuple[list[int], bool]:
-    """Give where the checkpoints stand, and whether these are steps."""
+    """Return where the checkpoints stand, and whether these are steps."""
     from spectra_cli.studies.series import has_steps, positions
 
     return positions(run).tolist(), has_steps(run)
 
 
-def shared_steps(runs: Sequence[Run]) -> dict[str, Any]:
-    """Give one axis of steps for all runs, as `figures_style.step_scale` does."""
-    found = [steps_of(run) for run in runs]
-    return step_scale([step for steps, _ in found for step in steps], known=all(known for _, known in found))
+def shared_steps(runs: Sequence[StudiedRun]) -> dict[str, Any]:
+    """Return one axis of steps for all runs, as `axes.step_scale` does."""
+    stands = [steps_of(studied.run) for studied in runs]
+    return step_scale([step for steps, _ in stands for step in steps], known=all(known for _, known in stands))
 
 
-def step_title(runs: Sequence[Run]) -> str:
-    """Say what the columns of a figure are, where each checkpoint has one."""
-    return "step" if all(steps_of(run)[1] for run in runs) else "checkpoint"
-
-
-def step_x(steps: dict[str, Any], *, labelled: bool = True) -> Any:
-    """Give the encoding of steps along x, out of `shared_steps`."""
-    import altair as alt
-
-    hidden = {} if labelled else {"labels": False, "ticks": False}
-    axis = alt.Axis(**{"labelOverlap": "parity", **steps["axis"], **hidden})
-    return alt.X("step:Q", title=steps["title"] if labelled else None, scale=alt.Scale(**steps["scale"]), axis=axis)
-
-
-def cursor(steps: dict[str, Any], *, labelled: bool = True) -> Any:
-    """Give the line at the step that a page's slider chooses; nothing is drawn before the page fills `cursor`."""
-    import altair as alt
-
-    line = alt.Chart(alt.NamedData("cursor")).mark_rule(color=ACCENT, strokeWidth=2)
-    return line.encode(x=step_x(steps, labelled=labelled))
+def step_title(runs: Sequence[StudiedRun]) -> str:
+    """Return what the columns of a figure are, where each checkpoint has one."""
+    return "step" if all(steps_of(studied.run)[1] for studied in runs) else "checkpoint"
 
 
 def loss_frame(losses: Losses, low: int, high: int) -> pd.DataFrame:
-    """Give step and loss from one step to another, thinned to at most MOST_LOSSES lines."""
+    """Return step and loss from one step to another, thinned to at most MOST_LOSSES lines."""
     frame = losses.frame[["step", "loss"]].dropna()
     frame = frame[(frame["step"] >= low) & (frame["step"] <= high)]
     return frame.iloc[:: max(1, -(-len(frame) // MOST_LOSSES))]
 
 
-def title_of(runs: Sequence[Run], says: str | list[str]) -> Any:
-    """Give the title: the runs' labels, and beneath it what is drawn."""
+def series_panels(studied: StudiedRun, frame: pd.DataFrame, metric: str) -> tuple[Panel, ...]:
+    """Return the terminal's panels of a metric by role over the steps, and of the loss where the run has a log.
+
+    frame: with step, role and the metric.
+    """
+    label, losses, known = studied.label, studied.losses, steps_of(studied.run)[1]
+    log = is_wide(frame.loc[frame[metric] > 0, metric])
+    frame = frame[frame[metric] > 0] if log else frame
+    lines = frame.rename(columns={"step": "x", metric: "y", "role": "series"})
+    panels = [Panel(f"{label}: {titled(metric)}", "step", metric, lines, known, log)]
+    if losses is not None and len(frame):
+        curve = loss_frame(losses, int(frame["step"].min()), int(frame["step"].max()))
+        curve = curve.rename(columns={"step": "x", "loss": "y"}).assign(series="loss")
+        panels.append(Panel(f"{label}: {losses.kind} loss", "step", "loss", curve, known))
+    return tuple(panels)
+
+
+def title(labels: Sequence[str], shows: str | list[str]) -> Any:
+    """Return the title: the runs' labels, and beneath it what is drawn."""
     import altair as alt
 
-    return alt.Title(", ".join(printable(run.label) for run in runs), subtitle=says)
+    return alt.Title(", ".join(labels), subtitle=shows)

@@ -8,8 +8,8 @@ from typing import Any
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.storage.atomic import replace_file
+from spectra_cli.views.figures.colours import theme
 from spectra_cli.views.figures.figure import Chart
-from spectra_cli.views.figures.style import theme
 
 LARGEST = 20_000_000
 SUFFIXES = (".png", ".svg", ".html", ".pdf")
@@ -17,7 +17,7 @@ PNG_SCALE = 2.0
 
 
 def suffix_of(output: str) -> str:
-    """Give the kind of file asked for, `-` for the terminal. Raises SpectraError, code 2, where it is unknown."""
+    """Return the kind of file asked for, `-` for the terminal. Raises SpectraError, code 2, where it is unknown."""
     suffix = "-" if output == "-" else Path(output).suffix.lower()
     if suffix not in ("-", *SUFFIXES):
         raise SpectraError(
@@ -27,7 +27,7 @@ def suffix_of(output: str) -> str:
 
 
 def save(chart: Chart, output: str, title: str) -> int:
-    """Write the chart as the suffix says and give the number of bytes.
+    """Write the chart as the suffix says and return the number of bytes.
 
     Raises SpectraError where it would be larger than LARGEST, or the place cannot be written.
     """
@@ -50,12 +50,12 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def specification(chart: Chart) -> dict[str, Any]:
-    """Give a chart as Vega-Lite in the house's look, with its data in it."""
+    """Return a chart as Vega-Lite in the house's look, with its data in it."""
     import altair as alt
 
     with alt.data_transformers.enable("default", max_rows=None), alt.theme.enable("none"):
-        found: dict[str, Any] = chart.to_dict()
-    return {**found, "config": theme(), "padding": 12}
+        spec: dict[str, Any] = chart.to_dict()
+    return {**spec, "config": theme(), "padding": 12}
 
 
 def _png(spec: dict[str, Any], title: str) -> bytes:
@@ -80,7 +80,7 @@ def _pdf(spec: dict[str, Any], title: str) -> bytes:
 
 
 def _html(spec: dict[str, Any], title: str) -> bytes:
-    from spectra_cli.views.report.page import figure_page
+    from spectra_cli.views.report.shell import figure_page
 
     return figure_page(spec, title).encode()
 

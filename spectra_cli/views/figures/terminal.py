@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spectra_cli.views.figures.figure import Lines
+from spectra_cli.views.figures.figure import Panel
 from spectra_cli.views.formatting import number
 
 SPARE = "x+*#@%&=~^123456789abc"
@@ -19,7 +19,7 @@ HEIGHT = 20
 WIDEST = 110
 
 
-def draw(panels: Sequence[Lines]) -> str:
+def draw(panels: Sequence[Panel]) -> str:
     """Draw panels one below the other, as wide as the terminal. Each series has a character of its own.
 
     In colour only where standard output is a terminal, so that a pipe or a file gets plain text.
@@ -28,7 +28,7 @@ def draw(panels: Sequence[Lines]) -> str:
     return "\n\n".join(_panel(panel, width) for panel in panels)
 
 
-def _panel(panel: Lines, width: int) -> str:
+def _panel(panel: Panel, width: int) -> str:
     import plotext
 
     frame = panel.frame[np.isfinite(panel.frame["y"])]
@@ -70,7 +70,7 @@ def _scaled(values: Any, log: bool, shift: float = 0.0) -> NDArray[np.float64]:
 
 
 def _ruler(figure: Any, axis: str, values: NDArray[np.float64], log: bool, shift: float = 0.0) -> None:
-    """Put ticks that say the quantity itself, not its logarithm."""
+    """Put ticks that show the quantity itself, not its logarithm."""
     scaled = _scaled(values, log, shift)
     places = np.unique(np.linspace(scaled.min(), scaled.max(), TICKS))
     shown = 10**places - shift if log else places

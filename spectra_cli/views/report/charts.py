@@ -1,142 +1,52 @@
-"""The page's own charts, whose data the page's script fills in: a course, a heat map, a profile, a spectrum."""
+"""The figures of the page that Python draws, as Vega-Lite with their data; the page sets how they look."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from spectra_cli.views.figures.style import ACCENT, SCHEME, ordered, role_scale
-
-Spec = dict[str, Any]
-VIEW_WIDTH = 560
-
-
-def templates(roles: list[str], steps: list[int], *, known: bool) -> dict[str, Spec]:
-    """Give the charts by name. The script fills `lines` and `cursor`, and sets title and scale of `quantity`."""
-    from spectra_cli.views.figures.style import step_scale
-
-    axis = step_scale(steps, known)
-    x = {"field": "step", "type": "quantitative", "title": axis["title"], "scale": axis["scale"], "axis": axis["axis"]}
-    return {
-        "course": course(roles, x),
-        "heatmap": heatmap("step" if known else "checkpoint"),
-        "profile": profile(roles),
-        "spectrum": spectrum(),
-    }
+from spectra_cli.errors import SpectraError
+from spectra_cli.studies.lifecycle import Lifecycle
+from spectra_cli.views.figures.figure import Options
+from spectra_cli.views.figures.kinds import kind_of
+from spectra_cli.views.figures.save import specification
+from spectra_cli.views.figures.studied import StudiedRun
 
 
-def cursor(x: Spec | None = None) -> Spec:
-    """Give the line at the step chosen."""
-    place = x or {"field": "step", "type": "ordinal"}
-    return {
-        "data": {"name": "cursor", "values": []},
-        "mark": {"type": "rule", "color": ACCENT, "strokeWidth": 2},
-        "encoding": {"x": place},
-    }
+def lifecycle_of(studied: StudiedRun) -> Lifecycle | None:
+    """Return the study of a run over depth, None where there is too little for it."""
+    try:
+        return studied.lifecycle()
+    except SpectraError:
+        return None
 
 
-def course(roles: list[str], x: Spec) -> Spec:
-    """Give a metric by role over the steps."""
-    tips = [{"field": name, "type": "nominal"} for name in ("role", "revision", "step")]
-    line = {
-        "data": {"name": "lines", "values": []},
-        "params": [{"name": "zoom", "select": {"type": "interval", "encodings": ["x"]}, "bind": "scales"}],
-        "mark": {"type": "line", "point": {"size": 16, "filled": True}},
-        "encoding": {"x": x, "y": quantity(), **role_channels(roles), "tooltip": [*tips, value_tip()]},
-    }
-    return {"width": VIEW_WIDTH, "height": 240, "layer": [line, cursor(x)]}
+def drawn_charts(studied: StudiedRun, runs: Sequence[StudiedRun]) -> dict[str, Any]:
+    """Return the charts of one run by kind, those that it holds enough for. runs: all of the page."""
+    return {name: _drawn(name, drawn) for name, drawn in _drawable(studied, runs)}
 
 
-def heatmap(title: str) -> Spec:
-    """Give a metric of one role by layer and checkpoint, the one chosen framed."""
-    x = {
-        "field": "step", "type": "ordinal", "title": title,
-        "axis": {"labelOverlap": "greedy", "labelSeparation": 6, "labelAngle": 0, "ticks": False},
-    }  # fmt: skip
-    layer = {"field": "layer", "type": "ordinal", "sort": "descending", "title": "layer"}
-    cells = {
-        "data": {"name": "lines", "values": []},
-        "mark": "rect",
-        "encoding": {
-            "x": x,
-            "y": {**layer, "axis": {"labelOverlap": "greedy", "ticks": False}},
-            "color": {**quantity(), "scale": {"scheme": SCHEME}, "legend": {"titleLimit": 220}},
-            "tooltip": [{"field": "layer", "type": "ordinal"}, {"field": "revision", "type": "nominal"}, value_tip()],
-        },
-    }
-    return {"width": VIEW_WIDTH, "height": 240, "layer": [cells, cursor(x)]}
+def _drawable(studied: StudiedRun, runs: Sequence[StudiedRun]) -> Iterator[tuple[str, Sequence[StudiedRun]]]:
+    """Yield kinds, each with the runs it shows; an exponent over depth is of all runs together."""
+    for name in ("trajectory", "alignment"):
+        if all(_holds(studied, metric) for metric in kind_of(name).metrics):
+            yield name, [studied]
+    study = lifecycle_of(studied)
+    if study is None:
+        return
+    for name in ("wave", "gradients", "timescales"):
+        yield name, [studied]
+    if study.alpha_gradient:
+        yield "depth", [other for other in runs if (other_study := lifecycle_of(other)) and other_study.alpha_gradient]
+    if study.asymmetry:
+        yield "asymmetry", [studied]
 
 
-def profile(roles: list[str]) -> Spec:
-    """Give a metric over depth at the step chosen, and faint at the first checkpoint."""
-    layer = {
-        "field": "layer", "type": "quantitative", "title": "layer",
-        "axis": {"tickMinStep": 1, "format": "d"}, "scale": {"zero": False, "nice": False, "padding": 6},
-    }  # fmt: skip
-    faint = {
-        "field": "when", "type": "ordinal", "title": "at", "sort": ["first", "chosen"],
-        "scale": {"domain": ["first", "chosen"], "range": [0.25, 1]}, "legend": None,
-    }  # fmt: skip
-    tips = [{"field": name, "type": "nominal"} for name in ("role", "layer", "revision")]
-    return {
-        "width": VIEW_WIDTH,
-        "height": 240,
-        "data": {"name": "lines", "values": []},
-        "mark": {"type": "line", "point": {"size": 16, "filled": True}},
-        "encoding": {
-            "x": layer,
-            "y": quantity(),
-            **role_channels(roles),
-            "opacity": faint,
-            "tooltip": [*tips, value_tip()],
-        },
-    }
+def _holds(studied: StudiedRun, metric: str) -> bool:
+    numbers = studied.run.numbers
+    return metric in numbers and bool(numbers[metric].gt(-2).any())
 
 
-def spectrum() -> Spec:
-    """Give the spectrum of one matrix, log-log, at the step chosen; a few others faint behind it."""
-    x = {"field": "rank", "type": "quantitative", "title": "rank i", "scale": {"type": "log", "nice": False}}
-    y = {
-        "field": "value", "type": "quantitative", "title": "share of the spectrum, σᵢ/Σσ",
-        "scale": {"type": "log"}, "axis": {"format": "~e", "tickCount": 6},
-    }  # fmt: skip
-    ghosts = {
-        "data": {"name": "ghosts", "values": []},
-        "mark": {"type": "line", "strokeWidth": 1.2},
-        "encoding": {
-            "x": x, "y": y,
-            "color": {"field": "step", "type": "ordinal", "scale": {"scheme": SCHEME}, "title": "other steps",
-                      "legend": {"symbolType": "stroke"}},
-        },
-    }  # fmt: skip
-    now = {
-        "data": {"name": "lines", "values": []},
-        "mark": {"type": "line", "color": ACCENT, "strokeWidth": 3},
-        "encoding": {"x": x, "y": y, "tooltip": [{"field": "rank", "type": "quantitative"}, value_tip()]},
-    }
-    return {"width": VIEW_WIDTH, "height": 240, "layer": [ghosts, now]}
-
-
-def quantity() -> Spec:
-    """Give the channel of the number shown; the script sets its title and scale."""
-    return {"field": "value", "type": "quantitative", "title": "value", "axis": {}}
-
-
-def value_tip() -> Spec:
-    """Give the number shown, for a tooltip."""
-    return {"field": "value", "type": "quantitative", "format": ".4~g"}
-
-
-def role_channels(roles: list[str]) -> Spec:
-    """Give the fixed colours and dashes of the roles."""
-    present = ordered(roles)
-    legend = {"symbolType": "stroke"}
-    return {
-        name: {
-            "field": "role",
-            "type": "nominal",
-            "scale": role_scale(present, channel),
-            "legend": legend,
-            "title": "role",
-        }
-        for channel, name in enumerate(("color", "strokeDash"))
-    }
+def _drawn(name: str, runs: Sequence[StudiedRun]) -> dict[str, Any]:
+    spec = specification(kind_of(name).draw(runs, Options(follow=True)))
+    return {key: part for key, part in spec.items() if key not in ("config", "padding", "$schema")}

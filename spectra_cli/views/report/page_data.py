@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from spectra_cli.errors import printable
 from spectra_cli.storage.table import row_groups
-from spectra_cli.studies.inputs.run_inputs import RunInput
 from spectra_cli.studies.inputs.runs import Run, metrics_in
 from spectra_cli.studies.series import MOST_RANKS, has_steps, positions, ranks_shown
+from spectra_cli.views.figures.studied import StudiedRun
 
 Thinned = tuple[NDArray[np.float32] | None, list[int], list[int]]
 
@@ -27,31 +27,36 @@ FIRST_SHOWN = "stable_rank"
 
 @dataclass(frozen=True, eq=False)
 class Detail:
-    """The numbers of one run. facts: plain data for the page. packed: text by name, for `packed_array` on the page.
+    """The numbers of one run. facts: plain data for the page. packed: numbers by name, of `pack`.
 
-    run: with every metric, and those of the study of phases as NaN where the table has none. notes: what was left out
-    for size.
+    studied: with every metric, and those of the study of phases as NaN where the table has none. notes: what was left
+    out for size.
     """
 
-    run: Run
+    studied: StudiedRun
     facts: dict[str, Any]
     packed: dict[str, str]
     notes: tuple[str, ...]
 
+    @property
+    def run(self) -> Run:
+        """The run's numbers."""
+        return self.studied.run
 
-def read_detail(given: RunInput, place: int) -> Detail:
-    """Read all of a table that a page shows. place: of the run among those on the page."""
-    metrics, run = metrics_in(given.path), given.run
+
+def read_detail(studied: StudiedRun, number: int) -> Detail:
+    """Read all of a table that a page shows. number: of the run among those on the page."""
+    metrics, run = metrics_in(studied.path), studied.run
     first = run.numbers.drop_duplicates("matrix")
     names = first["matrix"].astype(str).tolist()
     orders = run.checkpoints.index.to_list()
     shown = _fitting(metrics, len(names) * len(orders))
-    packed = {f"{place}-{metric}": pack(_grid(run, metric, names, len(orders))) for metric in shown}
-    spectra, ranks, kept = read_thinned(given.path, run, names)
+    packed = {f"{number}-{metric}": pack(_grid(run, metric, names, len(orders))) for metric in shown}
+    spectra, ranks, carried = read_thinned(studied.path, run, names)
     if spectra is not None:
-        packed[f"{place}-spectra"] = pack(spectra)
+        packed[f"{number}-spectra"] = pack(spectra)
     facts = {
-        "label": printable(run.label),
+        "label": studied.label,
         "steps": positions(run).tolist(),
         "known": has_steps(run),
         "revisions": [printable(name) for name in run.checkpoints["revision"]],
@@ -59,18 +64,20 @@ def read_detail(given: RunInput, place: int) -> Detail:
         "metrics": shown,
         "first": FIRST_SHOWN if FIRST_SHOWN in shown else (shown or [""])[0],
         "ranks": ranks,
-        "withSpectra": kept,
+        "withSpectra": carried,
     }
     notes = []
     if len(shown) < len(metrics):
         notes.append(f"the page carries {len(shown)} of the table's {len(metrics)} metrics, to stay small")
-    if len(kept) < len(names):
-        notes.append(f"the page carries the spectra of {len(kept)} of {len(names)} matrices; the table has what it has")
-    return Detail(run, facts, packed, tuple(notes))
+    if len(carried) < len(names):
+        notes.append(
+            f"the page carries the spectra of {len(carried)} of {len(names)} matrices; the table has what it has"
+        )
+    return Detail(studied, facts, packed, tuple(notes))
 
 
 def _fitting(metrics: list[str], size: int) -> list[str]:
-    """Give the metrics that fit: all, or those of the studies before the others."""
+    """Return the metrics that fit: all, or those of the studies before the others."""
     most = max(1, MOST_VALUES // max(1, size))
     wanted = [FIRST_SHOWN, "sd_variation_rate", "alpha", "cos_spectrum_final", "cos_weights_final", "effective_rank"]
     first = [name for name in wanted if name in metrics]
@@ -89,39 +96,39 @@ def _matrix(line: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _grid(run: Run, metric: str, names: list[str], orders: int) -> NDArray[np.float32]:
-    """Lay a metric out as (matrix, checkpoint), NaN where there is no row."""
-    place = {name: index for index, name in enumerate(names)}
+    """Return a metric as (matrix, checkpoint), NaN where there is no row."""
+    index_of = {name: index for index, name in enumerate(names)}
     grid = np.full((len(names), orders), np.nan, np.float32)
-    lines = run.numbers["matrix"].astype(str).map(place).to_numpy()
+    lines = run.numbers["matrix"].astype(str).map(index_of).to_numpy()
     with np.errstate(over="ignore"):
         grid[lines, run.numbers["order"].to_numpy()] = run.numbers[metric].to_numpy(np.float32)
     return grid
 
 
 def read_thinned(path: str | Path, run: Run, names: list[str]) -> Thinned:
-    """Read σᵢ/Σσ of as many matrices as fit, as (matrix, checkpoint, rank), with the ranks and the matrices' places.
+    """Read σᵢ/Σσ of as many matrices as fit, as (matrix, checkpoint, rank), with the ranks and the matrices' indices.
 
-    Ranks are places along a spectrum of the longest length there is, thinned as `ranks_shown` does; NaN past the end.
+    Ranks are those of the longest spectrum there is, thinned as `ranks_shown` does; NaN past the end of a shorter one.
     """
     orders = len(run.checkpoints)
     most = MOST_VALUES // max(1, len(names) * orders)
     many = min(MOST_RANKS // 2, max(FEWEST_RANKS, most))
-    kept = names[:: max(1, -(-len(names) * orders * many // MOST_VALUES))]
-    place = {name: index for index, name in enumerate(kept)}
+    carried = names[:: max(1, -(-len(names) * orders * many // MOST_VALUES))]
+    index_of = {name: index for index, name in enumerate(carried)}
     longest = int(run.numbers[["rows", "cols"]].min(axis=1).max())
     ranks = ranks_shown(longest, many)
-    found = np.full((len(kept), orders, len(ranks)), np.nan, np.float32)
+    spectra = np.full((len(carried), orders, len(ranks)), np.nan, np.float32)
     seen = False
     for order, group in enumerate(row_groups(path)):
         part = group.select(["matrix", "metric", "vector"]).filter(_is_sd(group))
         for name, vector in zip(part["matrix"].to_pylist(), part["vector"], strict=True):
-            if name in place and order < orders and vector.is_valid:
+            if name in index_of and order < orders and vector.is_valid:
                 values = vector.values.to_numpy(zero_copy_only=False)
                 inside = ranks[ranks <= len(values)]
-                found[place[name], order, : len(inside)] = values[inside - 1]
+                spectra[index_of[name], order, : len(inside)] = values[inside - 1]
                 seen = True
-    where = [names.index(name) for name in kept]
-    return (found, ranks.tolist(), where) if seen else (None, [], where)
+    indices = [names.index(name) for name in carried]
+    return (spectra, ranks.tolist(), indices) if seen else (None, [], indices)
 
 
 def _is_sd(group: Any) -> Any:

@@ -1,215 +1,119 @@
-"""The sections of the page, as a list; each gives its HTML from what was read, with every name from a file escaped."""
+"""SECTIONS, the parts of the page in order: each names its template and prepares what that shows."""
 
 from __future__ import annotations
 
-import html
-import shlex
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spectra_cli.errors import printable
-from spectra_cli.studies.lifecycle import Lifecycle
-from spectra_cli.studies.stability import Ratio, RunComparison, RunStability
+from spectra_cli.studies.stability import Ratio, RunComparison
+from spectra_cli.views.report.charts import lifecycle_of
 from spectra_cli.views.report.page_data import Detail
+from spectra_cli.views.report.provenance import provenance, scan_command
 from spectra_cli.views.sentences.lifecycle import lifecycle_sentences
 from spectra_cli.views.sentences.stability import NOUNS, ratio, ratio_sentences, stability_sentences
+
+Shown = Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """All that the page is made of. details, metadata, stability: one for each run. command: that made the page.
+    """All that the page is made of. details: one for each run. command: that made the page.
 
-    comparison: the runs that have phases, against the first of them; None where there are fewer than two. lifecycle:
-    one for each run, None where it has no course over depth.
+    comparison: the runs that have phases, against the first of them; None where there are fewer than two.
     """
 
     details: Sequence[Detail]
-    metadata: Sequence[dict[str, Any]]
-    stability: Sequence[RunStability | None]
     command: str
     comparison: RunComparison | None = None
-    lifecycle: Sequence[Lifecycle | None] = ()
+
+    def label(self, detail: Detail) -> str | None:
+        """Return what a run is called on the page, None where it is the only one."""
+        return detail.run.label if len(self.details) > 1 else None
 
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the page. name: its id. body: gives its HTML, nothing where the page has no such part."""
+    """One part of the page.
+
+    name: its id. template: in templates/sections. shown: prepares what the template shows, as its variable `shown`;
+    None where the page has no such part.
+    """
 
     name: str
     title: str
-    body: Callable[[Material], str]
+    template: str
+    shown: Callable[[Material], Shown]
 
 
-def text(value: object) -> str:
-    """Make a name from a file harmless in HTML.
+def figure(name: str, choice: str | None = None, select: str | None = None) -> Callable[[Material], Shown]:
+    """Return a section of one figure, which the script draws. choice, select: label and id of a choice above it."""
 
-    >>> text("<b>\\x1b")
-    '&lt;b&gt;\\\\x1b'
-    """
-    return html.escape(printable(value, 2000))
-
-
-def figure(name: str, says: str) -> Callable[[Material], str]:
-    """Give the place of a figure, which the script fills, with what it shows in words."""
-
-    def body(material: Material) -> str:
+    def shown(material: Material) -> Shown:
         del material
-        return (
-            f'<figure tabindex="0" aria-label="{text(says)}"><div class="drawing" id="figure-{name}" role="img" '
-            f'aria-label="{text(says)}"></div><figcaption>{text(says)}</figcaption></figure>'
-        )
+        return {"figure": name, "caption": CAPTIONS[name], "choice": choice, "select": select}
 
-    return body
+    return shown
 
 
-def chosen(name: str, label: str, says: str, select: str) -> Callable[[Material], str]:
-    """Give a figure with a choice above it."""
-
-    def body(material: Material) -> str:
-        choice = f'<div class="choose"><label>{label} <select id="{select}"></select></label></div>'
-        return choice + figure(name, says)(material)
-
-    return body
-
-
-def findings(material: Material) -> str:
-    """Give the findings of each run as sentences."""
-    parts = []
-    for detail, found in zip(material.details, material.stability, strict=True):
-        said = (
-            stability_sentences(found)
-            if found
-            else ["The phases were not looked for: the table has no course over steps."]
-        )
-        if len(material.details) > 1:
-            parts.append(f"<h3>{text(detail.run.label)}</h3>")
-        parts.append('<ul class="findings">' + "".join(f"<li>{text(one)}</li>" for one in said) + "</ul>")
-    return "".join(parts)
+def findings(material: Material) -> Shown:
+    """Return the findings of each run as sentences."""
+    runs = []
+    for detail in material.details:
+        phases = detail.studied.stability
+        none = ["The phases were not looked for: the table has no course over steps."]
+        runs.append((material.label(detail), stability_sentences(phases) if phases else none))
+    return {"runs": runs, "figures": ()}
 
 
-def side_by_side(material: Material) -> str:
-    """Give peaks, floors and onsets of the runs as ratios to the first, a line a group."""
-    found = material.comparison
-    if found is None:
-        return ""
-    quantities = [name for name in NOUNS if any(one.quantity == name for one in found.ratios)]
+def comparison(material: Material) -> Shown:
+    """Return peaks, floors and onsets of the runs as ratios to the first, a line a group."""
+    compared = material.comparison
+    if compared is None:
+        return None
+    quantities = [name for name in NOUNS if any(part.quantity == name for part in compared.ratios)]
     lines: dict[tuple[str, str], dict[str, Ratio]] = {}
-    for one in found.ratios:
-        lines.setdefault((one.label, one.group), {})[one.quantity] = one
-    heads = "".join(
-        f'<th scope="col">{text(name)}</th>' for name in ("run", "group", *map(NOUNS.__getitem__, quantities))
-    )
-    rows = "".join(
-        f'<tr><th scope="row">{text(label)}</th><td>{text(group)}</td>'
-        f"{''.join(f'<td>{text(ratio(cells.get(name)))}</td>' for name in quantities)}</tr>"
-        for (label, group), cells in lines.items()
-    )
-    said = "".join(f"<li>{text(one)}</li>" for one in ratio_sentences(found))
-    return (
-        f'<ul class="findings">{said}</ul><p class="soft">Against {text(found.runs[0].label)}, with 90% intervals.</p>'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="ratios"><table id="ratios"><thead><tr>{heads}</tr>'
-        f"</thead><tbody>{rows}</tbody></table></div>"
-    )
+    for part in compared.ratios:
+        lines.setdefault((part.label, part.group), {})[part.quantity] = part
+    return {
+        "sentences": ratio_sentences(compared),
+        "first": compared.runs[0].label,
+        "columns": ["run", "group", *(NOUNS[name] for name in quantities)],
+        "rows": [
+            (label, group, [ratio(ratios.get(name)) for name in quantities]) for (label, group), ratios in lines.items()
+        ],
+    }
 
 
-def over_depth(material: Material) -> str:
-    """Give the findings of the Lifecycle study as sentences, a run at a time, and its figures."""
-    found = [one for one in material.lifecycle if one]
-    if not found:
-        return ""
-    parts = []
-    for one in found:
-        if len(material.details) > 1:
-            parts.append(f"<h3>{text(one.label)}</h3>")
-        said = "".join(f"<li>{text(line)}</li>" for line in lifecycle_sentences(one))
-        parts.append(f'<ul class="findings">{said}</ul>')
-    return "".join([*parts, *(figure(name, SAYS[name])(material) for name in LIFECYCLE_FIGURES)])
+def over_depth(material: Material) -> Shown:
+    """Return the findings of the Lifecycle study as sentences, a run at a time, and its figures."""
+    studies = [(material.label(detail), lifecycle_of(detail.studied)) for detail in material.details]
+    runs = [(label, lifecycle_sentences(study)) for label, study in studies if study]
+    return {"runs": runs, "figures": [(name, CAPTIONS[name]) for name in LIFECYCLE_FIGURES]} if runs else None
 
 
-def matrices(material: Material) -> str:
-    """Give the table of matrices, whose lines the script writes."""
+def matrices(material: Material) -> Shown:
+    """Return nothing: the lines of the table of matrices are the script's."""
     del material
-    columns = (("name", "matrix"), ("role", "role"), ("layer", "layer"), ("shape", "shape"), ("first", "first"),
-               ("now", "at the step"), ("last", "last"))  # fmt: skip
-    heads = "".join(
-        f'<th scope="col" data-column="{name}" aria-sort="none"><button type="button"'
-        f"{' id=' + chr(34) + 'head-now' + chr(34) if name == 'now' else ''}>{title}</button></th>"
-        for name, title in columns
-    )
-    return (
-        '<p class="soft">Of the metric chosen above. A click on a name opens the matrix; a click on a head sorts.</p>'
-        '<div class="choose"><label>name <input type="search" id="filter" autocomplete="off"></label>'
-        '<label>role <select id="filter-role"></select></label><span id="count" role="status"></span></div>'
-        '<div class="scroll" tabindex="0" role="region" aria-label="matrices"><table id="matrices"><thead><tr>'
-        f'{heads}<th scope="col">over the run</th></tr></thead><tbody></tbody></table></div>'
-    )
+    return {}
 
 
-def accuracy(material: Material) -> str:
-    """Say how the numbers were made and how far they go."""
-    parts = [
-        "<p>Singular values are computed in float64; |error| ≤ 1e-9·σ₁ for every one of them. Means are over the "
-        "matrices of a role, undefined values left out. Spectra on this page are thinned in rank, and its numbers "
-        "rounded to float32; the table has them whole.</p>"
-    ]
-    for detail, facts in zip(material.details, material.metadata, strict=True):
-        pairs = list(_facts(detail, facts))
-        lines = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in pairs)
-        parts.append(f"<h3>{text(detail.run.label)}</h3><dl>{lines}</dl>")
-    return "".join(parts)
+def accuracy(material: Material) -> Shown:
+    """Return how the numbers were made and what was left out."""
+    runs = []
+    for detail in material.details:
+        notes = [("note", note) for note in detail.notes]
+        runs.append((detail.run.label, [*provenance(detail.run, len(detail.facts["matrices"])), *notes]))
+    return {"runs": runs}
 
 
-def _facts(detail: Detail, facts: dict[str, Any]) -> list[tuple[str, object]]:
-    points = detail.run.checkpoints
-    packages = facts.get("packages", {})
-    found: list[tuple[str, object]] = [
-        ("model", facts.get("model")),
-        ("source", facts.get("source")),
-        ("checkpoints", f"{len(points)}, {points['revision'].iloc[0]} to {points['revision'].iloc[-1]}"),
-        ("matrices", len(detail.facts["matrices"])),
-        ("compared with", facts.get("reference") or "nothing: one checkpoint"),
-        ("computed on", f"{facts.get('device')}, {facts.get('precision')}"),
-        ("made with", ", ".join(f"{name} {version}" for name, version in packages.items())),
-        ("skipped", _skipped(facts)),
-    ]
-    duplicates = facts.get("duplicates") or {}
-    if duplicates:
-        found.append(("identical weights", ", ".join(f"{one} repeats {other}" for one, other in duplicates.items())))
-    for name in ("problems", "unread"):
-        if facts.get(name):
-            found.append((name, len(facts[name])))
-    return found + [("note", note) for note in detail.notes]
-
-
-def _skipped(facts: dict[str, Any]) -> str:
-    reasons = Counter(str(reason) for _, reason in facts.get("skipped", ()))
-    return ", ".join(f"{count} × {reason}" for reason, count in reasons.items()) or "nothing"
-
-
-def commands(material: Material) -> str:
-    """Give the commands that make the tables and the page again."""
-    lines = [scan_command(facts, detail) for facts, detail in zip(material.metadata, material.details, strict=True)]
-    shown = "\n".join(text(line) for line in [*lines, material.command])
-    return f'<pre tabindex="0" aria-label="commands">{shown}</pre>'
-
-
-def scan_command(facts: dict[str, Any], detail: Detail) -> str:
-    """Write the command that made a table, with the options that change numbers."""
-    words = ["spectra", "scan", str(facts.get("source")), "-o", f"{detail.run.label}.parquet"]
-    options = facts.get("options", {})
-    for name in ("revisions", "steps", "roles", "layers", "match", "reference", "vectors", "alpha_range", "arch"):
-        value = options.get(name)
-        for one in (value or ()) if name == "revisions" else (value,):
-            if one:
-                shown = ",".join(map(str, one)) if isinstance(one, list) else str(one)
-                words += [f"--{name.replace('_', '-')}", shown]
-    return shlex.join([*words, *(["--fused"] if options.get("fused") else [])])
+def commands(material: Material) -> Shown:
+    """Return the commands that make the tables and the page again."""
+    return {"commands": [*(scan_command(detail.run) for detail in material.details), material.command]}
 
 
 LIFECYCLE_FIGURES = ("wave", "gradients", "timescales", "depth", "asymmetry")
-SAYS = {
+CAPTIONS = {
     "trajectory": "How fast each role's spectrum moves at each step; the loss beneath, where there is one. "
     "Phases are shaded where the data support them.",
     "alignment": "Cosine of spectra and of weights to the reference checkpoint, by role.",
@@ -225,16 +129,16 @@ SAYS = {
 }
 
 SECTIONS: tuple[Section, ...] = (
-    Section("findings", "Findings", findings),
-    Section("comparison", "Side by side", side_by_side),
-    Section("trajectory", "Variation over training", figure("trajectory", SAYS["trajectory"])),
-    Section("alignment", "Spectra and weights", figure("alignment", SAYS["alignment"])),
-    Section("spectrum", "The spectrum", chosen("spectrum", "matrix", SAYS["spectrum"], "chosen")),
-    Section("heatmap", "Layers and steps", chosen("heatmap", "role", SAYS["heatmap"], "role")),
-    Section("profile", "Over depth", figure("profile", SAYS["profile"])),
-    Section("course", "Over training", figure("course", SAYS["course"])),
-    Section("lifecycle", "Lifecycle: training and depth", over_depth),
-    Section("table", "Matrices", matrices),
-    Section("accuracy", "Accuracy and provenance", accuracy),
-    Section("commands", "Commands", commands),
+    Section("findings", "Findings", "findings.html", findings),
+    Section("comparison", "Side by side", "comparison.html", comparison),
+    Section("trajectory", "Variation over training", "figure.html", figure("trajectory")),
+    Section("alignment", "Spectra and weights", "figure.html", figure("alignment")),
+    Section("spectrum", "The spectrum", "figure.html", figure("spectrum", "matrix", "chosen")),
+    Section("heatmap", "Layers and steps", "figure.html", figure("heatmap", "role", "role")),
+    Section("profile", "Over depth", "figure.html", figure("profile")),
+    Section("course", "Over training", "figure.html", figure("course")),
+    Section("lifecycle", "Lifecycle: training and depth", "findings.html", over_depth),
+    Section("table", "Matrices", "matrices.html", matrices),
+    Section("accuracy", "Accuracy and provenance", "accuracy.html", accuracy),
+    Section("commands", "Commands", "commands.html", commands),
 )

@@ -1,0 +1,92 @@
+"""The figure of alignment: cosines of spectra and of weights to the reference over the steps, a panel for each role."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from spectra_cli.views.figures.axes import cursor, panel_columns, step_x
+from spectra_cli.views.figures.colours import ordered
+from spectra_cli.views.figures.figure import Chart, Options, Panel
+from spectra_cli.views.figures.frames import by_role, shared_steps, steps_of, title
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spectra_cli.views.figures.studied import StudiedRun
+
+SPECTRA, WEIGHTS = "cos_spectrum_final", "cos_weights_final"
+QUANTITIES = {SPECTRA: "spectra", WEIGHTS: "weights"}
+COLOURS = {"domain": ["spectra", "weights"], "range": ["#d55e00", "#0072b2"]}
+
+
+@dataclass(frozen=True, eq=False)
+class AlignmentData:
+    """The cosines by role (run, role, step, revision, quantity, cosine), and means over all roles, a frame a run.
+
+    steps: the axis, of `axes.step_scale`. known: for each run, whether its checkpoints stand at steps.
+    """
+
+    labels: tuple[str, ...]
+    frame: pd.DataFrame
+    overall: tuple[pd.DataFrame, ...]
+    steps: dict[str, Any]
+    known: tuple[bool, ...]
+    follow: bool
+
+
+def prepare(runs: Sequence[StudiedRun], options: Options) -> AlignmentData:
+    """Return both cosines to the reference, by role and over all roles."""
+    import pandas as pd
+
+    from spectra_cli.studies.series import means
+
+    frame = pd.concat([by_role(studied.run, [SPECTRA, WEIGHTS]) for studied in runs], ignore_index=True)
+    long = frame.melt(["run", "role", "step", "revision"], list(QUANTITIES), "quantity", "cosine")
+    long = long.dropna(subset="cosine")
+    long["quantity"] = long["quantity"].map(QUANTITIES)
+    return AlignmentData(
+        labels=tuple(studied.label for studied in runs),
+        frame=long,
+        overall=tuple(means(studied.run, list(QUANTITIES), ()) for studied in runs),
+        steps=shared_steps(runs),
+        known=tuple(steps_of(studied.run)[1] for studied in runs),
+        follow=options.follow,
+    )
+
+
+def chart(data: AlignmentData) -> Chart:
+    """Draw a panel for each role."""
+    import altair as alt
+
+    several = {"strokeDash": alt.StrokeDash("run:N", title="run", sort=None)} if len(data.labels) > 1 else {}
+    roles = ordered(data.frame["role"])
+    legend = alt.Legend(symbolType="stroke")
+    curves = (
+        alt.Chart()
+        .mark_line(point=alt.OverlayMarkDef(size=12, filled=True))
+        .encode(
+            x=step_x(data.steps),
+            y=alt.Y("cosine:Q", title="cosine to the reference", scale=alt.Scale(zero=False)),
+            color=alt.Color("quantity:N", title="cosine of", scale=alt.Scale(**COLOURS), legend=legend),
+            tooltip=["run:N", "role:N", "quantity:N", "revision:N", "step:Q", alt.Tooltip("cosine:Q", format=".5f")],
+            **several,
+        )
+    )
+    return (
+        alt.layer(curves, *([cursor(data.steps)] if data.follow else []), data=data.frame)
+        .properties(width=190, height=140)
+        .facet(facet=alt.Facet("role:N", sort=roles, title=None), columns=panel_columns(len(roles)))
+        .properties(title=title(data.labels, "how near spectra and weights are to the reference"))
+    )
+
+
+def lines(data: AlignmentData) -> tuple[Panel, ...]:
+    """Return the terminal's panels of both cosines, means over all roles."""
+    panels = []
+    for label, frame, known in zip(data.labels, data.overall, data.known, strict=True):
+        long = frame.melt("step", list(QUANTITIES), "series", "y").rename(columns={"step": "x"})
+        long["series"] = long["series"].map(QUANTITIES)
+        panels.append(Panel(f"{label}: cosine to the reference", "step", "cosine", long, known))
+    return tuple(panels)

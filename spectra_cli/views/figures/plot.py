@@ -1,0 +1,79 @@
+"""Reads tables, prepares one kind of figure of them, and draws it into a file or on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from spectra_cli.errors import SpectraError
+from spectra_cli.views.figures.figure import Kind, Options
+from spectra_cli.views.figures.kinds import kind_of
+from spectra_cli.views.figures.save import save, suffix_of
+from spectra_cli.views.figures.studied import StudiedRun
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of the tables is drawn. roles: such as `q`. match: a regular expression over matrix names.
+
+    steps: checkpoints for kinds that show a few. losses: one file for all tables, or one each. labels: one each.
+    """
+
+    metric: str | None = None
+    roles: Sequence[str] = ()
+    match: str | None = None
+    steps: Sequence[int] = ()
+    losses: Sequence[str] = ()
+    loss_columns: Mapping[str, str] | None = None
+    labels: Sequence[str] | None = None
+
+
+def plot(tables: Sequence[str | Path], name: str, output: str, choice: Choice | None = None) -> str | None:
+    """Draw one kind of figure of one or more tables into a file; for `-`, return it as text.
+
+    name: of KINDS. output: its suffix says the kind of file. Raises SpectraError where a table does not hold what the
+    figure needs, or a choice fits nothing.
+    """
+    kind, suffix = kind_of(name), suffix_of(output)
+    choice = choice or Choice()
+    if choice.metric and kind.metric is None:
+        raise SpectraError(f"the kind {name} has no choice of --metric", hint="roles draws any metric by role", code=2)
+    runs = read_runs(tables, kind, choice)
+    data = kind.figure.prepare(runs, Options(choice.metric or kind.metric, tuple(choice.steps), choice.match))
+    if suffix == "-":
+        from spectra_cli.views.figures.terminal import draw
+
+        return draw(kind.figure.lines(data))
+    save(kind.figure.chart(data), output, f"{name}: {', '.join(studied.label for studied in runs)}")
+    return None
+
+
+def read_runs(tables: Sequence[str | Path], kind: Kind, choice: Choice) -> list[StudiedRun]:
+    """Read what a kind needs of each table, narrowed to the matrices chosen."""
+    from spectra_cli.metrics import select
+    from spectra_cli.studies.inputs.run_inputs import read_inputs
+    from spectra_cli.studies.series import narrow
+
+    wanted = list(kind.metrics)
+    if kind.metric and not kind.vectors:
+        wanted += select([choice.metric or kind.metric])
+    inputs = read_inputs(
+        tables, wanted, also=kind.also, required=wanted, losses=choice.losses, columns=choice.loss_columns,
+        labels=choice.labels,
+    )  # fmt: skip
+    return [StudiedRun(replace(given, run=narrow(given.run, choice.roles, choice.match))) for given in inputs]
+
+
+def whole_numbers(text: str | None) -> tuple[int, ...]:
+    """Read `0,100,600`. Raises SpectraError, code 2, where it says something else.
+
+    >>> whole_numbers("0,100")
+    (0, 100)
+    """
+    try:
+        return tuple(int(part) for part in (text or "").split(",") if part.strip())
+    except ValueError:
+        raise SpectraError(
+            f"--steps does not understand '{text}'", hint="steps are written as 0,100,600", code=2
+        ) from None
