@@ -1,5 +1,6 @@
 """The pages that cannot go stale: generated ones are compared, code blocks are run."""
 
+import importlib
 import os
 import re
 import shlex
@@ -85,3 +86,21 @@ def test_the_family_that_the_contributing_page_shows_is_the_one_in_the_code():
         text = (ROOT / name).read_text(encoding="utf-8")
         for part in added.split("\n\n"):
             assert part.strip("\n") in text, f"{name} has not {part}"
+
+
+def test_every_name_in_the_architecture_page_is_where_the_page_says():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for dotted in re.findall(r"`((?:[a-z_]+\.)+[A-Za-z_]+)`", page):
+        if dotted.endswith((".py", ".md")):
+            continue
+        parts = dotted.split(".")
+        module = next(
+            n for n in range(len(parts), 0, -1) if (ROOT / "spectra_cli" / Path(*parts[:n])).with_suffix(".py").exists()
+            or (ROOT / "spectra_cli" / Path(*parts[:n])).is_dir()
+        )  # fmt: skip
+        found = importlib.import_module(".".join(("spectra_cli", *parts[:module])))
+        for name in parts[module:]:
+            assert hasattr(found, name), dotted
+            found = getattr(found, name)
+    for path in re.findall(r"`([a-z_/]+\.py)`", page):
+        assert (ROOT / path).exists() or (ROOT / "spectra_cli" / path).exists(), path

@@ -70,8 +70,8 @@ class Cluster:
         """Give up jobs whose results are not wanted any more."""
         import ray
 
-        for one in running:
-            ray.cancel(one)
+        for job in running:
+            ray.cancel(job)
 
 
 @contextmanager
@@ -104,8 +104,8 @@ def _import() -> Any:
 
 def _begin(ray: Any, address: str | None) -> None:
     try:
-        if place := re.fullmatch(r"(?:ray://)?\[?([^/\]]+)\]?:(\d+)", address or ""):
-            with socket.create_connection((place[1], int(place[2])), timeout=ANSWERS):
+        if host_port := re.fullmatch(r"(?:ray://)?\[?([^/\]]+)\]?:(\d+)", address or ""):
+            with socket.create_connection((host_port[1], int(host_port[2])), timeout=ANSWERS):
                 pass  # somebody listens: Ray itself would try for minutes
         with _own_signals():
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
@@ -127,9 +127,9 @@ def _own_signals() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
-def _resources(there: Mapping[str, float], device: str, threads: int) -> Cluster:
-    """Say how many jobs fit into what the cluster has."""
-    gpus, cpus = int(there.get("GPU", 0)), int(there.get("CPU", 0))
+def _resources(resources: Mapping[str, float], device: str, threads: int) -> Cluster:
+    """Return how many jobs fit into what the cluster has."""
+    gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 0))
     if device == "cuda" and not gpus:
         raise SpectraError("no machine of the Ray cluster has a GPU", hint="use --device auto or --device cpu", code=2)
     with_gpus = bool(gpus) and device != "cpu"

@@ -79,7 +79,7 @@ def _only_checkpoint(source: str, client: sources.Client, ema: bool) -> Checkpoi
     else:
         listing = sources.list_folder(Path(source), partial(weights.recognise, ema=ema))
     if len(listing.checkpoints) > 1:
-        names = ", ".join(one.revision for one in listing.checkpoints[:3])
+        names = ", ".join(checkpoint.revision for checkpoint in listing.checkpoints[:3])
         raise SpectraError(
             f"{source} holds {len(listing.checkpoints)} checkpoints", hint=f"name one of them, such as {names}", code=2
         )

@@ -204,5 +204,5 @@ def _fingerprint(files: Sequence[Path]) -> str:
 
 def _identical(some: Sequence[Path], others: Sequence[Path]) -> bool:
     return len(some) == len(others) and all(
-        filecmp.cmp(one, other, shallow=False) for one, other in zip(some, others, strict=True)
+        filecmp.cmp(some_file, other, shallow=False) for some_file, other in zip(some, others, strict=True)
     )

@@ -113,12 +113,12 @@ def _compare(revision: str, name: str, stored: pd.DataFrame, fresh: Sequence[Row
 
 def _difference(a: Any, b: Any) -> float:
     """Return the largest difference of two numbers or vectors, as a share of the larger; 0 for NaN beside NaN."""
-    one, other = (np.atleast_1d(np.asarray(x, dtype=np.float64)) for x in (a, b))
-    if one.shape != other.shape or (np.isnan(one) != np.isnan(other)).any():
+    left, right = (np.atleast_1d(np.asarray(x, dtype=np.float64)) for x in (a, b))
+    if left.shape != right.shape or (np.isnan(left) != np.isnan(right)).any():
         return float("inf")
-    one, other = one[~np.isnan(one)], other[~np.isnan(other)]
-    largest = max(np.abs(one).max(initial=0.0), np.abs(other).max(initial=0.0))
+    left, right = left[~np.isnan(left)], right[~np.isnan(right)]
+    largest = max(np.abs(left).max(initial=0.0), np.abs(right).max(initial=0.0))
     with np.errstate(invalid="ignore"):
-        apart = np.where(one == other, 0.0, np.abs(one - other))
+        apart = np.where(left == right, 0.0, np.abs(left - right))
     # Cosines of a matrix with itself and the like may be 1e-16 beside 0.
     return float(apart.max(initial=0.0) / max(largest, 1e-9))

@@ -102,7 +102,9 @@ class Request:
 
     def _check_metrics(self) -> None:
         named = metrics.select([name for name in self.metrics or () if name != "all"])
-        if self.vectors is None and any(one.needs == "vectors" for one in metrics.METRICS if one.name in named):
+        if self.vectors is None and any(
+            metric.needs == "vectors" for metric in metrics.METRICS if metric.name in named
+        ):
             raise SpectraError("metrics of singular vectors need their number", hint="add --vectors 8, say", code=2)
         if self.vectors is not None and self.vectors < 1:
             raise SpectraError(f"--vectors {self.vectors} is too few", hint="give 1 or more", code=2)
