@@ -21,9 +21,9 @@ EXPERT = re.compile(r"\bexpert\b")
 
 
 def cut(stored: Array, matrix: Matrix) -> Array:
-    """Take one matrix out of the stored tensor, as [out features, in features]; NumPy or torch alike.
+    """Return one matrix of the stored tensor, as [out features, in features]; NumPy or torch alike.
 
-    stored: the tensor as it lies in the file. Returns a view where the strides allow it (a transposition always,
+    stored: the tensor in its own layout. Returns a view where the strides allow it (a transposition always,
     blocks of rows or columns always, heads that are interleaved with others not).
 
     >>> import numpy as np
@@ -41,10 +41,10 @@ def cut(stored: Array, matrix: Matrix) -> Array:
 
 
 def cut_factors(b: Array, a: Array, matrix: Matrix) -> tuple[Array, Array]:
-    """Take one matrix out of a stored tensor B·A that is kept as its factors: rows of B, and columns of A.
+    """Return the factors of one matrix of a stored tensor B·A: rows of B, and columns of A.
 
-    b: (stored rows, rank), a: (rank, stored cols); NumPy or torch alike. Returns the factors of [out features, in
-    features]. Raises SpectraError for a cut that does not take whole rows and columns.
+    b: (stored rows, rank), a: (rank, stored cols); NumPy or torch alike. The result is for [out features, in features].
+    Raises SpectraError for a cut that does not take whole rows and columns.
 
     >>> import numpy as np
     >>> key = Matrix("layers.0.attn.k", "k", "qkv.weight", 2, 2, view=(2, 3, 2), index=(slice(None), 1))
@@ -54,7 +54,7 @@ def cut_factors(b: Array, a: Array, matrix: Matrix) -> tuple[Array, Array]:
     left, right = cast(Any, b), cast(Any, a)
     stored = (left.shape[0], right.shape[1])
     view = matrix.view or stored
-    between = next((place for place in range(len(view) + 1) if math.prod(view[:place]) == stored[0]), None)
+    between = next((axis for axis in range(len(view) + 1) if math.prod(view[:axis]) == stored[0]), None)
     if between is None or math.prod(view[between:]) != stored[1]:
         raise SpectraError(
             f"{matrix.tensor} is kept as factors, which the rule '{matrix.rule}' does not take apart",
@@ -70,10 +70,10 @@ def cut_factors(b: Array, a: Array, matrix: Matrix) -> tuple[Array, Array]:
     return (other.T, part.T) if matrix.transposed else (part, other)
 
 
-def matrices(
+def matrices_of(
     rule: Rule, stored: StoredTensor, canonical: Callable[[str, int | None], str], names: Names, *, fused: bool
 ) -> Iterator[Matrix]:
-    """Apply one rule to one tensor: a matrix, or each of the matrices that the tensor holds.
+    """Yield the matrices that one rule finds in one tensor.
 
     canonical: makes the full name from the rule's part of it and the expert's number. Raises SpectraError, naming
     the tensor, both numbers and the rule, where the sizes do not fit.
@@ -100,7 +100,7 @@ def matrices(
 
 
 def _whole(rule: Rule, stored: StoredTensor, name: str) -> Matrix:
-    """The fused tensor as it is, whatever the config says; a stack of matrices one below the other."""
+    """Return the fused tensor as one matrix, whatever the config says; stacked matrices one below the other."""
     first, second = math.prod(stored.shape[:-1]), stored.shape[-1]
     rows, cols = (second, first) if rule.transposed else (first, second)
     view = None if len(stored.shape) == 2 else (first, second)
@@ -145,38 +145,39 @@ def _view(text: str, shape: tuple[int, ...], names: Names) -> tuple[tuple[int, .
 
 def _axis(text: str, length: int, names: Names) -> tuple[int, ...]:
     factors = [None if factor == "*" else size(factor, names) for factor in text.split()]
-    known = math.prod(factor for factor in factors if factor is not None)
-    if factors.count(None) > 1 or known <= 0:
+    product = math.prod(factor for factor in factors if factor is not None)
+    if factors.count(None) > 1 or product <= 0:
         raise Contradiction(f"{text.strip()!r} has more than one '*', or a size that is not above zero")
-    if None not in factors and known != length:
-        raise Contradiction(f"{text.strip()} is {known}, the axis {length}")
-    if length % known:
-        raise Contradiction(f"{text.strip()}: {length} does not divide by {known}")
-    return tuple(length // known if factor is None else factor for factor in factors)
+    if None not in factors and product != length:
+        raise Contradiction(f"{text.strip()} is {product}, the axis {length}")
+    if length % product:
+        raise Contradiction(f"{text.strip()}: {length} does not divide by {product}")
+    return tuple(length // product if factor is None else factor for factor in factors)
 
 
-def _left(axes: tuple[tuple[int, ...], ...], cut_index: tuple[Index, ...]) -> list[int]:
-    """Length of each axis after the index; one that the index uses up is gone."""
+def _lengths_after(axes: tuple[tuple[int, ...], ...], cut_index: tuple[Index, ...]) -> list[int]:
+    """Return the length of each axis after the index, without those that the index removes."""
     taken = iter(cut_index)
     lengths = []
     for axis in axes:
-        kept = [_kept(factor, next(taken, slice(None))) for factor in axis]
-        if any(count is not None for count in kept):
-            lengths.append(math.prod(count for count in kept if count is not None))
+        counts = [_selected(factor, next(taken, slice(None))) for factor in axis]
+        if any(count is not None for count in counts):
+            lengths.append(math.prod(count for count in counts if count is not None))
     if next(taken, None) is not None or len(lengths) != 2:
         raise Contradiction(f"an index of {len(cut_index)} places does not leave a matrix")
     return lengths
 
 
-def _kept(factor: int, place: Index) -> int | None:
-    if isinstance(place, slice):
-        count = len(range(*place.indices(factor)))
-        asked_for_none = place.stop is not None and place.stop > factor
+def _selected(factor: int, position: Index) -> int | None:
+    """Return how many of `factor` a slice selects; None for a number, which removes the factor."""
+    if isinstance(position, slice):
+        count = len(range(*position.indices(factor)))
+        asked_for_none = position.stop is not None and position.stop > factor
         if count == 0 or asked_for_none:
-            raise Contradiction(f"the index {place.start}:{place.stop} is outside of {factor}")
+            raise Contradiction(f"the index {position.start}:{position.stop} is outside of {factor}")
         return count
-    if not -factor <= place < factor:
-        raise Contradiction(f"the index {place} is outside of {factor}")
+    if not -factor <= position < factor:
+        raise Contradiction(f"the index {position} is outside of {factor}")
     return None
 
 
@@ -189,7 +190,7 @@ def _matrix(
     axes: tuple[tuple[int, ...], ...],
     cut_index: tuple[Index, ...],
 ) -> Matrix:
-    first, second = _left(axes, cut_index)
+    first, second = _lengths_after(axes, cut_index)
     view = tuple(factor for axis in axes for factor in axis)
     return Matrix(
         name=name,

@@ -13,7 +13,7 @@ LARGEST = 2**31 - 1  # what the table's int32 columns hold
 
 @dataclass(frozen=True)
 class Dimension:
-    """A size, the config keys that families give it by, and what it is where no key is there."""
+    """A size, the config keys that families give it by, and what it equals where no key is present."""
 
     name: str
     keys: tuple[str, ...]
@@ -41,7 +41,7 @@ NESTED = ("text_config", "llm_config", "language_config", "thinker_config", "dec
 
 
 def text_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay a nested language model's config over the outer one.
+    """Return a config with a nested language model's laid over the outer one.
 
     >>> text_config({"model_type": "gemma3", "text_config": {"model_type": "gemma3_text", "hidden_size": 8}})
     {'model_type': 'gemma3_text', 'hidden_size': 8}
@@ -54,7 +54,7 @@ def text_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def config_value(config: Mapping[str, Any], dotted: str) -> Any:
-    """Look a value up, through nested mappings where the key has dots; None where it is not there.
+    """Return a value, through nested mappings where the key has dots; None where there is none.
 
     >>> config_value({"attn_config": {"kv_n_heads": 8}}, "attn_config.kv_n_heads")
     8
@@ -68,7 +68,7 @@ def config_value(config: Mapping[str, Any], dotted: str) -> Any:
 
 
 def named_sizes(config: Mapping[str, Any], given: tuple[tuple[str, str | int], ...] = ()) -> Callable[[str], int]:
-    """Make the function that knows each name's size: from what is given, or the config, or other sizes.
+    """Return the function from a name to its size: from what is given, or the config, or other sizes.
 
     Raises Contradiction for a name that has no size, or one that is not a whole number above zero.
 

@@ -21,11 +21,11 @@ NUMBER_RUNS_INTO_NAME = re.compile(r"[0-9][a-z_]")
 
 
 class Contradiction(ValueError):
-    """What a rule says does not fit what it is applied to; the caller knows the tensor and tells the user."""
+    """A rule does not fit what it is applied to; the caller knows the tensor and names it."""
 
 
 def size(text: str, names: Names) -> int:
-    """Evaluate a whole number. `//` is an exact quotient: one that leaves a remainder is a contradiction.
+    """Return the whole number that a text evaluates to. `//` is exact: Contradiction where a remainder is left.
 
     >>> size("heads + 2*kv_heads", {"heads": 8, "kv_heads": 2}.__getitem__)
     12
@@ -38,7 +38,7 @@ def size(text: str, names: Names) -> int:
 
 
 def index(text: str, names: Names) -> tuple[Index, ...]:
-    """Evaluate an index as it would stand between square brackets: whole numbers and slices without a stride.
+    """Return the index that a text between square brackets means: whole numbers and slices without a stride.
 
     >>> index(":, 0", {}.__getitem__)
     (slice(None, None, None), 0)

@@ -1,4 +1,4 @@
-"""Names that no record speaks of: what they plainly say, and a warning where a tensor looks fused."""
+"""Names that no record has a rule for: the role they plainly name, and a note where a tensor looks fused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from spectra_cli.architectures.matching import matcher
 from spectra_cli.architectures.record import Architecture, Rule
 
-# The last word of a stored name, without `.weight`, and the role that it plainly says.
+# The last word of a stored name, without `.weight`, and the role that it plainly names.
 PLAIN_ROLES = (
     ("q", ("q_proj", "q_lin", "query", "wq", "to_q", "c_q", "query_proj")),
     ("k", ("k_proj", "k_lin", "key", "wk", "to_k", "c_k", "key_proj")),
@@ -29,7 +29,7 @@ NUMBER = re.compile(r"[0-9]{1,6}")
 
 
 def stored_word(name: str) -> str:
-    """Give the last word of a stored name that says what the tensor is.
+    """Return the last word of a stored name that says what the tensor is.
 
     >>> stored_word("h.0.attn.c_attn.weight")
     'c_attn'
@@ -38,7 +38,7 @@ def stored_word(name: str) -> str:
 
 
 def guess_role(name: str) -> str:
-    """Read a role off a name where it is plain; `other` elsewhere.
+    """Return the role that a name plainly names; `other` elsewhere.
 
     >>> guess_role("blocks.3.self_attn.q_proj.weight"), guess_role("blocks.3.mixer.weight")
     ('q', 'other')
@@ -47,7 +47,7 @@ def guess_role(name: str) -> str:
 
 
 def guess_layer(name: str) -> int | None:
-    """Read the first number that stands alone in a dotted name.
+    """Return the first number that is a part by itself of a dotted name.
 
     >>> guess_layer("blocks.3.experts.7.up"), guess_layer("head.weight")
     (3, None)
@@ -57,7 +57,7 @@ def guess_layer(name: str) -> int | None:
 
 
 def looks_fused(name: str) -> bool:
-    """Say whether a name suggests that the tensor stacks several matrices.
+    """Whether a name suggests that the tensor stacks several matrices.
 
     >>> looks_fused("attn.c_attn.weight"), looks_fused("attn.q_proj.weight")
     (True, False)
@@ -66,7 +66,7 @@ def looks_fused(name: str) -> bool:
 
 
 def fused_note(names: Iterable[str], why: str, architectures: Iterable[Architecture]) -> str | None:
-    """Say which tensors look fused and were kept whole, and what would split them; None when there are none.
+    """Return a note on tensors that look fused and are kept whole, with what would split them; None without any.
 
     why: the reason in words, `there is no config`.
 
@@ -78,28 +78,28 @@ def fused_note(names: Iterable[str], why: str, architectures: Iterable[Architect
     fused = [name for name in names if looks_fused(name)]
     if not fused:
         return None
-    known = _candidates(fused[0], tuple(architectures))
-    choice = f"--arch {' or '.join(known)}, or --arch FILE.toml," if known else "--arch FILE.toml"
+    candidates = _candidates(fused[0], tuple(architectures))
+    choice = f"--arch {' or '.join(candidates)}, or --arch FILE.toml," if candidates else "--arch FILE.toml"
     more = f" and {len(fused) - 1} more look" if len(fused) > 1 else " looks"
-    kept, them = ("are kept", "them") if len(fused) > 1 else ("is kept", "it")
-    return f"{fused[0]}{more} fused and {kept} whole, as {why}: {choice} would split {them}"
+    verb, them = ("are kept", "them") if len(fused) > 1 else ("is kept", "it")
+    return f"{fused[0]}{more} fused and {verb} whole, as {why}: {choice} would split {them}"
 
 
 def _candidates(name: str, architectures: tuple[Architecture, ...]) -> list[str]:
-    """Give the records that split a tensor of that name, and the sizes that no config gives them: `a (with heads)`.
+    """Return the records that split a tensor of that name, each with the sizes it lacks: `a (with heads)`.
 
-    Those whose rules know the whole name are named where there are such, else those that know its last word.
+    Records whose rules match the whole name come first; only without any, those that match its last word.
     """
-    splits = {each.name: matcher(each)(name).rules for each in architectures}
+    splits = {record.name: matcher(record)(name).rules for record in architectures}
     exact = {own: [rule for rule in rules if rule.split] for own, rules in splits.items()}
     word = stored_word(name)
-    close = {each.name: [r for r in _splitting(each) if stored_word(r.stored) == word] for each in architectures}
+    close = {a.name: [r for r in _splitting(a) if stored_word(r.stored) == word] for a in architectures}
     chosen = exact if any(exact.values()) else close
     return [own + _needs(rules) for own, rules in chosen.items() if rules]
 
 
 def _needs(rules: list[Rule]) -> str:
-    """Say which sizes the plainest of the rules for one name takes from a config."""
+    """Return the sizes that the simplest of the rules for one name takes from a config, in words."""
     views = [rule.split.view for rule in rules if rule.split]
     needed = min((list(dict.fromkeys(SIZE.findall(view))) for view in views), key=len, default=[])
     return f" (with {' and '.join(needed)} from a config.json, or from the file's [dimensions])" if needed else ""

@@ -1,4 +1,4 @@
-"""From a stored name to the rules of an architecture that speak of it. Knows no shapes and no config."""
+"""From a stored name to the rules of an architecture that match it. Knows no shapes and no config."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from spectra_cli.architectures.record import Architecture, Rule
 
-# What stands before a model's own names, depending on who saved it: a wrapper, a head around a base model.
+# What comes before a model's own names, depending on who saved it: a wrapper, a head around a base model.
 PREFIXES = (
     "_orig_mod.", "module.", "model.", "transformer.", "gpt_neox.", "language_model.", "text_model.",
     "base_model.", "backbone.", "gpt_neox_japanese.", "biogpt.",
@@ -23,14 +23,14 @@ PLACEHOLDER = re.compile(r"\{(layer|expert)([+-][0-9]+)?\}")
 
 @dataclass(frozen=True)
 class Match:
-    """What a name says: its layer and expert, and the rules for that name, in the record's order."""
+    """What a stored name was matched to: its layer and expert, and the rules for it, in the record's order."""
 
     layer: int | None
     expert: int | None
     rules: tuple[Rule, ...]
 
     def canonical(self, part: str, expert: int | None) -> str:
-        """Give the full canonical name of a rule's part.
+        """Return the full canonical name of a rule's part.
 
         >>> Match(3, None, ()).canonical("experts.{expert}.up", 7)
         'layers.3.experts.7.up'
@@ -40,7 +40,7 @@ class Match:
 
 
 def own_name(name: str) -> str:
-    """Strip what stands before and between a model's own names.
+    """Return a stored name without the prefixes and wrappers around a model's own names.
 
     >>> own_name("module.model._orig_mod.layers.0._orig_mod.mlp.up_proj.weight")
     'layers.0.mlp.up_proj.weight'
@@ -53,11 +53,11 @@ def own_name(name: str) -> str:
 
 
 def matcher(architecture: Architecture) -> Callable[[str], Match]:
-    """Make the function that finds a stored name's layer, expert and rules; no rules for a name it does not know.
+    """Return the function from a stored name to its layer, expert and rules; no rules for a name that none matches.
 
     >>> mine = Architecture("mine", (), ("layer_{layer+2}.",), (Rule("q.weight", "attn.q"),))
-    >>> found = matcher(mine)("module.layer_05.q.weight")
-    >>> found.layer, found.rules[0].becomes
+    >>> match = matcher(mine)("module.layer_05.q.weight")
+    >>> match.layer, match.rules[0].becomes
     (3, 'attn.q')
     """
     layers = tuple((_pattern(template), _offset(template)) for template in architecture.layers)
@@ -66,8 +66,8 @@ def matcher(architecture: Architecture) -> Callable[[str], Match]:
 
     def match(name: str) -> Match:
         own = own_name(name)
-        if found := _matching(own, outside):
-            return Match(None, None, tuple(rule for rule, _ in found))
+        if matches := _matching(own, outside):
+            return Match(None, None, tuple(rule for rule, _ in matches))
         for prefix, offset in layers:
             if (layer := prefix.match(own)) and int(layer["layer"]) >= offset:
                 return _in_layer(int(layer["layer"]) - offset, own[layer.end() :], in_layer)
@@ -77,14 +77,14 @@ def matcher(architecture: Architecture) -> Callable[[str], Match]:
 
 
 def _in_layer(layer: int, rest: str, templates: tuple[_Stored, ...]) -> Match:
-    found = _matching(rest, templates)
-    experts = (int(named["expert"]) for _, named in found if "expert" in named.groupdict())
-    return Match(layer, next(experts, None), tuple(rule for rule, _ in found))
+    matches = _matching(rest, templates)
+    experts = (int(named["expert"]) for _, named in matches if "expert" in named.groupdict())
+    return Match(layer, next(experts, None), tuple(rule for rule, _ in matches))
 
 
 @dataclass(frozen=True)
 class _Stored:
-    """A rule's template, compiled; ending: its literal end, by which most names are told apart at once."""
+    """A rule's template, compiled; ending: its literal end, which rules most names out at once."""
 
     ending: str
     pattern: re.Pattern[str]
@@ -92,8 +92,8 @@ class _Stored:
 
 
 def _matching(name: str, templates: tuple[_Stored, ...]) -> list[tuple[Rule, re.Match[str]]]:
-    likely = [(each.rule, each.pattern.fullmatch(name)) for each in templates if name.endswith(each.ending)]
-    return [(rule, found) for rule, found in likely if found]
+    likely = [(t.rule, t.pattern.fullmatch(name)) for t in templates if name.endswith(t.ending)]
+    return [(rule, match) for rule, match in likely if match]
 
 
 def _stored(rule: Rule) -> _Stored:
@@ -102,14 +102,14 @@ def _stored(rule: Rule) -> _Stored:
 
 
 def _pattern(template: str) -> re.Pattern[str]:
-    """Literal text and whole numbers of at most six digits: matching is linear in the name, whatever it holds."""
+    """Compile literal text and numbers of at most six digits: matching is linear in the name, whatever it holds."""
     pieces, end = [], 0
-    for found in PLACEHOLDER.finditer(template):
-        pieces += [re.escape(template[end : found.start()]), rf"(?P<{found[1]}>[0-9]{{1,6}})"]
-        end = found.end()
+    for match in PLACEHOLDER.finditer(template):
+        pieces += [re.escape(template[end : match.start()]), rf"(?P<{match[1]}>[0-9]{{1,6}})"]
+        end = match.end()
     return re.compile("".join(pieces) + re.escape(template[end:]))
 
 
 def _offset(template: str) -> int:
-    found = PLACEHOLDER.search(template)
-    return int(found[2] or 0) if found else 0
+    match = PLACEHOLDER.search(template)
+    return int(match[2] or 0) if match else 0

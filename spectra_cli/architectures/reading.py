@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from spectra_cli.architectures.cutting import matrices
+from spectra_cli.architectures.cutting import matrices_of
 from spectra_cli.architectures.dimensions import config_value, named_sizes, text_config
 from spectra_cli.architectures.fallback import fused_note, guess_layer, guess_role
 from spectra_cli.architectures.families import ARCHITECTURES
@@ -31,7 +31,7 @@ def layout(
     fused: bool = False,
     architecture: Architecture | None = None,
 ) -> Layout:
-    """Decide what each stored tensor is: matrices with names that mean the same in every family, or nothing.
+    """Return what each stored tensor is: matrices, with names that mean the same in every family, or skipped.
 
     config: config.json's plain data, `{}` when there is none. tensors: by stored name. fused: keep fused tensors
     whole. architecture: the record to use instead of the one that the config's `model_type` names. Raises
@@ -39,31 +39,31 @@ def layout(
 
     >>> stored = {name: StoredTensor(name, shape, "float32") for name, shape in (
     ...     ("h.0.attn.c_attn.weight", (8, 24)), ("h.0.ln_1.weight", (8,)), ("wte.weight", (50, 8)))}
-    >>> found = layout({"model_type": "gpt2", "n_embd": 8}, stored)
-    >>> [(matrix.name, matrix.rows, matrix.cols) for matrix in found.matrices]
+    >>> result = layout({"model_type": "gpt2", "n_embd": 8}, stored)
+    >>> [(matrix.name, matrix.rows, matrix.cols) for matrix in result.matrices]
     [('embed', 50, 8), ('layers.0.attn.q', 8, 8), ('layers.0.attn.k', 8, 8), ('layers.0.attn.v', 8, 8)]
-    >>> found.skipped
+    >>> result.skipped
     (Skipped(tensor='h.0.ln_1.weight', reason='vector'),)
     """
     plain = text_config(config)
-    known = architecture or architecture_of(config, tensors)
-    record = known or UNKNOWN
+    family = architecture or architecture_of(config, tensors)
+    record = family or UNKNOWN
     reasons = {stored.name: reason_to_skip(stored) for stored in tensors.values()}
     skipped = [Skipped(name, reason) for name, reason in reasons.items() if reason]
     candidates = [stored for stored in tensors.values() if reasons[stored.name] is None]
-    found, left = _by_rules(candidates, record, plain, fused=fused)
-    skipped += _by_stored_names([stored for stored, _ in left], found, record, guess=known is None)
-    skipped += _drop_tied(found, plain, record)
+    matrices, left = _by_rules(candidates, record, plain, fused=fused)
+    skipped += _by_stored_names([stored for stored, _ in left], matrices, record, guess=family is None)
+    skipped += _drop_tied(matrices, plain, record)
     unnamed = architecture is None and not (plain.get("model_type") or config.get("model_type"))
-    notes = tuple(_notes(config, known, left, unnamed=unnamed))
-    return Layout(record.name, tuple(sorted(found.values(), key=_natural_order)), tuple(skipped), notes)
+    notes = tuple(_notes(config, family, left, unnamed=unnamed))
+    return Layout(record.name, tuple(sorted(matrices.values(), key=_natural_order)), tuple(skipped), notes)
 
 
 def architecture_of(config: Mapping[str, Any], names: Iterable[str] = ()) -> Architecture | None:
-    """Find the record for a config's `model_type`, the nested text model's first; None when it is not known.
+    """Return the record for a config's `model_type`, the nested text model's first; None where no record has it.
 
-    names: of the stored tensors, by which some families are plain where no config names one: those that the record's
-    signs and rules both know.
+    names: of the stored tensors, by which some families are recognised where no config names one: a record's signs and
+    rules must both match one of them.
 
     >>> architecture_of({"model_type": "mistral"}).name
     'llama'
@@ -93,40 +93,40 @@ Left = list[tuple[StoredTensor, Rule | None]]
 def _by_rules(
     candidates: Iterable[StoredTensor], record: Architecture, config: Mapping[str, Any], *, fused: bool
 ) -> tuple[dict[str, Matrix], Left]:
-    """The matrices that rules name, and the tensors they leave: no rule, no new name, or a name given before."""
+    """Return the matrices that rules name, and the tensors left: no rule, no new name, or a name already taken."""
     sizes = named_sizes(config, record.dimensions)
     match = matcher(record)
-    found: dict[str, Matrix] = {}
+    matrices: dict[str, Matrix] = {}
     left: Left = []
     for stored in candidates:
         matched = match(stored.name)
         rule = _rule_for(stored, matched.rules, config)
-        cuts = {each.name: each for each in _cuts(stored, rule, matched, sizes, fused=fused)}
-        if cuts and found.keys().isdisjoint(cuts):
-            found |= cuts
+        cuts = {matrix.name: matrix for matrix in _cuts(stored, rule, matched, sizes, fused=fused)}
+        if cuts and matrices.keys().isdisjoint(cuts):
+            matrices |= cuts
         else:
             left.append((stored, rule))
-    return found, left
+    return matrices, left
 
 
 def _by_stored_names(
-    left: Iterable[StoredTensor], found: dict[str, Matrix], record: Architecture, *, guess: bool
+    left: Iterable[StoredTensor], matrices: dict[str, Matrix], record: Architecture, *, guess: bool
 ) -> list[Skipped]:
-    """Add what is left to the matrices found, under stored names; give back what has too many axes for one."""
+    """Add to the matrices what is left, under stored names; return what has too many axes for a matrix."""
     match = matcher(record)
     skipped = []
     for stored in left:
         if len(stored.shape) == 2 or is_convolution(stored):
             layer = guess_layer(stored.name) if guess else match(stored.name).layer
-            matrix = _under_stored_name(stored, found, layer, guess=guess)
-            found[matrix.name] = matrix
+            matrix = _under_stored_name(stored, matrices, layer, guess=guess)
+            matrices[matrix.name] = matrix
         else:
             skipped.append(Skipped(stored.name, f"{len(stored.shape)} axes, and no rule of {record.name} speaks of it"))
     return skipped
 
 
 def _rule_for(stored: StoredTensor, rules: tuple[Rule, ...], config: Mapping[str, Any]) -> Rule | None:
-    """The first rule that holds for the config, of those with as many axes as the tensor where there are such."""
+    """Return the first rule that holds for the config, of those with as many axes as the tensor if there are any."""
     holding = [rule for rule in rules if _holds(rule, config)]
     fitting = [rule for rule in holding if _axes(rule) == len(stored.shape)]
     splitting = [rule for rule in holding if rule.split]
@@ -134,7 +134,7 @@ def _rule_for(stored: StoredTensor, rules: tuple[Rule, ...], config: Mapping[str
 
 
 def _axes(rule: Rule) -> int:
-    """How many axes a rule expects in the file; one that reads the numbers anew does so for matrices."""
+    """Return how many axes a rule expects in the file: two for a rule that reshapes first."""
     return rule.split.view.count(",") + 1 if rule.split and not rule.split.reshape else 2
 
 
@@ -143,7 +143,7 @@ def _cuts(
 ) -> Iterator[Matrix]:
     if rule is None or rule.becomes is None:
         return
-    for matrix in matrices(rule, stored, matched.canonical, sizes, fused=fused):
+    for matrix in matrices_of(rule, stored, matched.canonical, sizes, fused=fused):
         expert = matrix.expert if matrix.expert is not None else matched.expert
         yield replace(matrix, layer=matched.layer, expert=expert)
 
@@ -155,9 +155,11 @@ def _holds(rule: Rule, config: Mapping[str, Any]) -> bool:
     return bool(config_value(config, key) == value)
 
 
-def _under_stored_name(stored: StoredTensor, found: Mapping[str, Matrix], layer: int | None, *, guess: bool) -> Matrix:
-    """A matrix that no rule names; a convolution flattened to [out, in·k]."""
-    name = next((name for name in (stored.name.removesuffix(".weight"), stored.name) if name not in found), None)
+def _under_stored_name(
+    stored: StoredTensor, matrices: Mapping[str, Matrix], layer: int | None, *, guess: bool
+) -> Matrix:
+    """Return a matrix that no rule names; a convolution is flattened to [out, in·k]."""
+    name = next((name for name in (stored.name.removesuffix(".weight"), stored.name) if name not in matrices), None)
     if name is None:
         raise SpectraError(
             f"{stored.name} has the name that another tensor's matrix is given",
@@ -176,34 +178,34 @@ def _under_stored_name(stored: StoredTensor, found: Mapping[str, Matrix], layer:
     )
 
 
-def _drop_tied(found: dict[str, Matrix], config: Mapping[str, Any], record: Architecture) -> list[Skipped]:
-    """Drop an unembedding that the model ties to its embedding: some files hold the same weights twice."""
-    said = config.get("tie_word_embeddings")
-    tied = said if isinstance(said, bool) else record.tied
-    embed, unembed = found.get("embed"), found.get("unembed")
+def _drop_tied(matrices: dict[str, Matrix], config: Mapping[str, Any], record: Architecture) -> list[Skipped]:
+    """Remove an unembedding that the model ties to its embedding: some files hold the same weights twice."""
+    stated = config.get("tie_word_embeddings")
+    tied = stated if isinstance(stated, bool) else record.tied
+    embed, unembed = matrices.get("embed"), matrices.get("unembed")
     if not tied or embed is None or unembed is None or (embed.rows, embed.cols) != (unembed.rows, unembed.cols):
         return []
-    del found["unembed"]
+    del matrices["unembed"]
     return [Skipped(unembed.tensor, "tied: the same weights as the embedding")]
 
 
-def _notes(config: Mapping[str, Any], known: Architecture | None, left: Left, *, unnamed: bool) -> Iterator[str]:
+def _notes(config: Mapping[str, Any], family: Architecture | None, left: Left, *, unnamed: bool) -> Iterator[str]:
     unknown = [stored.name for stored, rule in left if rule is None]
     twice = [stored.name for stored, rule in left if rule and rule.becomes]
-    if known:
-        why = f"{known.name} has no rule for the name"
+    if family:
+        why = f"{family.name} has no rule for the name"
     elif config and unnamed:
         why = "the config names no model_type"
     elif config:
         why = f"no architecture is known for model_type {str(config.get('model_type'))[:60]!r}"
     else:
         why = "there is no config"
-    if known is None:
+    if family is None:
         yield f"{why}: every matrix keeps its stored name, and roles are guessed where the name is plain"
     elif unnamed:
-        yield f"no config names a family: the tensors' names show {known.name}, and it is read so; --arch names another"
-    if known and unknown:
-        yield f"{_and_more(unknown)} kept under the stored name, as {known.name} has no rule for it"
+        yield f"no config names a family: the tensors' names show {family.name}, and it is read so; --arch names another"
+    if family and unknown:
+        yield f"{_and_more(unknown)} kept under the stored name, as {family.name} has no rule for it"
     if twice:
         yield f"{_and_more(twice)} kept under the stored name, as another tensor has the canonical one"
     if note := fused_note(unknown, why, ARCHITECTURES):
@@ -215,7 +217,7 @@ def _and_more(names: list[str]) -> str:
 
 
 def _natural_order(matrix: Matrix) -> tuple[object, ...]:
-    """Embeddings, then layer by layer as the data flows, then what has no place, and the unembedding last."""
+    """Sort embeddings first, then layer by layer as the data flows, then the unknown, and the unembedding last."""
     section = OUTSIDE.get(matrix.name, 2 if matrix.layer is not None else 3)
     word = matrix.role if matrix.role != "other" else matrix.name.rsplit(".", 1)[-1]
     rank = FLOW.index(word) if word in FLOW else len(FLOW)

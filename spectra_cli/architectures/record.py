@@ -50,7 +50,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A family: which models it covers, where its layers lie, and a rule for each tensor that is a matrix.
+    """A family: which models it covers, what its layers are named, and a rule for each tensor that is a matrix.
 
     layers: the prefixes a layer's tensors have; `{layer}` stands for the number, `{layer+2}` for a file that
     counts two entries before the first layer. in_layer: rules below that prefix, whose canonical names follow
@@ -73,7 +73,7 @@ class Architecture:
 
 
 def role_of(canonical: str) -> str:
-    """Read the role off a canonical name: its last word where that is a role.
+    """Return the role of a canonical name: its last word where that is a role, else `other`.
 
     `pos_embed` is `other`: it is no token embedding, and a mean over role `embed` should not mix the two.
 

@@ -1,4 +1,4 @@
-"""Which stored tensors are no matrices, and why, read off name, shape and dtype alone. Knows no family."""
+"""Which stored tensors are no matrices, and why, decided from name, shape and dtype. Knows no family."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CONVOLUTION = re.compile(r"conv|patch_embed")
 
 
 def reason_to_skip(stored: StoredTensor) -> str | None:
-    """Say why a tensor is not a matrix; None when it may be one.
+    """Return why a tensor is not a matrix; None when it may be one.
 
     >>> reason_to_skip(StoredTensor("h.0.attn.bias", (1, 1, 8, 8), "uint8"))
     'mask: a buffer of the attention'
@@ -63,7 +63,7 @@ def _reason_by_dtype(dtype: str) -> str | None:
 
 
 def is_convolution(stored: StoredTensor) -> bool:
-    """Say whether a tensor of three axes or more is a convolution's kernel, [out, in, k …], by its name.
+    """Whether a tensor of three axes or more is a convolution's kernel, [out, in, k …], by its name.
 
     >>> is_convolution(StoredTensor("layers.0.mixer.conv1d.weight", (64, 1, 4), "float32"))
     True

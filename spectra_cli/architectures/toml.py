@@ -21,7 +21,7 @@ RULE_KEYS = {"stored", "becomes", "split", "view", "parts", "whole", "reshape", 
 
 
 def load(name_or_path: str | Path) -> Architecture:
-    """Give the record for `--arch`: one of this package's by its name, or one that a TOML file holds.
+    """Return the record for `--arch`: one of this package's by its name, or one that a TOML file holds.
 
     Raises SpectraError, naming the file and the key, where the file is not such a record.
 
@@ -44,7 +44,7 @@ def load(name_or_path: str | Path) -> Architecture:
 
 
 def from_toml(text: str, *, source: str = "the record") -> Architecture:
-    """Read a record from TOML text; source: the file's name, for errors.
+    """Return the record in a TOML text; source: the file's name, for errors.
 
     >>> from_toml(to_toml(load("gpt2"))) == load("gpt2")
     True
@@ -61,8 +61,8 @@ def from_toml(text: str, *, source: str = "the record") -> Architecture:
         name=_get(data, "name", str, "own", source),
         model_types=_strings(data, "model_types", source),
         layers=_strings(data, "layers", source),
-        in_layer=tuple(_rule(each, f"{source}, in_layer") for each in _get(data, "in_layer", list, [], source)),
-        outside=tuple(_rule(each, f"{source}, outside") for each in _get(data, "outside", list, [], source)),
+        in_layer=tuple(_rule(rule, f"{source}, in_layer") for rule in _get(data, "in_layer", list, [], source)),
+        outside=tuple(_rule(rule, f"{source}, outside") for rule in _get(data, "outside", list, [], source)),
         dimensions=tuple(dimensions.items()),
         tied=_get(data, "tied", bool, False, source),
         signs=_strings(data, "signs", source),
@@ -72,30 +72,30 @@ def from_toml(text: str, *, source: str = "the record") -> Architecture:
 def _rule(data: object, source: str) -> Rule:
     if not isinstance(data, Mapping) or not isinstance(data.get("stored"), str):
         raise _wrong(source, "stored", "the name in the file")
-    place = f"{source}, {data['stored']}"
-    _only(data, RULE_KEYS, place)
+    where = f"{source}, {data['stored']}"
+    _only(data, RULE_KEYS, where)
     when = data.get("when")
     if when is not None and not (isinstance(when, list) and len(when) == 2 and isinstance(when[0], str)):
-        raise _wrong(place, "when", "a config key and the value it must have")
+        raise _wrong(where, "when", "a config key and the value it must have")
     return Rule(
         stored=data["stored"],
-        becomes=_get(data, "becomes", str, None, place),
-        split=_split(data, place) if "view" in data else None,
-        transposed=_get(data, "transposed", bool, False, place),
+        becomes=_get(data, "becomes", str, None, where),
+        split=_split(data, where) if "view" in data else None,
+        transposed=_get(data, "transposed", bool, False, where),
         when=None if when is None else (when[0], when[1]),
     )
 
 
-def _split(data: Mapping[str, Any], place: str) -> Split:
-    parts = _get(data, "parts", dict, {}, place)
+def _split(data: Mapping[str, Any], where: str) -> Split:
+    parts = _get(data, "parts", dict, {}, where)
     if not parts or not all(isinstance(text, str) for text in parts.values()):
-        raise _wrong(place, "parts", "canonical names with an index each")
+        raise _wrong(where, "parts", "canonical names with an index each")
     return Split(
-        title=_get(data, "split", str, "split", place),
-        view=_get(data, "view", str, "", place),
+        title=_get(data, "split", str, "split", where),
+        view=_get(data, "view", str, "", where),
         parts=tuple(parts.items()),
-        whole=_get(data, "whole", str, "", place),
-        reshape=_get(data, "reshape", str, "", place),
+        whole=_get(data, "whole", str, "", where),
+        reshape=_get(data, "reshape", str, "", where),
     )
 
 
@@ -115,8 +115,8 @@ def _strings(data: Mapping[str, Any], key: str, source: str) -> tuple[str, ...]:
 
 def _only(data: Mapping[str, Any], keys: set[str], source: str) -> None:
     if unknown := sorted(data.keys() - keys):
-        known = ", ".join(sorted(keys))
-        raise SpectraError(f"{source}: {unknown[0]!r} is no key of a record", hint=f"the keys are {known}")
+        allowed = ", ".join(sorted(keys))
+        raise SpectraError(f"{source}: {unknown[0]!r} is no key of a record", hint=f"the keys are {allowed}")
 
 
 def _wrong(source: str, key: str, meant: str) -> SpectraError:
@@ -124,7 +124,7 @@ def _wrong(source: str, key: str, meant: str) -> SpectraError:
 
 
 def to_toml(architecture: Architecture) -> str:
-    """Write a record as the TOML that `--arch` reads.
+    """Return a record as the TOML that `--arch` reads.
 
     >>> print(to_toml(Architecture("mine", ("mine",), ("h.{layer}.",), (Rule("q.weight", "attn.q"),))))
     name = "mine"
@@ -170,5 +170,5 @@ def _rule_lines(rule: Rule) -> list[str]:
 
 
 def _written(value: object) -> str:
-    """TOML's strings, lists, numbers and truth values are written as JSON's, but for one control character."""
+    """Return a value as TOML writes it: as JSON does, but for one control character."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

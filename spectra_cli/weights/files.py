@@ -68,7 +68,7 @@ class SourceFile:
 
 
 def admit(path: Path, boundary: Boundary) -> SourceFile:
-    """Look at a file before it is opened: it exists, is a regular file, lies inside its checkpoint, is not empty."""
+    """Check a file before it is opened: it exists, is a regular file inside its checkpoint, and is not empty."""
     name = printable(path, 400)
     if boundary.provider:
         boundary.provider.materialize_header(path)
@@ -121,7 +121,7 @@ def opened(source: SourceFile) -> Iterator[int]:
     """Open a file that was admitted, as a descriptor; SpectraError if it is, or becomes, another than it was then.
 
     Opened anew for every read: a run of many shards would else hold hundreds of descriptors, and a file that was
-    replaced since its header was read is noticed. Non-blocking, so that a pipe put in its place cannot hang us.
+    replaced since its header was read is noticed. Non-blocking, so that a pipe that replaced it cannot hang us.
     """
     try:
         descriptor = os.open(source.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -174,18 +174,18 @@ class Window(io.RawIOBase):
         self._descriptor, self._start, self._size, self._position = descriptor, start, size, 0
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Whether it can be read: always."""
         return True
 
     def seekable(self) -> bool:
-        """Say that it can be moved in."""
+        """Whether its position can be changed: always."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to a place in the window."""
+        """Move to an offset in the window, and return it."""
         origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         if origin + offset < 0:
-            raise ValueError("a place before the start")
+            raise ValueError("an offset before the start")
         self._position = origin + offset
         return self._position
 
@@ -203,7 +203,7 @@ class BoundedReader(io.BufferedReader):
     LIMIT = 16 * 2**20
 
     def read(self, size: int | None = -1) -> bytes:
-        """Read `size` bytes, ValueError if that is beyond reason; without a size, all there is within it."""
+        """Read `size` bytes, ValueError if that is beyond reason; without a size, all that is left within it."""
         if size is None or size < 0:
             return super().read(self.LIMIT)
         if size > self.LIMIT:
@@ -224,7 +224,7 @@ def read_json(path: Path, boundary: Boundary, limit: int = 64 * 2**20) -> tuple[
 
 
 def refuse_stand_in(head: bytes, source: SourceFile) -> None:
-    """Refuse what stands in the place of a file that was not fetched: a Git LFS pointer, a web page."""
+    """Raise SpectraError for what replaces a file that was not fetched: a Git LFS pointer, a web page."""
     if head.startswith(LFS_POINTER):
         raise SpectraError(
             f"{source} is a Git LFS pointer, not the file itself",

@@ -32,7 +32,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Naming:
-    """How one format's files are called: alone, with an index, or by any other name with one of the suffixes."""
+    """The names of a format's files: a single file, an index of shards, or any other name with one of the suffixes."""
 
     singles: tuple[str, ...]
     indexes: tuple[str, ...]
@@ -41,7 +41,7 @@ class Naming:
 
 @dataclass(frozen=True)
 class Group:
-    """The files of one checkpoint; index: the JSON that says which tensor lies in which."""
+    """The files of one checkpoint; index: the JSON that maps each tensor to its file."""
 
     files: tuple[str, ...]
     index: str | None = None
@@ -70,7 +70,7 @@ def list_folder(path: Path) -> Listing:
 
 
 def pick(listing: Listing, naming: Naming, *, ema: bool = False) -> Group | None:
-    """Find the files of the one checkpoint that a folder is; None if it is none, or a folder of several.
+    """Return the files of the one checkpoint in a folder; None if it holds none, or several.
 
     >>> names = frozenset({"pytorch_model.bin", "optimizer.pt", "config.json"})
     >>> pick(Listing(Path("run/checkpoint-5"), names, frozenset()), TORCH)
@@ -97,7 +97,7 @@ def pick(listing: Listing, naming: Naming, *, ema: bool = False) -> Group | None
 
 
 def has_better_twin(path: Path, *, ema: bool) -> bool:
-    """Say whether a file lies beside the one to take in its place: `step5.pt` and `step5_ema.pt`, in the same folder.
+    """Whether another file beside it is to be read instead: `step5_ema.pt` for `step5.pt` with `ema`, or the reverse.
 
     >>> has_better_twin(Path("run/step5_ema.pt"), ema=True)
     False
@@ -110,7 +110,7 @@ def has_better_twin(path: Path, *, ema: bool) -> bool:
 
 
 def check_complete(folder: Path, shards: tuple[str, ...]) -> None:
-    """Check that shards without an index are all there, and all of one set.
+    """Raise SpectraError unless shards without an index are complete, and all of one set.
 
     >>> check_complete(Path("run"), ("model-00001-of-00002.bin",))
     Traceback (most recent call last):
@@ -126,9 +126,9 @@ def check_complete(folder: Path, shards: tuple[str, ...]) -> None:
             f"{printable(folder, 400)} holds shards of {len(sets)} different sets", hint="keep one set of shards in it"
         )
     stem, count = sets.pop()
-    there = {int(match["number"]) for match in matches}
-    first = 0 if 0 in there else 1
-    missing = next((n for n in range(first, first + min(int(count), 100_000)) if n not in there), None)
+    present = {int(match["number"]) for match in matches}
+    first = 0 if 0 in present else 1
+    missing = next((n for n in range(first, first + min(int(count), 100_000)) if n not in present), None)
     if missing is not None:
         raise SpectraError(
             f"{printable(folder, 400)} lacks shard {missing} of {int(count)} of {printable(stem)}", hint=COPY_AGAIN

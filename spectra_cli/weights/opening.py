@@ -1,4 +1,4 @@
-"""An open checkpoint: names and shapes from headers, and the data of one tensor at a time on demand."""
+"""An open checkpoint: names and shapes from headers, and the data of one tensor at a time, when asked for."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ JSON_MARKS = 3_000_000
 
 
 def parse_json(data: bytes, what: str) -> dict[str, Any]:
-    """Parse one JSON object, refusing what is too large, nests too deep or says one key twice.
+    """Parse one JSON object, refusing what is too large, nests too deep or holds one key twice.
 
     what: how the error names it.
 
@@ -43,11 +43,11 @@ class _RepeatedKeyError(Exception):
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    merged = dict(pairs)
+    if len(merged) < len(pairs):
         seen: set[str] = set()
         raise _RepeatedKeyError(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
-    return found
+    return merged
 
 
 def plain(value: object, depth: int = 6) -> Any:

@@ -1,4 +1,4 @@
-"""Which format a checkpoint is in, told from names and first bytes. FORMATS is the list of all formats."""
+"""Which format a checkpoint is in, recognised by names and first bytes. FORMATS is the list of all formats."""
 
 from __future__ import annotations
 

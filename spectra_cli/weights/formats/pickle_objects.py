@@ -1,6 +1,6 @@
 """What a pickle of weights may hold: tensors as views of bytes, plain data, and shells of all else. Opens no file.
 
-Rules are data: `BUILDERS` says what each of torch's own names stands for, `HARMLESS` which names of the standard
+Rules are data: `BUILDERS` holds what each of torch's own names stands for, `HARMLESS` which names of the standard
 library are let through. Nothing that a file names is ever imported, called or built.
 """
 
@@ -14,7 +14,7 @@ from spectra_cli.errors import printable
 
 
 class UnreadablePickleError(Exception):
-    """The pickle is damaged, or does what no file of weights needs. The text is ours and safe to show."""
+    """The pickle is damaged, or does what no file of weights needs. The text is safe to print."""
 
 
 class Name(NamedTuple):
@@ -30,7 +30,7 @@ class Name(NamedTuple):
 
 @dataclass(eq=False)
 class Shell:
-    """An object of a class that is not built: its class, what it was to be made of, and its attributes or items."""
+    """An object of a class that is not imported: its class, its constructor's arguments, its attributes or items."""
 
     kind: str
     args: tuple[Any, ...] = ()
@@ -40,7 +40,7 @@ class Shell:
 
 @dataclass(frozen=True)
 class Storage:
-    """A run of numbers of one type, kept elsewhere in the file under a key."""
+    """Consecutive numbers of one type, stored elsewhere in the file under a key."""
 
     key: str
     dtype: str
@@ -90,7 +90,7 @@ HARMLESS = frozenset({
 def storage_of(
     kind: str, storage_type: Any, key: Any, _location: Any, count: Any, view: Any = None
 ) -> Storage | Unreadable:
-    """Take a persistent id, the way torch names a storage from within a pickle."""
+    """Return the storage that a persistent id names, as torch writes one within a pickle."""
     if kind != "storage" or not isinstance(storage_type, Name) or not isinstance(key, str) or not _natural(count):
         raise UnreadablePickleError("it refers to something that is not a storage of numbers")
     if storage_type.name not in STORAGE_DTYPES:
@@ -129,23 +129,23 @@ def _tensor_v3(
 
 
 def _of_type(function: Any, kind: Any, args: Any, _state: Any) -> Any:
-    """Take a tensor with attributes, or of a subclass: `torch._tensor._rebuild_from_type_v2`."""
+    """Return a tensor with attributes, or of a subclass: `torch._tensor._rebuild_from_type_v2`."""
     if kind not in PLAIN_TENSORS:
         return Unreadable(
             f"it is a {printable(kind.name) if isinstance(kind, Name) else 'subclass'}, not a plain tensor"
         )
-    return built(function, args)
+    return rebuild(function, args)
 
 
 def _mapping(*args: Any) -> dict[Any, Any]:
-    """Take an OrderedDict, written empty or, by Python 2, as a list of pairs.
+    """Return an OrderedDict as a dictionary; it is written empty or, by Python 2, as a list of pairs.
 
     The list is emptied: used again and again, it would be work without end from a small file.
     """
     pairs = args[0] if args and isinstance(args[0], list) else []
-    found = {key_of(pair[0]): pair[1] for pair in pairs if isinstance(pair, list | tuple) and len(pair) == 2}
+    mapping = {key_of(pair[0]): pair[1] for pair in pairs if isinstance(pair, list | tuple) and len(pair) == 2}
     pairs.clear()
-    return found
+    return mapping
 
 
 PLAIN_TENSORS = (
@@ -175,8 +175,8 @@ BUILDERS: dict[str, Callable[..., Any]] = {
 }
 
 
-def built(function: Any, args: Any) -> Any:
-    """Say what calling a function would have given: data for those of `BUILDERS`, a shell for the rest."""
+def rebuild(function: Any, args: Any) -> Any:
+    """Return what calling a function would have returned: data for those of `BUILDERS`, a shell for the rest."""
     if not isinstance(args, tuple) or not isinstance(function, Name):
         raise UnreadablePickleError("it calls something that is not a function, or without arguments")
     builder = BUILDERS.get(str(function))
@@ -190,7 +190,7 @@ def built(function: Any, args: Any) -> Any:
 
 
 def key_of(value: Any) -> Any:
-    """Let through as a key what hashes in no time; a tuple of tuples can take longer than the universe has."""
+    """Return a key if it is quick to hash; a tuple of tuples of tuples can take longer than the universe has."""
     if isinstance(value, str | float | bytes | Name | Shell) or value is None:
         return value
     if isinstance(value, int) and value.bit_length() <= 64:

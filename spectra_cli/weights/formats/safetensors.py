@@ -38,7 +38,7 @@ class _Entry:
 
 
 def read_safetensors(source: SourceFile) -> tuple[dict[str, PlainTensor], tuple[Skipped, ...]]:
-    """Read the header of one safetensors file: where each tensor lies, and what cannot be read and why."""
+    """Read the header of one safetensors file: where each tensor is, and what cannot be read and why."""
     header, start = _header(source)
     entries = [_entry(source, name, value) for name, value in header.items() if name != "__metadata__"]
     _check_layout(source, entries, source.size - start)
@@ -93,16 +93,17 @@ def _naturals(value: object) -> bool:
     return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**63 for item in value)
 
 
-def _check_layout(source: SourceFile, entries: list[_Entry], there: int) -> None:
+def _check_layout(source: SourceFile, entries: list[_Entry], available: int) -> None:
     """Check that the tensors follow one another without gap or overlap and fill the file exactly."""
     end = 0
     for entry in sorted(entries, key=lambda entry: (entry.begin, entry.end)):
         if entry.begin != end:
             raise _damaged(source, f"the data of {printable(entry.name)} overlap others or leave a gap before them")
         end = entry.end
-    if there < end:
+    if available < end:
         raise SpectraError(
-            f"{source} is cut short: its header promises {end:,} bytes of data, {there:,} are there", hint=COPY_AGAIN
+            f"{source} is cut short: its header promises {end:,} bytes of data, {available:,} are there",
+            hint=COPY_AGAIN,
         )
-    if there > end:
-        raise _damaged(source, f"its header describes {end:,} bytes of data, {there:,} are there")
+    if available > end:
+        raise _damaged(source, f"its header describes {end:,} bytes of data, {available:,} are there")

@@ -1,6 +1,6 @@
-"""The files of `torch.save`, zip archives and the older stream: what they hold and where each tensor's data lie.
+"""The files of `torch.save`, zip archives and the older stream: what they hold, and the offset of each tensor.
 
-Knows nothing of which tensors are a model's. The pickle inside is read as data (`pickles`), never by torch.
+Knows nothing of which tensors are a model's. The pickle inside is read as data (`unpickling`), never by torch.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Record:
 
 @dataclass(frozen=True)
 class TorchFile:
-    """What `torch.save` wrote: plain data with a `TensorView` for each tensor, and where the storages lie."""
+    """What `torch.save` wrote: plain data with a `TensorView` for each tensor, and its storages' offsets."""
 
     source: SourceFile
     content: Any
@@ -107,10 +107,10 @@ def read_archive(source: SourceFile, descriptor: int, start: int, size: int) -> 
     return TorchFile(source, content, records, (f"{source} holds no checksums",) if unchecked else ())
 
 
-def read_lone_tensor(
+def read_single_tensor(
     name: str, source: SourceFile, descriptor: int, start: int, size: int, shape: tuple[int, ...], dtype: str
 ) -> PlainTensor:
-    """Find the one tensor that an archive within a larger file holds, of the shape and dtype promised elsewhere."""
+    """Find the one tensor that an archive within a larger file holds; SpectraError unless of this shape and dtype."""
     file = read_archive(source, descriptor, start, size)
     tensor = locate(file, file.content) if isinstance(file.content, TensorView) else "it holds something else"
     if isinstance(tensor, str) or (tensor.shape, tensor.dtype) != (shape, dtype):
@@ -122,7 +122,7 @@ def read_lone_tensor(
 
 
 def _check_directory(source: SourceFile, entries: dict[str, zipfile.ZipInfo], count: int, size: int) -> str:
-    """Check what the archive's directory claims, and give the folder that all its names begin with."""
+    """Check what the archive's directory claims, and return the folder that all its names begin with."""
     if len(entries) < count:
         raise SpectraError(f"{source} holds two records of one name", hint=COPY_AGAIN)
     names = [name for name in entries if name.endswith("data.pkl") and name.count("/") <= 1]

@@ -1,9 +1,9 @@
-"""Reads a pickle as plain data: nothing it names is imported, called or built. Knows neither files nor torch.
+"""Reads a pickle as plain data: nothing it names is imported, called or rebuild. Knows neither files nor torch.
 
 `torch.load(weights_only=True)` runs a list of torch's own functions with arguments of the file's choosing, refuses the
 `Namespace` in every Megatron checkpoint, and offers no bound on memory. Here the standard library's `pickletools`
 splits the pickle into its instructions, and this module does what they mean on data alone: a tensor becomes a
-`TensorView` that says which bytes it wants, an object of any other class an empty `Shell` that keeps the class's name.
+`TensorView` that says which bytes it needs, an object of any other class an empty `Shell` that keeps the class's name.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from spectra_cli.weights.formats.pickle_objects import (
     Shell,
     Storage,
     UnreadablePickleError,
-    built,
     key_of,
+    rebuild,
     storage_of,
 )
 
@@ -55,10 +55,10 @@ class _Machine:
     def name(self, module: Any, name: Any) -> None:
         if not isinstance(module, str) or not isinstance(name, str) or len(module) + len(name) > 500:
             raise UnreadablePickleError("it names a class by something that is no name")
-        found = Name(module, name)
-        if found.module.split(".")[0] in STANDARD_LIBRARY and str(found) not in HARMLESS:
-            raise UnreadablePickleError(f"it names {printable(found)}, which no file of weights needs; nothing was run")
-        self.stack.append(found)
+        named = Name(module, name)
+        if named.module.split(".")[0] in STANDARD_LIBRARY and str(named) not in HARMLESS:
+            raise UnreadablePickleError(f"it names {printable(named)}, which no file of weights needs; nothing was run")
+        self.stack.append(named)
 
     def set_items(self, pairs: list[Any]) -> None:
         target = self.stack[-1]
@@ -104,7 +104,7 @@ class _Machine:
         self.call(*_two(self))
 
     def call(self, function: Any, args: Any) -> None:
-        self.stack.append(built(function, args))
+        self.stack.append(rebuild(function, args))
 
 
 def _two(machine: _Machine) -> tuple[Any, Any]:
@@ -150,7 +150,7 @@ _DO: dict[str, Callable[[_Machine, Any], Any]] = {
 
 
 def read_pickle(stream: IO[bytes], storages: dict[str, Storage] | None = None) -> Any:
-    """Read one pickle from where the stream stands, and leave it just after; UnreadablePickleError if it is unsound.
+    """Read one pickle from the stream's position, and leave it just after; UnreadablePickleError if it is unsound.
 
     storages: filled with every storage that the pickle refers to, also those of tensors that cannot be read.
 

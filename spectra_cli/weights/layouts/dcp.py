@@ -1,7 +1,7 @@
-"""Torch's distributed checkpoints: a folder with `.metadata` and the tensors' pieces in .distcp files.
+"""Torch's distributed checkpoints: a folder with `.metadata` and the tensors' chunks in .distcp files.
 
-`torch.distributed.checkpoint` reads `.metadata` with plain `pickle.load`, which runs whatever it says; here it is read
-as data, and each piece, an archive of torch.save within a larger file, by the same reader as other such archives.
+`torch.distributed.checkpoint` reads `.metadata` with plain `pickle.load`, which runs whatever it holds; here it is read
+as data, and each chunk, an archive of torch.save within a larger file, by the same reader as other such archives.
 """
 
 from __future__ import annotations
@@ -23,39 +23,36 @@ from spectra_cli.weights.formats.torch import read_torch
 from spectra_cli.weights.formats.unpickling import read_pickle
 from spectra_cli.weights.grouping import Listing, list_folder
 from spectra_cli.weights.layouts.single_file import with_config
-from spectra_cli.weights.layouts.state_dicts import Placed, find_config, find_state
+from spectra_cli.weights.layouts.state_dicts import TensorKey, find_config, find_state
 from spectra_cli.weights.tensors.chunked import Chunk, ChunkedTensor, StackedLayer
 from spectra_cli.weights.tensors.source import TensorSource
 
 # Where in a step's folder training programs put it: FSDP by transformers, OLMo-core.
-PLACES = ("pytorch_model_fsdp_0", "model_and_optim", "model")
+SUBFOLDERS = ("pytorch_model_fsdp_0", "model_and_optim", "model")
 METADATA = ".metadata"
 STACKED = re.compile(r"(?P<before>(.+\.)?(decoder|encoder)\.layers\.)(?P<after>[a-z].*)")  # Megatron's layers in one
 LAYERS = 4096
 COMMON = "common.pt"  # where Megatron keeps its arguments
-FLAT = (
-    "optimizer.",
-    "optim.",
-    "chained_",
-)  # Megatron keeps its dictionary flat: the optimizer's states have it in their names
+# Megatron keeps its dictionary flat: the optimizer's states are told by their names.
+FLAT = ("optimizer.", "optim.", "chained_")
 PIECES = 1024
 
 
 def is_dcp(listing: Listing) -> bool:
-    """Say whether a folder is, or holds in a usual place, a distributed checkpoint."""
-    return _place(listing) is not None
+    """Whether a folder, or a usual subfolder of it, is a distributed checkpoint."""
+    return _find_folder(listing) is not None
 
 
-def _place(listing: Listing) -> Path | None:
+def _find_folder(listing: Listing) -> Path | None:
     if METADATA in listing.files:
         return listing.path
-    folders = [listing.path / place for place in PLACES if place in listing.folders]
+    folders = [listing.path / name for name in SUBFOLDERS if name in listing.folders]
     return next((folder for folder in folders if METADATA in list_folder(folder).files), None)
 
 
 @dataclass(frozen=True)
 class _Folder:
-    """A checkpoint's folder: its description, and the files of pieces that it led to so far."""
+    """A checkpoint's folder: its description, and the files of chunks that it named so far."""
 
     description: SourceFile
     boundary: Boundary
@@ -63,30 +60,32 @@ class _Folder:
 
 
 def open_dcp(path: Path, boundary: Boundary, ema: bool) -> Contents:
-    """Open a distributed checkpoint: its tensors from `.metadata`, their pieces when they are read."""
-    place = _place(list_folder(path)) or path
-    folder = _Folder(admit(place / METADATA, boundary), boundary, {})
+    """Open a distributed checkpoint: its tensors from `.metadata`, their chunks when they are read."""
+    root = _find_folder(list_folder(path)) or path
+    folder = _Folder(admit(root / METADATA, boundary), boundary, {})
     described, stored, paths = _metadata(folder.description)
-    found = find_state(_nested(described, paths), ema=ema)
-    if found is None:
+    model = find_state(_nested(described, paths), ema=ema)
+    if model is None:
         what = "EMA weights" if ema else "tensors of a model"
         raise SpectraError(f"{folder.description} describes no {what}", hint="give the folder that holds the weights")
-    keys = {name: leaf.key for name, leaf in found.tensors.items() if isinstance(leaf, Placed)}
+    keys = {name: leaf.key for name, leaf in model.tensors.items() if isinstance(leaf, TensorKey)}
     parts = {name: _tensor(folder, key, described[key], stored.get(key, [])) for name, key in keys.items()}
     whole = {name: part for name, part in parts.items() if isinstance(part, ChunkedTensor)}
-    tensors: dict[str, TensorSource] = {own: layer for name, part in whole.items() for own, layer in _apart(name, part)}
+    tensors: dict[str, TensorSource] = {
+        own: layer for name, part in whole.items() for own, layer in _unstacked(name, part)
+    }
     skipped = tuple(Skipped(name, reason) for name, reason in parts.items() if isinstance(reason, str))
     config = {}
-    if os.path.lexists(place / COMMON):
-        common = admit(place / COMMON, boundary)
+    if os.path.lexists(root / COMMON):
+        common = admit(root / COMMON, boundary)
         content = read_torch(common).content
         config = find_config(content) if isinstance(content, dict) else {}
-    contents = Contents(tensors, (folder.description, *folder.files.values()), config, found.notes, skipped)
+    contents = Contents(tensors, (folder.description, *folder.files.values()), config, model.notes, skipped)
     return with_config(contents, path, boundary)
 
 
-def _apart(name: str, whole: ChunkedTensor) -> Iterator[tuple[str, TensorSource]]:
-    """Give each layer of a stack by itself, and anything else as it is."""
+def _unstacked(name: str, whole: ChunkedTensor) -> Iterator[tuple[str, TensorSource]]:
+    """Yield each layer of a stack under a name of its own, and any other tensor unchanged."""
     match = STACKED.fullmatch(name)
     if match is None or not whole.shape or whole.shape[0] > LAYERS:
         yield name, whole
@@ -96,48 +95,52 @@ def _apart(name: str, whole: ChunkedTensor) -> Iterator[tuple[str, TensorSource]
 
 
 def _metadata(source: SourceFile) -> tuple[dict[str, Any], dict[str, list[Any]], Mapping[str, Any]]:
-    """Read what each tensor is, where its pieces are stored, and under which keys it stood when it was saved."""
+    """Read what each tensor is, where its chunks are stored, and the path of keys to it when it was saved."""
     try:
         with opened(source) as descriptor:
             top = read_pickle(BoundedReader(Window(descriptor, 0, source.size)))
     except UnreadablePickleError as error:
         raise SpectraError(f"{source} is refused: {error}", hint=COPY_AGAIN) from None
-    state = _state(top)
+    state = _attributes(top)
     described, storage, paths = (state.get(key) for key in ("state_dict_metadata", "storage_data", "planner_data"))
     if not isinstance(described, dict) or not isinstance(storage, dict):
         raise SpectraError(f"{source} is not the description of a distributed checkpoint", hint=COPY_AGAIN)
     stored: dict[str, list[Any]] = {}
-    for index, place in storage.items():
-        stored.setdefault(str(_state(index).get("fqn")), []).append((_state(index).get("offset"), _state(place)))
+    for index, info in storage.items():
+        stored.setdefault(str(_attributes(index).get("fqn")), []).append(
+            (_attributes(index).get("offset"), _attributes(info))
+        )
     tensors = {
-        key: _state(value) for key, value in described.items() if isinstance(key, str) and "size" in _state(value)
+        key: _attributes(value)
+        for key, value in described.items()
+        if isinstance(key, str) and "size" in _attributes(value)
     }
     return tensors, stored, paths if isinstance(paths, dict) else {}
 
 
-def _state(value: Any) -> dict[str, Any]:
-    """Give the attributes of an object that was read as a shell; none for anything else."""
+def _attributes(value: Any) -> dict[str, Any]:
+    """Return the attributes of an object that was read as a shell; none for anything else."""
     return value.state if isinstance(value, Shell) and isinstance(value.state, dict) else {}
 
 
 def _nested(described: Iterable[str], paths: Mapping[str, Any]) -> dict[Any, Any]:
-    """Build the nested dictionaries that were saved, each tensor as its key: the planner kept the way to each."""
+    """Build the nested dictionaries that were saved, each tensor as its key: the planner stores the path to each."""
     top: dict[Any, Any] = {}
     for key in described:
-        way = paths.get(key)
-        steps = way if isinstance(way, tuple) and way and all(isinstance(s, str | int) for s in way) else (key,)
+        path = paths.get(key)
+        steps = path if isinstance(path, tuple) and path and all(isinstance(s, str | int) for s in path) else (key,)
         if steps == (key,) and key.startswith(FLAT):
             steps = ("optimizer", key)
         inner = top
         for step in steps[:-1][:12]:
             below = inner.setdefault(step, {})
             inner = below if isinstance(below, dict) else inner
-        inner[steps[-1]] = Placed(key)
+        inner[steps[-1]] = TensorKey(key)
     return top
 
 
 def _tensor(folder: _Folder, key: str, state: Mapping[str, Any], stored: list[Any]) -> ChunkedTensor | str:
-    """Describe one tensor by its pieces; where it cannot be read, the reason as text."""
+    """Return one tensor as its chunks; where it cannot be read, the reason as text."""
     shape, properties, chunks = state["size"], state.get("properties"), state.get("chunks")
     dtype = properties.state[0] if isinstance(properties, Shell) and isinstance(properties.state, tuple) else None
     if not isinstance(dtype, Name) or dtype.name not in ITEMSIZE:
@@ -145,12 +148,12 @@ def _tensor(folder: _Folder, key: str, state: Mapping[str, Any], stored: list[An
     if not _counts(shape) or not isinstance(chunks, list) or len(chunks) > PIECES or len(stored) > PIECES:
         raise _unsound(folder.description, key, "its shape or its pieces are not described")
     pieces = []
-    for begin, place in stored:
-        chunk = next((s for s in map(_state, chunks) if s.get("offsets") == begin), {})
+    for begin, info in stored:
+        chunk = next((s for s in map(_attributes, chunks) if s.get("offsets") == begin), {})
         size = chunk.get("sizes")
         if not isinstance(size, tuple) or not _counts(size) or not _counts(begin):
             raise _unsound(folder.description, key, "a stored piece is not one of those described")
-        pieces.append(Chunk(begin, size, *_lies(folder, key, place)))
+        pieces.append(Chunk(begin, size, *_stored_at(folder, key, info)))
     _check_cover(folder.description, key, shape, pieces)
     return ChunkedTensor(shape, dtype.name, tuple(pieces))
 
@@ -167,12 +170,12 @@ def _unsound(source: SourceFile, key: str, why: str) -> SpectraError:
     return SpectraError(f"{source} is not sound: of {printable(key)}, {why}", hint=COPY_AGAIN)
 
 
-def _lies(folder: _Folder, key: str, place: Mapping[str, Any]) -> tuple[SourceFile, int, int]:
-    """Say in which file a piece lies, and where in it."""
-    name, offset, length = place.get("relative_path"), place.get("offset", 0), place.get("length", 0)
+def _stored_at(folder: _Folder, key: str, info: Mapping[str, Any]) -> tuple[SourceFile, int, int]:
+    """Return the file that holds a chunk, and its start and size there."""
+    name, offset, length = info.get("relative_path"), info.get("offset", 0), info.get("length", 0)
     if not isinstance(name, str) or "/" in name or name in ("", "..", ".") or not _counts((offset, length)):
         raise _unsound(folder.description, key, "a piece lies nowhere in this folder")
-    if place.get("transform_descriptors"):
+    if info.get("transform_descriptors"):
         raise _unsound(folder.description, key, "a piece was compressed or otherwise changed on writing")
     if name not in folder.files:
         folder.files[name] = admit(folder.description.path.parent / name, folder.boundary)
@@ -186,7 +189,7 @@ def _lies(folder: _Folder, key: str, place: Mapping[str, Any]) -> tuple[SourceFi
 
 
 def _check_cover(source: SourceFile, key: str, shape: tuple[int, ...], pieces: list[Chunk]) -> None:
-    """Check that the pieces lie within the tensor, do not overlap, and leave nothing uncovered."""
+    """Check that the chunks lie within the tensor, do not overlap, and leave nothing uncovered."""
     for number, piece in enumerate(pieces):
         boxes = list(zip(piece.begin, piece.shape, shape, strict=False))
         if len({len(piece.begin), len(piece.shape), len(shape)}) > 1 or any(b + s > whole for b, s, whole in boxes):
@@ -198,6 +201,6 @@ def _check_cover(source: SourceFile, key: str, shape: tuple[int, ...], pieces: l
         raise _unsound(source, key, f"the pieces hold {covered:,} of {math.prod(shape):,} elements")
 
 
-def _overlap(one: Chunk, two: Chunk) -> bool:
-    spans = zip(one.begin, one.shape, two.begin, two.shape, strict=True)
-    return all(max(a, b) < min(a + m, b + n) for a, m, b, n in spans)
+def _overlap(first: Chunk, second: Chunk) -> bool:
+    axes = zip(first.begin, first.shape, second.begin, second.shape, strict=True)
+    return all(max(a, b) < min(a + m, b + n) for a, m, b, n in axes)

@@ -25,14 +25,14 @@ NOTE = "an adapter: its matrices are the changes it makes, not the model's weigh
 FUSED = "where it changes fused tensors, put the model's own config.json beside it"
 FILES = ("adapter_model.safetensors", "adapter_model.bin")
 FACTOR = re.compile(
-    r"(?:base_model\.model\.)?(?P<target>.+)\.lora_(?P<embedding>embedding_)?(?P<side>[AB])(\.default)?(\.weight)?"
+    r"(?:base_model\.model\.)?(?P<target>.+)\.lora_(?P<embedding>embedding_)?(?P<factor>[AB])(\.default)?(\.weight)?"
 )
 PLAIN_KEY = re.compile(r"\^?[\w.-]+")
 MAGNITUDE = re.compile(r"(?:base_model\.model\.)?(?P<target>.+)\.lora_magnitude_vector(\.default)?(\.weight)?")
 
 
 def is_adapter(listing: Listing) -> bool:
-    """Say whether a folder holds an adapter."""
+    """Whether a folder holds an adapter."""
     return CONFIG in listing.files and any(name in listing.files for name in FILES)
 
 
@@ -50,14 +50,14 @@ def open_adapter(path: Path, boundary: Boundary, ema: bool) -> Contents:
         )
     name = next(name for name in FILES if os.path.lexists(path / name) or name == FILES[-1])
     contents = open_file(admit(path / name, boundary), ema)
-    sides = {name: match for name in contents.tensors if (match := FACTOR.fullmatch(name))}
+    factors = {name: match for name in contents.tensors if (match := FACTOR.fullmatch(name))}
     turned = config.get("fan_in_fan_out") is True  # the model keeps [in, out], as GPT-2 does
     magnitudes = {match["target"] for match in map(MAGNITUDE.fullmatch, contents.tensors) if match}
     tensors: dict[str, TensorSource] = {}
     skipped = list(contents.skipped)
-    for target in dict.fromkeys(match["target"] for match in sides.values()):
-        pair = {m["side"]: contents.tensors[n] for n, m in sides.items() if m["target"] == target}
-        embedding = any(m["embedding"] for m in sides.values() if m["target"] == target)
+    for target in dict.fromkeys(match["target"] for match in factors.values()):
+        pair = {m["factor"]: contents.tensors[n] for n, m in factors.items() if m["target"] == target}
+        embedding = any(m["embedding"] for m in factors.values() if m["target"] == target)
         change = "DoRA's change depends on the model it adapts" if target in magnitudes else _product(
             f"{target} of {contents.files[0]}", pair, _scale(target, pair, config), embedding or turned
         )  # fmt: skip
@@ -65,12 +65,12 @@ def open_adapter(path: Path, boundary: Boundary, ema: bool) -> Contents:
             skipped.append(Skipped(f"{target}.weight", change))
         else:
             tensors[f"{target}.weight"] = change
-    whole = {n: part for n, part in contents.tensors.items() if n not in sides and not MAGNITUDE.fullmatch(n)}
-    found = replace(
+    whole = {n: part for n, part in contents.tensors.items() if n not in factors and not MAGNITUDE.fullmatch(n)}
+    adapted = replace(
         contents, tensors={**tensors, **whole}, files=(*contents.files, source), config=config, skipped=tuple(skipped),
         notes=(*contents.notes, NOTE if os.path.lexists(path / "config.json") else f"{NOTE}; {FUSED}"),
     )  # fmt: skip
-    return with_config(found, path, boundary)
+    return with_config(adapted, path, boundary)
 
 
 def _product(where: str, pair: Mapping[str, TensorSource], scale: float | str, transposed: bool) -> LowRankTensor | str:
@@ -88,7 +88,7 @@ def _product(where: str, pair: Mapping[str, TensorSource], scale: float | str, t
 
 
 def _scale(target: str, pair: Mapping[str, TensorSource], config: Mapping[str, Any]) -> float | str:
-    """Give α/r, or α/√r for rank-stabilised LoRA, with a target's own α where alpha_pattern names it; or a reason.
+    """Return α/r, or α/√r for rank-stabilised LoRA, with a target's own α where alpha_pattern names it; or a reason.
 
     The keys of alpha_pattern are regular expressions, mostly plain names. Others are not run: a file that one was
     given may hold one that never ends.
@@ -99,7 +99,7 @@ def _scale(target: str, pair: Mapping[str, TensorSource], config: Mapping[str, A
         return "alpha_pattern of adapter_config.json holds a regular expression, so its scale is not known"
     named = (value for key, value in own.items() if target == key.lstrip("^") or target.endswith(f".{key}"))
     alpha = next(named, config.get("lora_alpha"))
-    rank = next((part.shape[0] for side, part in pair.items() if side == "A" and part.shape), 0)
+    rank = next((part.shape[0] for factor, part in pair.items() if factor == "A" and part.shape), 0)
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha) or rank < 1:
         return "adapter_config.json gives no lora_alpha that is a number"
     return alpha / (math.sqrt(rank) if config.get("use_rslora") is True else rank)

@@ -1,6 +1,6 @@
 """Weights of eight bits or fewer: paired with the scales stored next to them, or left out with the reason.
 
-What is known about each way of storing is data: SCALES and PACKED. Reads no data.
+The ways of storing them are listed in SCALES and PACKED. Reads no data.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BLOCK = 128
 
 @dataclass(frozen=True)
 class Scale:
-    """How a scale is called: the weight's name with `ends` replaced; factor: what is multiplied with besides."""
+    """The name of a scale: the weight's, with `ends` replaced by `by`. factor: what every scale is multiplied by."""
 
     ends: str
     by: str
@@ -32,14 +32,14 @@ class Scale:
 
 SCALES = (
     Scale("", "_scale_inv"),  # DeepSeek and those after it: by blocks, and to be multiplied with, despite the name
-    Scale("", "_scale"),  # compressed-tensors, FBGEMM, ModelOpt: one, or one a row
+    Scale("", "_scale"),  # compressed-tensors, FBGEMM, ModelOpt: one, or one per row
     Scale("weight", "SCB", 1 / 127),  # bitsandbytes LLM.int8: the row's largest magnitude
 )
 
 
 @dataclass(frozen=True)
 class Packed:
-    """Tensors that belong to a packed weight: those of such a name, where another of the same stem is there too."""
+    """Tensors that belong to a packed weight: those of such a name, where `beside` of the same stem exists."""
 
     names: re.Pattern[str]
     beside: str
@@ -63,24 +63,24 @@ PACKED = (
 def pair_scales(contents: Contents) -> Contents:
     """Pair quantised weights with their scales; leave out what is packed or has none, naming it."""
     skipped: list[Skipped] = []
-    tensors, used = _fours(contents.tensors)
+    tensors, used = _mxfp4(contents.tensors)
     marked = isinstance(contents.config.get("quantization_config"), dict)
     for name, part in contents.tensors.items():
         if name in used:
             continue
-        kept = _paired(name, part, contents, marked, used)
-        if isinstance(kept, str):
-            skipped.append(Skipped(name, kept))
+        paired = _paired(name, part, contents, marked, used)
+        if isinstance(paired, str):
+            skipped.append(Skipped(name, paired))
         else:
-            tensors[name] = kept
+            tensors[name] = paired
     helpers = tuple(Skipped(name, f"part of how {of} is stored, and read with it") for name, of in used.items())
     tensors = {name: part for name, part in tensors.items() if name not in used}
     return replace(contents, tensors=tensors, skipped=(*contents.skipped, *skipped), helpers=helpers)
 
 
-def _fours(tensors: Mapping[str, TensorSource]) -> tuple[dict[str, TensorSource], dict[str, str]]:
+def _mxfp4(tensors: Mapping[str, TensorSource]) -> tuple[dict[str, TensorSource], dict[str, str]]:
     """Find the matrices kept as blocks of four-bit numbers beside a scale for each block (MXFP4, as gpt-oss is)."""
-    found: dict[str, TensorSource] = {}
+    unpacked: dict[str, TensorSource] = {}
     used: dict[str, str] = {}
     for name, blocks in tensors.items():
         stem = name.removesuffix("_blocks")
@@ -88,15 +88,15 @@ def _fours(tensors: Mapping[str, TensorSource]) -> tuple[dict[str, TensorSource]
         if stem == name or not isinstance(blocks, PlainTensor) or not isinstance(scales, PlainTensor):
             continue
         if {blocks.dtype, scales.dtype} == {"uint8"} and blocks.shape[:-1] == scales.shape and len(scales.shape) == 3:
-            found[stem] = MXFP4Tensor(blocks, scales)
+            unpacked[stem] = MXFP4Tensor(blocks, scales)
             used |= {name: stem, f"{stem}_scales": stem}
-    return found, used
+    return unpacked, used
 
 
 def _paired(
     name: str, part: TensorSource, contents: Contents, marked: bool, used: dict[str, str]
 ) -> TensorSource | str:
-    """Give a tensor as it is to be read, or the reason why it cannot be."""
+    """Return a tensor with its scales, one without scales unchanged, or the reason why it cannot be read."""
     if reason := _packed(name, contents.tensors):
         return reason
     if not isinstance(part, PlainTensor) or part.dtype not in NUMBERS or len(part.shape) < 2:
@@ -128,13 +128,13 @@ def _packed(name: str, tensors: Mapping[str, TensorSource]) -> str | None:
 def _block(
     shape: tuple[int, ...], scale: tuple[int, ...], config: Mapping[str, Any]
 ) -> tuple[int, int] | tuple[()] | str:
-    """Say how many rows and columns share a scale; () where the scale spreads by itself, a reason where neither fits.
+    """Return the rows and columns that share a scale; () where the scale broadcasts, a reason where neither fits.
 
     >>> _block((300, 512), (3, 4), {}), _block((300, 512), (300, 1), {}), _block((300, 512), (), {})
     ((128, 128), (), ())
     """
     *stack, rows, columns = shape
-    if _spreads(shape, scale):
+    if _broadcasts(shape, scale):
         return ()
     if len(scale) < 2:
         return f"its shape {shape} and that of its scale {scale} do not fit"
@@ -150,7 +150,7 @@ def _block(
     return f"its shape {shape} and that of its scale {scale} do not fit"
 
 
-def _spreads(shape: tuple[int, ...], scale: tuple[int, ...]) -> bool:
-    """Say whether a scale is one number, or one a row."""
+def _broadcasts(shape: tuple[int, ...], scale: tuple[int, ...]) -> bool:
+    """Whether a scale is one number, or one per row."""
     a_row = (shape[:-1], (*shape[:-1], 1))
     return all(size == 1 for size in scale) or scale in a_row

@@ -38,15 +38,15 @@ def _open(path: Path, boundary: Boundary, ema: bool, naming: Naming) -> Contents
 
 
 def _indexed(folder: Path, group: Group, boundary: Boundary, ema: bool) -> Contents:
-    """Read the shards that an index names, and check that each tensor lies where the index says."""
+    """Read the shards that an index names, and check that each tensor is in the shard that the index names."""
     source, index = read_json(folder / str(group.index), boundary)
     shard_of = index.get("weight_map")
     if not isinstance(shard_of, dict) or not all(isinstance(shard, str) for shard in shard_of.values()) or not shard_of:
         raise SpectraError(f"{source} has no weight_map from tensors to files", hint=COPY_AGAIN)
     shards = sorted(set(shard_of.values()))
     contents = {shard: open_file(_admit_shard(folder, shard, source, boundary), ema) for shard in shards}
-    known = {shard: {*part.tensors, *(skip.tensor for skip in part.skipped)} for shard, part in contents.items()}
-    lost = next((name for name, shard in shard_of.items() if name not in known[shard]), None)
+    held = {shard: {*part.tensors, *(skip.tensor for skip in part.skipped)} for shard, part in contents.items()}
+    lost = next((name for name, shard in shard_of.items() if name not in held[shard]), None)
     if lost is not None:
         raise SpectraError(
             f"{source} says that {printable(lost)} is in {printable(shard_of[lost])}, and it is not", hint=COPY_AGAIN

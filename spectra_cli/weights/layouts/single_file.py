@@ -25,7 +25,7 @@ NANOCHAT = re.compile(r"model_(\d+)\.pt")
 
 
 def open_file(source: SourceFile, ema: bool) -> Contents:
-    """Open one file of weights, safetensors or of torch.save, without looking at what lies beside it."""
+    """Open one file of weights, safetensors or of torch.save, without looking at the files beside it."""
     ema = ema and not EMA_FILE.search(source.path.name)
     if source.path.suffix == ".safetensors":
         tensors, skipped = read_safetensors(source)
@@ -33,20 +33,20 @@ def open_file(source: SourceFile, ema: bool) -> Contents:
             raise _no_average(source)
         return Contents(tensors, (source,), skipped=skipped)
     file = read_torch(source)
-    found = find_state(file.content, ema=ema)
-    if found is None and ema:
+    state = find_state(file.content, ema=ema)
+    if state is None and ema:
         raise _no_average(source)
-    if found is None:
+    if state is None:
         raise SpectraError(f"{source} holds no tensors of a model", hint="give the file that holds the weights")
-    if len(found.tensors) > TENSORS:
+    if len(state.tensors) > TENSORS:
         raise SpectraError(f"{source} holds more than {TENSORS:,} tensors", hint=COPY_AGAIN)
-    places = {name: _place(file, leaf) for name, leaf in found.tensors.items()}
-    skipped = tuple(Skipped(name, place) for name, place in places.items() if isinstance(place, str))
-    tensors = {name: place for name, place in places.items() if isinstance(place, PlainTensor)}
-    return Contents(tensors, (source,), found.config, (*file.notes, *found.notes), skipped)
+    located = {name: _located(file, leaf) for name, leaf in state.tensors.items()}
+    skipped = tuple(Skipped(name, reason) for name, reason in located.items() if isinstance(reason, str))
+    tensors = {name: tensor for name, tensor in located.items() if isinstance(tensor, PlainTensor)}
+    return Contents(tensors, (source,), state.config, (*file.notes, *state.notes), skipped)
 
 
-def _place(file: TorchFile, leaf: Leaf) -> PlainTensor | str:
+def _located(file: TorchFile, leaf: Leaf) -> PlainTensor | str:
     if isinstance(leaf, TensorView):
         return locate(file, leaf)
     return leaf.reason if isinstance(leaf, Unreadable) else "it lies in another file"
@@ -57,17 +57,17 @@ def _no_average(source: SourceFile) -> SpectraError:
 
 
 def merged(parts: Iterable[Contents]) -> Contents:
-    """Put shards together; a tensor may lie in one of them only."""
+    """Merge what shards hold; SpectraError where a tensor is in two of them."""
     tensors: dict[str, TensorSource] = {}
     whole = list(parts)
     for part in whole:
-        for name, place in part.tensors.items():
+        for name, tensor in part.tensors.items():
             if name in tensors:
                 raise SpectraError(
                     f"{printable(name)} is in two files of one checkpoint, {part.files[0]} the second of them",
                     hint="keep one set of shards",
                 )
-            tensors[name] = place
+            tensors[name] = tensor
     return Contents(
         tensors,
         tuple(file for part in whole for file in part.files),
@@ -79,10 +79,10 @@ def merged(parts: Iterable[Contents]) -> Contents:
 
 def with_config(contents: Contents, folder: Path, boundary: Boundary) -> Contents:
     """Add the configuration beside the weights: Hugging Face's config.json, or nanochat's description of the step."""
-    found = _config_beside(contents.files[0].path, folder, boundary)
-    if found is None:
+    beside = _config_beside(contents.files[0].path, folder, boundary)
+    if beside is None:
         return contents
-    source, config = found
+    source, config = beside
     return replace(contents, files=(*contents.files, source), config={**contents.config, **config})
 
 

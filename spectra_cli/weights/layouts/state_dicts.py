@@ -1,7 +1,7 @@
-"""Finds a model's tensors among all that a training program saved beside them. Works on data read by `pickles`.
+"""Finds a model's tensors among all that a training program saved beside them. Works on data that `unpickling` read.
 
-Knows nothing of files. What stands under a key of `LEFT_OUT` is the optimizer's or the trainer's, under one of `EMA` an
-average of the weights; the model's own stand under one of `MODEL`, or at the top.
+Knows nothing of files. The values under a key of `LEFT_OUT` are the optimizer's or the trainer's, those under one of
+`EMA` an average of the weights; the model's own are under one of `MODEL`, or at the top.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ TENSORS = 200_000
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A tensor that lies elsewhere, under a key that says where."""
+class TensorKey:
+    """A tensor that another file holds, under this key."""
 
     key: str
 
 
-Leaf = TensorView | Unreadable | Placed
+Leaf = TensorView | Unreadable | TensorKey
 
 
 @dataclass(frozen=True)
-class Found:
+class ModelState:
     """The tensors of one model by name, what the file says of its configuration, and what was left out."""
 
     tensors: Mapping[str, Leaf]
@@ -46,7 +46,7 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
-def find_state(content: Any, *, ema: bool = False) -> Found | None:
+def find_state(content: Any, *, ema: bool = False) -> ModelState | None:
     """Find the model's tensors in the content of a file, or with `ema` their average; None when there are none.
 
     >>> weight = Unreadable("an example")
@@ -71,7 +71,7 @@ def find_state(content: Any, *, ema: bool = False) -> Found | None:
     if not tensors:
         return None
     notes = (f"left out: {', '.join(left)}",) if left else ()
-    return Found(tensors, find_config(top), notes)
+    return ModelState(tensors, find_config(top), notes)
 
 
 def _model_root(top: dict[Any, Any], ema: bool) -> tuple[dict[Any, Any] | None, list[str]]:
@@ -111,10 +111,10 @@ def _holds_tensors(*values: Any) -> bool:
 def _flatten(
     state: Mapping[Any, Any], prefix: str = "", depth: int = 0, seen: set[int] | None = None
 ) -> Iterator[tuple[str, Leaf]]:
-    """Give every tensor of nested dictionaries under its names joined by dots.
+    """Yield every tensor of nested dictionaries under its names joined by dots.
 
-    A dictionary or list that is met again is passed: it may hold itself, or a small file may hold one in a thousand
-    places of one that is in a thousand places.
+    A dictionary or list is visited once: it may hold itself, or a small file may hold a thousand references to a list
+    of a thousand references.
     """
     seen = set() if seen is None else seen
     if id(state) in seen or depth >= DEPTH:

@@ -62,16 +62,16 @@ def _any(pattern: re.Pattern[str], names: Iterable[str]) -> bool:
 
 
 def is_neox(listing: Listing) -> bool:
-    """Say whether a folder holds GPT-NeoX's layer_XX-model_YY files."""
+    """Whether a folder holds GPT-NeoX's layer_XX-model_YY files."""
     return _any(NEOX, listing.files)
 
 
 def is_deepspeed(listing: Listing) -> bool:
-    """Say whether a folder holds DeepSpeed's mp_rank_XX_model_states.pt, or the Trainer's folder around them."""
-    return _deepspeed_place(listing) is not None
+    """Whether a folder holds DeepSpeed's mp_rank_XX_model_states.pt, or the Trainer's folder around them."""
+    return _deepspeed_folder(listing) is not None
 
 
-def _deepspeed_place(listing: Listing) -> Path | None:
+def _deepspeed_folder(listing: Listing) -> Path | None:
     """Find the folder of the files: the Trainer puts the engine's own folder within that of its checkpoint."""
     if _any(DEEPSPEED, listing.files):
         return listing.path
@@ -82,7 +82,7 @@ def _deepspeed_place(listing: Listing) -> Path | None:
 
 
 def is_megatron(listing: Listing) -> bool:
-    """Say whether a folder holds Megatron's mp_rank_XX folders."""
+    """Whether a folder holds Megatron's mp_rank_XX folders."""
     return _any(MEGATRON, listing.folders)
 
 
@@ -108,11 +108,11 @@ def open_neox(path: Path, boundary: Boundary, ema: bool) -> Contents:
 
 def open_deepspeed(path: Path, boundary: Boundary, ema: bool) -> Contents:
     """Open DeepSpeed's mp_rank_XX_model_states.pt: the state dict under `module`."""
-    place = _deepspeed_place(list_folder(path)) or path
-    matches = filter(None, map(DEEPSPEED.fullmatch, sorted(list_folder(place).files)))
-    files = _in_order(place, {int(match["rank"]): match[0] for match in matches})
-    parts = [open_file(admit(place / name, boundary), ema) for name in files]
-    if all(0 in part.shape for one in parts for part in one.tensors.values()):
+    folder = _deepspeed_folder(list_folder(path)) or path
+    matches = filter(None, map(DEEPSPEED.fullmatch, sorted(list_folder(folder).files)))
+    files = _in_order(folder, {int(match["rank"]): match[0] for match in matches})
+    parts = [open_file(admit(folder / name, boundary), ema) for name in files]
+    if all(0 in tensor.shape for part in parts for tensor in part.tensors.values()):
         raise SpectraError(
             f"{printable(path, 400)} holds empty tensors: ZeRO-3 keeps the weights in the optimizer's files",
             hint="run the zero_to_fp32.py that DeepSpeed saved beside them, and scan its result",
@@ -127,19 +127,19 @@ def open_megatron(path: Path, boundary: Boundary, ema: bool) -> Contents:
         if int(match["expert"] or 0):
             raise SpectraError(f"{printable(path, 400)} is cut by experts, which is not read", hint=SAVE_WHOLE)
         stages.setdefault(int(match["stage"] or 0), {})[int(match["rank"])] = match[0]
-    opened, before = [], 0
+    opened, layers = [], 0
     for folders in (stages[number] for number in _in_order(path, {number: number for number in stages})):
         files = [_megatron_file(path / name) for name in _in_order(path, folders)]
         parts = [open_file(admit(file, boundary), ema) for file in files]
         contents = _join(parts, gated=_gated(parts[0].config))
-        opened.append(_renamed(contents, partial(_shifted, before)))
-        before += len({match[0] for match in map(LAYER.search, contents.tensors) if match})
+        opened.append(_renamed(contents, partial(_shifted, layers)))
+        layers += len({match[0] for match in map(LAYER.search, contents.tensors) if match})
     whole = merged(_without_copies(opened))
     return with_config(replace(whole, config={"model_type": "megatron", **whole.config}), path, boundary)
 
 
 def _in_order(path: Path, numbered: Mapping[int, T]) -> list[T]:
-    """Give ranks or stages by their numbers, checking that none is missing."""
+    """Return ranks or stages in the order of their numbers; SpectraError where one is missing."""
     missing = next((number for number in range(max(numbered) + 1) if number not in numbered), None)
     if missing is not None:
         raise SpectraError(f"{printable(path, 400)} lacks part {missing} of {max(numbered) + 1}", hint=COPY_AGAIN)
@@ -175,7 +175,7 @@ def _in_layer(layer: str, name: str) -> str:
 
 
 def _shifted(first: int, name: str) -> str:
-    """Count a stage's layers on from those of the stages before.
+    """Renumber a layer of a pipeline stage, whose first layer is number `first` of the model.
 
     >>> _shifted(12, "decoder.layers.1.mlp.linear_fc1.weight")
     'decoder.layers.13.mlp.linear_fc1.weight'
@@ -197,11 +197,10 @@ def _join(parts: Sequence[Contents], *, gated: bool) -> Contents:
     tensors: dict[str, TensorSource] = {}
     skipped = list(parts[0].skipped)
     for name in parts[0].tensors:
-        places = [part.tensors.get(name) for part in parts]
-        extents = [place for place in places if isinstance(place, PlainTensor)]
-        if len(extents) < len(parts) or any(len(e.shape) != len(extents[0].shape) for e in extents):
+        shards = [tensor for part in parts if isinstance(tensor := part.tensors.get(name), PlainTensor)]
+        if len(shards) < len(parts) or any(len(s.shape) != len(shards[0].shape) for s in shards):
             raise SpectraError(f"{printable(name)} is not in every part beside {parts[0].files[0]}", hint=COPY_AGAIN)
-        joined = _joined(name, extents, gated)
+        joined = _joined(name, shards, gated)
         if isinstance(joined, str):
             skipped.append(Skipped(name, joined))
         else:
@@ -210,19 +209,19 @@ def _join(parts: Sequence[Contents], *, gated: bool) -> Contents:
     return Contents(tensors, files, parts[0].config, parts[0].notes, tuple(skipped))
 
 
-def _joined(name: str, extents: Sequence[PlainTensor], gated: bool) -> TensorSource | str:
-    first = extents[0]
+def _joined(name: str, shards: Sequence[PlainTensor], gated: bool) -> TensorSource | str:
+    first = shards[0]
     rule = next((rule for rule in AXES if rule.names.search(name)), None)
     if rule is None and len(first.shape) >= 2:
         return "no rule says along which axis the ranks' parts are to be joined"
     if rule is None or rule.axis is None or not first.shape:
-        if len({(e.shape, e.dtype) for e in extents}) > 1:
+        if len({(s.shape, s.dtype) for s in shards}) > 1:
             return "the ranks hold copies that differ in shape"
         # Biases after a row-parallel layer and norms are vectors, which no spectrum is taken of: one rank's serves.
         return first
-    axis, others = rule.axis, {(e.shape[: rule.axis], e.shape[rule.axis + 1 :], e.dtype) for e in extents}
+    axis, others = rule.axis, {(s.shape[: rule.axis], s.shape[rule.axis + 1 :], s.dtype) for s in shards}
     if len(others) > 1:
         raise SpectraError(f"the parts of {printable(name)} beside {first.file} do not fit together", hint=COPY_AGAIN)
-    shape = (*first.shape[:axis], sum(e.shape[axis] for e in extents), *first.shape[axis + 1 :])
-    blocks = 2 if gated and rule.gated and all(e.shape[axis] % 2 == 0 for e in extents) else 1
-    return ShardedTensor(shape, first.dtype, tuple(extents), axis, blocks)
+    shape = (*first.shape[:axis], sum(s.shape[axis] for s in shards), *first.shape[axis + 1 :])
+    blocks = 2 if gated and rule.gated and all(s.shape[axis] % 2 == 0 for s in shards) else 1
+    return ShardedTensor(shape, first.dtype, tuple(shards), axis, blocks)

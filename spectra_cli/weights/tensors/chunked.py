@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from spectra_cli.records import FileRange
 from spectra_cli.weights.files import SourceFile, opened
-from spectra_cli.weights.formats.torch import read_lone_tensor
+from spectra_cli.weights.formats.torch import read_single_tensor
 from spectra_cli.weights.tensors.source import Warn, allocate
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Chunk:
     def read(self, name: str, dtype: str, warn: Warn) -> torch.Tensor:
         """Read the one tensor in the archive, which must have the dtype and this chunk's shape."""
         with opened(self.file) as descriptor:
-            tensor = read_lone_tensor(name, self.file, descriptor, self.start, self.nbytes, self.shape, dtype)
+            tensor = read_single_tensor(name, self.file, descriptor, self.start, self.nbytes, self.shape, dtype)
         return tensor.read(name, warn)
 
 

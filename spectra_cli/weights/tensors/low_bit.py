@@ -20,7 +20,7 @@ FOUR_BITS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.
 class QuantizedTensor:
     """8-bit numbers times their scales: one scale for all, for a row, or for a block of rows and columns.
 
-    block: rows and columns that share a scale; None where the scale's shape spreads over the numbers' by itself.
+    block: rows and columns that share a scale; None where the scale's shape broadcasts to that of the numbers.
     factor: what every scale is multiplied by.
     """
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlainTensor:
-    """A tensor in `nbytes` bytes of a file from `start` on; stride in elements, None where it is row by row.
+    """A tensor in `nbytes` bytes of a file from `start` on; stride in elements, None where it is stored row by row.
 
     crc: the CRC-32 that the file states for exactly these bytes, None where it states none.
     """
@@ -33,7 +33,7 @@ class PlainTensor:
 
     @property
     def file_ranges(self) -> tuple[FileRange, ...]:
-        """The one range in which it lies."""
+        """The one range that it fills."""
         return (FileRange(self.file.path, self.start, self.nbytes),)
 
     def read(self, name: str, warn: Warn) -> torch.Tensor:
