@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 
@@ -56,7 +56,8 @@ def _options(kind: type[Any], hint: Any) -> Iterator[inspect.Parameter]:
     hints = get_type_hints(kind, include_extras=True)
     for field in fields(kind):
         if all(marker.take(field.name) for marker in markers):
-            yield _option(field.name, hints[field.name], field.default)
+            default = inspect.Parameter.empty if field.default is MISSING else field.default
+            yield _option(field.name, hints[field.name], default)
 
 
 def _option(name: str, hint: Any, default: Any) -> inspect.Parameter:

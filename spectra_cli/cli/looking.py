@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -10,9 +11,10 @@ from spectra_cli.cli.flat import Fields
 from spectra_cli.cli.options import RunInputs, Selection, Tables
 
 
-def plot(
-    tables: Tables,
-    *,
+@dataclass(frozen=True)
+class Drawing:
+    """Which figure is drawn, of which metric, and where it goes."""
+
     kind: Annotated[
         str,
         typer.Option(
@@ -21,11 +23,11 @@ def plot(
             help="trajectory, alignment, spectrum, heatmap, profile, roles; over depth: wave, gradients, depth, "
             "asymmetry, timescales: docs/figures.md.",
         ),
-    ],
+    ]
     output: Annotated[
         str,
         typer.Option("-o", "--output", metavar="FILE", help="A .png, .svg, .html or .pdf; - draws on the terminal."),
-    ],
+    ]
     metric: Annotated[
         str | None,
         typer.Option(
@@ -33,7 +35,13 @@ def plot(
             metavar="NAME",
             help="The number drawn: any for heatmap, profile, roles; sd or sigma; an exponent over depth.",
         ),
-    ] = None,
+    ] = None
+
+
+def plot(
+    tables: Tables,
+    *,
+    drawing: Drawing,
     selection: Annotated[Selection, Fields(only=("roles", "match"))],
     steps: Annotated[
         str | None, typer.Option("--steps", metavar="N,…", help="The checkpoints shown, for spectrum and profile.")
@@ -46,7 +54,7 @@ def plot(
     from spectra_cli.views.figures.plot import plot as draw
 
     choice = Choice(
-        metric,
+        drawing.metric,
         tuple(selection.roles.split(",")) if selection.roles else (),
         selection.match,
         whole_numbers(steps),
@@ -54,7 +62,7 @@ def plot(
         parse_columns(inputs.loss_columns),
         parse_labels(inputs.label),
     )
-    drawn = draw(tables, kind, output, choice)
+    drawn = draw(tables, drawing.kind, drawing.output, choice)
     if drawn is not None:
         typer.echo(drawn)
     return 0

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,9 @@ from spectra_cli.cli.options import (
 )
 from spectra_cli.cli.show import show_result
 from spectra_cli.errors import SpectraError
+
+if TYPE_CHECKING:
+    from spectra_cli.jobs.scan import Scan
 
 STANDARD_OUTPUT = "standard output"
 
@@ -114,16 +117,13 @@ def scan_to(
     request_of(source, *groups)  # what can never be carried out is refused before anything heavy loads
     from spectra_cli.cli.interrupts import stoppable
     from spectra_cli.jobs.scan import scan_checkpoints
-    from spectra_cli.studies.summary import summarise
     from spectra_cli.views.console.plain import make_console
-    from spectra_cli.views.console.problems import show_error, show_problems
+    from spectra_cli.views.console.problems import show_error
     from spectra_cli.views.console.progress import ScanProgress
-    from spectra_cli.views.console.scan import scan_json, show_next, show_scan
 
-    console = make_console(error=True)
     with (
         stoppable(_how_to_resume(target, restart=restart), show_error, target.discard),
-        ScanProgress(console, quiet=quiet or answer.as_json).running() as progress,
+        ScanProgress(make_console(error=True), quiet=quiet or answer.as_json).running() as progress,
     ):
         scanned = scan_checkpoints(
             source,
@@ -135,7 +135,17 @@ def scan_to(
             on_wait=progress.wait,
             **options_of(*groups),
         )
-    roles = summarise(target.path)
+    _show(target, scanned, quiet=quiet, answer=answer)
+    return 3 if scanned.problems else 0
+
+
+def _show(target: Target, scanned: Scan, *, quiet: bool, answer: Answer) -> None:
+    from spectra_cli.studies.summary import summarise
+    from spectra_cli.views.console.plain import make_console
+    from spectra_cli.views.console.problems import show_problems
+    from spectra_cli.views.console.scan import scan_json, show_next, show_scan
+
+    roles, console = summarise(target.path), make_console(error=True)
 
     def text() -> None:
         if quiet:
@@ -147,7 +157,6 @@ def scan_to(
 
     show_result(answer, text=text, facts=lambda: scan_json(scanned, roles))
     show_problems(scanned.problems)
-    return 3 if scanned.problems else 0
 
 
 def _how_to_resume(target: Target, *, restart: bool) -> str:
