@@ -1,1 +1,1 @@
-"""The figures, one file each: data prepared once, drawn once, for a file, the page and Python alike."""
+"""The figures, a file for each: data is prepared once and drawn once, for a file, the page and Python alike."""

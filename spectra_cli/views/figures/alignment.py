@@ -25,14 +25,14 @@ COLOURS = {"domain": ["spectra", "weights"], "range": ["#d55e00", "#0072b2"]}
 class AlignmentData:
     """The cosines by role (run, role, step, revision, quantity, cosine), and means over all roles, a frame a run.
 
-    steps: the axis, of `axes.step_scale`. known: for each run, whether its checkpoints stand at steps.
+    steps: the axis, of `axes.step_scale`. are_steps: for each run, whether its checkpoints stand at steps.
     """
 
     labels: tuple[str, ...]
     frame: pd.DataFrame
     overall: tuple[pd.DataFrame, ...]
     steps: dict[str, Any]
-    known: tuple[bool, ...]
+    are_steps: tuple[bool, ...]
     follow: bool
 
 
@@ -51,7 +51,7 @@ def prepare(runs: Sequence[StudiedRun], options: Options) -> AlignmentData:
         frame=long,
         overall=tuple(means(studied.run, list(QUANTITIES), ()) for studied in runs),
         steps=shared_steps(runs),
-        known=tuple(steps_of(studied.run)[1] for studied in runs),
+        are_steps=tuple(steps_of(studied.run)[1] for studied in runs),
         follow=options.follow,
     )
 
@@ -85,8 +85,8 @@ def chart(data: AlignmentData) -> Chart:
 def lines(data: AlignmentData) -> tuple[Panel, ...]:
     """Return the terminal's panels of both cosines, means over all roles."""
     panels = []
-    for label, frame, known in zip(data.labels, data.overall, data.known, strict=True):
+    for label, frame, are_steps in zip(data.labels, data.overall, data.are_steps, strict=True):
         long = frame.melt("step", list(QUANTITIES), "series", "y").rename(columns={"step": "x"})
         long["series"] = long["series"].map(QUANTITIES)
-        panels.append(Panel(f"{label}: cosine to the reference", "step", "cosine", long, known))
+        panels.append(Panel(f"{label}: cosine to the reference", "step", "cosine", long, are_steps))
     return tuple(panels)

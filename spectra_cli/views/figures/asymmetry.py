@@ -38,7 +38,7 @@ class AsymmetryData:
 
 
 def prepare(runs: Sequence[StudiedRun], options: Options) -> AsymmetryData:
-    """Return the spreads of each run. Raises SpectraError where one is too little for a study over depth."""
+    """Return the spreads of each run. Raises SpectraError where a run is too short for a study over depth."""
     studies = tuple(studied.lifecycle(options.metric) for studied in runs)
     return AsymmetryData(studies, tuple(tuple(map(_spread, study.asymmetry)) for study in studies))
 

@@ -48,13 +48,13 @@ def is_wide(values: Iterable[float]) -> bool:
     return bool(len(finite) and finite.min() > 0 and finite.max() > WIDE * finite.min())
 
 
-def step_scale(steps: Sequence[int], known: bool = True) -> dict[str, Any]:
+def step_scale(steps: Sequence[int], are_steps: bool = True) -> dict[str, Any]:
     """Return title, scale and axis for steps: logarithmic; with step 0, of log(1 + step), on which 0 can stand.
 
-    known: whether these are steps; where they are but numbers of checkpoints the axis is linear and says so.
+    are_steps: where `steps` are but numbers of checkpoints, the axis is linear and its title tells so.
     """
     low, high = min(steps), max(steps)
-    if not known:
+    if not are_steps:
         return {"title": "checkpoint, by its place in the table", "scale": {"zero": False}, "axis": {"tickMinStep": 1}}
     domain = [low, high if high > low else low + 1]
     if low > 0:

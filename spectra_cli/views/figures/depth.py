@@ -53,11 +53,11 @@ def _points_and_curve(study: Lifecycle) -> tuple[pd.DataFrame, pd.DataFrame] | N
     values = gradient.values[:, -1]
     layers = np.arange(len(values))
     label = {"run": printable(study.label)}
-    places = layers / max(1, len(values) - 1)
+    depths = layers / max(1, len(values) - 1)
     dense = np.linspace(0, 1, FITTED)
     powers = np.power.outer(dense, np.arange(len(gradient.last.terms)))
     return (
-        pd.DataFrame({**label, "layer": layers, "depth": places, "value": values}),
+        pd.DataFrame({**label, "layer": layers, "depth": depths, "value": values}),
         pd.DataFrame({**label, "depth": dense, "value": powers @ np.array(gradient.last.terms)}),
     )
 

@@ -72,7 +72,9 @@ def steps_of(run: Run) -> tuple[list[int], bool]:
 def shared_steps(runs: Sequence[StudiedRun]) -> dict[str, Any]:
     """Return one axis of steps for all runs, as `axes.step_scale` does."""
     stands = [steps_of(studied.run) for studied in runs]
-    return step_scale([step for steps, _ in stands for step in steps], known=all(known for _, known in stands))
+    return step_scale(
+        [step for steps, _ in stands for step in steps], are_steps=all(are_steps for _, are_steps in stands)
+    )
 
 
 def step_title(runs: Sequence[StudiedRun]) -> str:
@@ -92,15 +94,15 @@ def series_panels(studied: StudiedRun, frame: pd.DataFrame, metric: str) -> tupl
 
     frame: with step, role and the metric.
     """
-    label, losses, known = studied.label, studied.losses, steps_of(studied.run)[1]
+    label, losses, are_steps = studied.label, studied.losses, steps_of(studied.run)[1]
     log = is_wide(frame.loc[frame[metric] > 0, metric])
     frame = frame[frame[metric] > 0] if log else frame
     lines = frame.rename(columns={"step": "x", metric: "y", "role": "series"})
-    panels = [Panel(f"{label}: {titled(metric)}", "step", metric, lines, known, log)]
+    panels = [Panel(f"{label}: {titled(metric)}", "step", metric, lines, are_steps, log)]
     if losses is not None and len(frame):
         curve = loss_frame(losses, int(frame["step"].min()), int(frame["step"].max()))
         curve = curve.rename(columns={"step": "x", "loss": "y"}).assign(series="loss")
-        panels.append(Panel(f"{label}: {losses.kind} loss", "step", "loss", curve, known))
+        panels.append(Panel(f"{label}: {losses.kind} loss", "step", "loss", curve, are_steps))
     return tuple(panels)
 
 

@@ -44,7 +44,7 @@ class GradientsData:
 
 
 def prepare(runs: Sequence[StudiedRun], options: Options) -> GradientsData:
-    """Return the slopes of each run. Raises SpectraError where one is too little for a study over depth."""
+    """Return the slopes of each run. Raises SpectraError where a run is too short for a study over depth."""
     studies = tuple(studied.lifecycle(options.metric) for studied in runs)
     return GradientsData(studies, tuple(map(_slopes, studies)), options.follow)
 
@@ -62,8 +62,8 @@ def _bands(gradient: Gradient) -> pd.DataFrame:
     """Return slope and band at each step; the band is cut at half of the slopes' own range beyond them."""
     import pandas as pd
 
-    known = [(step, trend) for step, trend in zip(gradient.steps, gradient.trends, strict=True) if trend]
-    rows = [(step, trend.slope, *trend.slope_interval) for step, trend in known]
+    fitted = [(step, trend) for step, trend in zip(gradient.steps, gradient.trends, strict=True) if trend]
+    rows = [(step, trend.slope, *trend.slope_interval) for step, trend in fitted]
     frame = pd.DataFrame(rows, columns=["step", "slope", "low", "high"])
     low, high = min(0.0, frame["slope"].min()), max(0.0, frame["slope"].max())
     room = (high - low) / 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +30,7 @@ def save(chart: Chart, output: str, title: str) -> int:
 
     Raises SpectraError where it would be larger than LARGEST, or the place cannot be written.
     """
-    spec = specification(chart)
-    content = WRITERS[suffix_of(output)](spec, title)
+    content = _content(specification(chart), suffix_of(output), title)
     if len(content) > LARGEST:
         raise SpectraError(
             f"{output} would have {len(content):,} bytes", hint="fewer matrices with --match or --roles make it smaller"
@@ -58,31 +56,15 @@ def specification(chart: Chart) -> dict[str, Any]:
     return {**spec, "config": theme(), "padding": 12}
 
 
-def _png(spec: dict[str, Any], title: str) -> bytes:
+def _content(spec: dict[str, Any], suffix: str, title: str) -> bytes:
+    if suffix == ".html":
+        from spectra_cli.views.report.shell import figure_page
+
+        return figure_page(spec, title).encode()
     import vl_convert
 
-    del title
-    return bytes(vl_convert.vegalite_to_png(spec, scale=PNG_SCALE))
-
-
-def _svg(spec: dict[str, Any], title: str) -> bytes:
-    import vl_convert
-
-    del title
+    if suffix == ".png":
+        return bytes(vl_convert.vegalite_to_png(spec, scale=PNG_SCALE))
+    if suffix == ".pdf":
+        return bytes(vl_convert.vegalite_to_pdf(spec))
     return str(vl_convert.vegalite_to_svg(spec)).encode()
-
-
-def _pdf(spec: dict[str, Any], title: str) -> bytes:
-    import vl_convert
-
-    del title
-    return bytes(vl_convert.vegalite_to_pdf(spec))
-
-
-def _html(spec: dict[str, Any], title: str) -> bytes:
-    from spectra_cli.views.report.shell import figure_page
-
-    return figure_page(spec, title).encode()
-
-
-WRITERS: dict[str, Callable[[dict[str, Any], str], bytes]] = {".png": _png, ".svg": _svg, ".pdf": _pdf, ".html": _html}

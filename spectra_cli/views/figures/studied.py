@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class StudiedRun:
-    """One run; a study of it is made when a figure first asks for it, and kept."""
+    """One run. A study of it is made when it is first asked for, and only once."""
 
     given: RunInput
     lifecycles: dict[str, Lifecycle] = field(default_factory=dict, init=False, repr=False)
@@ -57,7 +57,7 @@ class StudiedRun:
             return None
 
     def lifecycle(self, exponent: str | None = None) -> Lifecycle:
-        """Return the study over depth with an exponent. Raises SpectraError where there is too little for it."""
+        """Return the study over depth with an exponent. Raises SpectraError where the run is too short for it."""
         from spectra_cli.studies.lifecycle import lifecycle
 
         exponent = exponent or "alpha"

@@ -72,8 +72,8 @@ def _scaled(values: Any, log: bool, shift: float = 0.0) -> NDArray[np.float64]:
 def _ruler(figure: Any, axis: str, values: NDArray[np.float64], log: bool, shift: float = 0.0) -> None:
     """Put ticks that show the quantity itself, not its logarithm."""
     scaled = _scaled(values, log, shift)
-    places = np.unique(np.linspace(scaled.min(), scaled.max(), TICKS))
-    shown = 10**places - shift if log else places
+    ticks = np.unique(np.linspace(scaled.min(), scaled.max(), TICKS))
+    shown = 10**ticks - shift if log else ticks
     whole = axis == "x" and bool(np.all(values == np.round(values)))
     labels = [f"{round(value):,}" if whole else number(float(value), 2) for value in shown]
-    figure.ruler(axis).ticks(places.tolist(), labels)
+    figure.ruler(axis).ticks(ticks.tolist(), labels)

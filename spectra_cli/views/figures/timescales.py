@@ -43,7 +43,7 @@ class TimescalesData:
 
 
 def prepare(runs: Sequence[StudiedRun], options: Options) -> TimescalesData:
-    """Return the timescales of each run. Raises SpectraError where one is too little for a study over depth."""
+    """Return the timescales of each run. Raises SpectraError where a run is too short for a study over depth."""
     return TimescalesData(tuple(_approach(studied.lifecycle(options.metric)) for studied in runs), options.follow)
 
 
@@ -58,10 +58,10 @@ def _approach(study: Lifecycle) -> Approach:
         (printable(study.alpha), times.alpha_series, times.alpha),
     )
     for name, values, fit in quantities:
-        known = values[np.isfinite(values)]
-        if not len(known):
+        finite = values[np.isfinite(values)]
+        if not len(finite):
             continue
-        start, end = (fit.start, fit.end) if fit else (known[0], known[-1])
+        start, end = (fit.start, fit.end) if fit else (finite[0], finite[-1])
         way = start - end or 1.0
         points.append(pd.DataFrame({"quantity": name, "step": steps, "value": values, "left": (values - end) / way}))
         if fit:

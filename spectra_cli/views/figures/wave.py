@@ -47,7 +47,7 @@ class WaveData:
 
 
 def prepare(runs: Sequence[StudiedRun], options: Options) -> WaveData:
-    """Return the wave of each run. Raises SpectraError where one is too little for a study over depth."""
+    """Return the wave of each run. Raises SpectraError where a run is too short for a study over depth."""
     return WaveData(tuple(_prepare(studied.lifecycle(options.metric)) for studied in runs), options.follow)
 
 

@@ -1,1 +1,1 @@
-"""One self-contained page of what tables say."""
+"""The report: one self-contained page on one table or several."""

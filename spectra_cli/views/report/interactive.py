@@ -11,16 +11,16 @@ Spec = dict[str, Any]
 VIEW_WIDTH = 560
 
 
-def interactive_charts(roles: list[str], steps: list[int], *, known: bool) -> dict[str, Spec]:
+def interactive_charts(roles: list[str], steps: list[int], *, are_steps: bool) -> dict[str, Spec]:
     """Return the charts by name. The script fills `lines` and `cursor`, and sets title and scale of `quantity`.
 
-    known: whether `steps` are steps, and not numbers of checkpoints.
+    are_steps: whether `steps` are steps, and not numbers of checkpoints.
     """
-    axis = step_scale(steps, known)
+    axis = step_scale(steps, are_steps)
     x = {"field": "step", "type": "quantitative", "title": axis["title"], "scale": axis["scale"], "axis": axis["axis"]}
     return {
         "course": over_steps(roles, x),
-        "heatmap": heatmap("step" if known else "checkpoint"),
+        "heatmap": heatmap("step" if are_steps else "checkpoint"),
         "profile": profile(roles),
         "spectrum": spectrum(),
     }

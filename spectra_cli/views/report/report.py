@@ -20,7 +20,7 @@ from spectra_cli.views.report.page_data import Detail, read_detail
 from spectra_cli.views.report.sections import SECTIONS, Material
 from spectra_cli.views.report.shell import asset, libraries, render, themes, trusted
 
-SCRIPTS = ("report_data.js", "report_figures.js", "report_table.js")
+SCRIPTS = ("state.js", "figures.js", "table.js")
 
 
 def report(
@@ -66,7 +66,7 @@ def make_page(material: Material) -> str:
     return render(
         "report.html",
         f"{heading}: spectra over training",
-        styles=[asset("report.css")],
+        styles=[asset("page.css")],
         scripts=[libraries(), *(asset(name) for name in SCRIPTS)],
         heading=heading,
         summary=[_summary(detail, material.label(detail)) for detail in details],
@@ -90,7 +90,7 @@ def _facts(details: Sequence[Detail]) -> dict[str, Any]:
 
 def _interactive(facts: Mapping[str, Any]) -> dict[str, Any]:
     roles = [str(matrix["role"]) for matrix in facts["matrices"]]
-    return interactive_charts(roles, facts["steps"], known=facts["known"])
+    return interactive_charts(roles, facts["steps"], are_steps=facts["known"])
 
 
 def _summary(detail: Detail, label: str | None) -> str:

@@ -5,7 +5,7 @@ const spectra = (() => {
   const page = read("facts");
   const cache = new Map();
 
-  // gzip in base64, in planes of bytes: see pack() in report_data.py
+  // gzip in base64, in planes of bytes: see pack() in page_data.py
   const unpack = async (name) => {
     const holder = document.getElementById(`packed-${name}`);
     if (!holder) return null;
