@@ -56,10 +56,10 @@ def test_every_kind_is_drawn_as_svg_with_its_marks(name, table_of, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_kind_is_drawn_on_a_terminal(name, table_of, spectra):
-    said = spectra("plot", table_of(name), "--kind", name, "-o", "-")
-    assert said.code == 0
-    assert "┤" in said.out
-    assert "\x1b" not in said.out, "a pipe gets plain text"
+    result = spectra("plot", table_of(name), "--kind", name, "-o", "-")
+    assert result.code == 0
+    assert "┤" in result.out
+    assert "\x1b" not in result.out, "a pipe gets plain text"
 
 
 def test_a_png_is_a_picture_with_colours(table_path, tmp_path):
@@ -94,7 +94,7 @@ def test_the_chart_holds_the_means_that_pandas_finds(table_path):
     (drawn,) = spec["datasets"].values()
     numbers = read_run(table_path, ["cos_weights_final"]).numbers
     want = numbers[(numbers["role"] == "q") & (numbers["step"] == 4)]["cos_weights_final"].mean()
-    (point,) = [one for one in drawn if (one["role"], one["step"], one["quantity"]) == ("q", 4, "weights")]
+    (point,) = [row for row in drawn if (row["role"], row["step"], row["quantity"]) == ("q", 4, "weights")]
     assert point["cosine"] == pytest.approx(want, rel=1e-12)
 
 
@@ -103,7 +103,7 @@ def test_phase_one_is_shaded_up_to_the_onset_that_the_study_finds(tmp_path):
     onset = compare_tables([table]).runs[0].groups[0].onset
     kind = KINDS[NAMES.index("trajectory")]
     spec = specification(kind.draw(read_runs([table], kind, Choice()), Options()))
-    spans = [one for data in spec["datasets"].values() for one in data if "end" in one]
+    spans = [row for data in spec["datasets"].values() for row in data if "end" in row]
     assert sorted(span["end"] for span in spans) == [onset.step, onset.interval[1]]
     assert min(span["step"] for span in spans) <= 2
     assert f"the onset at step {onset.step:,.0f}" in json.dumps(spec)
@@ -119,11 +119,11 @@ def test_the_front_of_a_wave_is_the_line_through_its_arrivals(deep_table):
     spec = drawn("wave", deep_table)
     wave = lifecycle_tables([deep_table], None, "alpha")[0].wave
     data = list(spec["datasets"].values())
-    (halves,) = [one for one in data if set(one[0]) == {"layer", "step"} and len(one) == 6]
-    assert [one["step"] for one in halves] == pytest.approx(list(wave.half_steps))
-    (front,) = [one for one in data if set(one[0]) == {"layer", "step"} and len(one) > 6]
-    for one in front:
-        assert one["layer"] == pytest.approx(wave.start + wave.velocity * one["step"])
+    (halves,) = [values for values in data if set(values[0]) == {"layer", "step"} and len(values) == 6]
+    assert [row["step"] for row in halves] == pytest.approx(list(wave.half_steps))
+    (front,) = [values for values in data if set(values[0]) == {"layer", "step"} and len(values) > 6]
+    for row in front:
+        assert row["layer"] == pytest.approx(wave.start + wave.velocity * row["step"])
     assert "as a wave" in json.dumps(spec)
 
 
@@ -138,7 +138,7 @@ def test_where_there_is_no_wave_no_front_is_drawn(deep_table, tmp_path):
     write_table(table, groups, read_metadata(deep_table))
     spec = drawn("wave", table)
     assert "No wave" in json.dumps(spec)
-    assert not [one for one in spec["datasets"].values() if set(one[0]) == {"layer", "step"} and len(one) > 6]
+    assert not [data for data in spec["datasets"].values() if set(data[0]) == {"layer", "step"} and len(data) > 6]
 
 
 def test_a_thousand_checkpoints_are_thinned_to_what_a_picture_can_show():
@@ -155,21 +155,21 @@ def test_a_thousand_checkpoints_are_thinned_to_what_a_picture_can_show():
     spec = specification(KINDS[NAMES.index("wave")].draw([run], Options()))
     cells = max(spec["datasets"].values(), key=len)
     assert len(cells) <= 5 * 240
-    assert {one["at"] for one in cells} >= {0, 999}
+    assert {row["at"] for row in cells} >= {0, 999}
 
 
 def test_the_exponent_drawn_over_depth_is_the_one_chosen(deep_table):
     spec = drawn("depth", deep_table, metric="alpha_hill")
     numbers = read_run(deep_table, ["alpha_hill"]).numbers
     want = numbers[(numbers["layer"] == 2) & (numbers["step"] == 1200)]["alpha_hill"].mean()
-    points = next(one for one in spec["datasets"].values() if "layer" in one[0])
-    assert next(one["value"] for one in points if one["layer"] == 2) == pytest.approx(want, rel=1e-12)
+    points = next(values for values in spec["datasets"].values() if "layer" in values[0])
+    assert next(row["value"] for row in points if row["layer"] == 2) == pytest.approx(want, rel=1e-12)
 
 
 def test_a_run_without_depth_is_refused_in_two_lines(table_path, spectra, tmp_path):
-    said = spectra("plot", table_path, "--kind", "wave", "-o", tmp_path / "a.png")
-    assert (said.code, said.err.count("\n")) == (1, 2)
-    assert "too few for a course over depth" in said.err
+    result = spectra("plot", table_path, "--kind", "wave", "-o", tmp_path / "a.png")
+    assert (result.code, result.err.count("\n")) == (1, 2)
+    assert "too few for a course over depth" in result.err
     assert not (tmp_path / "a.png").exists()
 
 
@@ -216,17 +216,17 @@ def test_html_needs_no_network(table_path, tmp_path):
 )
 def test_a_wrong_choice_is_said_in_two_lines(arguments, says, table_path, spectra, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    said = spectra("plot", table_path, *arguments)
-    assert said.code in (1, 2)
-    assert says in said.err
-    assert said.err.count("\n") == 2
+    result = spectra("plot", table_path, *arguments)
+    assert result.code in (1, 2)
+    assert says in result.err
+    assert result.err.count("\n") == 2
 
 
 def test_a_table_without_the_number_is_named(kept_run, tmp_path, spectra):
     spectra("scan", kept_run, "-o", tmp_path / "a.parquet", "--metrics", "alpha", "-q")
-    said = spectra("plot", tmp_path / "a.parquet", "--kind", "alignment", "-o", tmp_path / "a.png")
-    assert said.code == 1
-    assert "a.parquet holds no" in said.err
+    result = spectra("plot", tmp_path / "a.parquet", "--kind", "alignment", "-o", tmp_path / "a.png")
+    assert result.code == 1
+    assert "a.parquet holds no" in result.err
 
 
 def test_the_help_names_every_kind_and_imports_nothing_heavy():
@@ -237,7 +237,7 @@ def test_the_help_names_every_kind_and_imports_nothing_heavy():
         "main(['plot', 'x', '--kind', 'y', '-o', 'z.png']);"
         f"sys.exit(bool(set('{heavy}'.split()) & set(sys.modules)))"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert said.returncode == 0
-    shown = " ".join(said.stdout.split())
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0
+    shown = " ".join(result.stdout.split())
     assert all(name in shown for name in NAMES)

@@ -27,7 +27,7 @@ FLAGS = [
 ]  # fmt: skip
 FIGURES = ("trajectory", "alignment", "spectrum", "heatmap", "profile", "course")
 PARTS = ("attn.q", "attn.k", "attn.v", "attn.o", "mlp.up", "mlp.down")
-PATIENCE = 4  # the machine may be busy: a page that loads what it should load later takes far longer than that
+SLOWER = 4  # the machine may be busy: a page that loads what it should load later takes far longer than that
 HOSTILE = "</script><script>window.hurt=1</script><img src=x onerror=window.hurt=1>"
 
 pytestmark = [
@@ -64,7 +64,7 @@ def deep_page(deep_table, tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, page_path):
-    """Open a page and give it; afterwards nothing may have failed or been asked of a network."""
+    """Open a page and return it; afterwards nothing may have failed or been asked of a network."""
     failures, contexts = [], []
 
     def open_page(path=page_path, **options):
@@ -87,9 +87,9 @@ def opened(browser, page_path):
 def write_large(path, small, *, checkpoints, matrices, ranks):
     """Repeat one matrix's rows of a small table as many matrices at many steps, with spectra of real length."""
     group = next(row_groups(small)).to_pandas()
-    one = group[(group.matrix == "layers.0.attn.q")].drop(columns="vector")
+    rows = group[(group.matrix == "layers.0.attn.q")].drop(columns="vector")
     names = [f"layers.{place // 6}.{PARTS[place % 6]}" for place in range(matrices)]
-    frame = pd.concat([one.assign(matrix=name, role=name[-1], layer=at // 6) for at, name in enumerate(names)])
+    frame = pd.concat([rows.assign(matrix=name, role=name[-1], layer=at // 6) for at, name in enumerate(names)])
     random = np.random.default_rng(0)
     schema = next(row_groups(small)).schema
     spectrum = random.random(ranks)
@@ -124,11 +124,11 @@ def test_every_figure_over_depth_is_drawn(name, opened, deep_page):
 def test_the_section_over_depth_says_what_was_found_and_follows_the_slider(opened, deep_page):
     page = opened(deep_page)
     assert "as a wave, from the first layer to the last" in page.locator("#lifecycle .findings").inner_text()
-    before = page.locator("#figure-wave svg").evaluate("one => one.outerHTML")
+    before = page.locator("#figure-wave svg").evaluate("drawing => drawing.outerHTML")
     page.locator("#step").focus()
     page.keyboard.press("Home")
     page.evaluate("spectra.drawn()")
-    assert page.locator("#figure-wave svg").evaluate("one => one.outerHTML") != before
+    assert page.locator("#figure-wave svg").evaluate("drawing => drawing.outerHTML") != before
 
 
 def test_a_run_without_a_course_over_depth_has_no_such_section(opened):
@@ -150,7 +150,7 @@ def test_of_two_runs_the_one_without_depth_keeps_the_findings_and_hides_the_figu
 
 def test_the_slider_moves_every_figure(opened):
     page = opened()
-    before = {name: page.locator(f"#figure-{name} svg").evaluate("one => one.outerHTML") for name in FIGURES}
+    before = {name: page.locator(f"#figure-{name} svg").evaluate("drawing => drawing.outerHTML") for name in FIGURES}
     page.locator("#step").focus()
     page.keyboard.press("Home")
     for _ in range(2):
@@ -159,7 +159,9 @@ def test_the_slider_moves_every_figure(opened):
     assert page.locator("#step-name").inner_text() == "step 2"
     assert page.locator("#step").get_attribute("aria-valuetext") == "step 2"
     same = [
-        name for name in FIGURES if page.locator(f"#figure-{name} svg").evaluate("one => one.outerHTML") == before[name]
+        name
+        for name in FIGURES
+        if page.locator(f"#figure-{name} svg").evaluate("drawing => drawing.outerHTML") == before[name]
     ]
     assert same == []
 
@@ -169,11 +171,11 @@ def test_a_click_on_a_head_sorts_and_a_second_turns_it_round(opened):
     last = page.locator('th[data-column="last"] button')
     last.click()
     rising = page.locator("#matrices tbody td:nth-child(7)").all_inner_texts()
-    assert [float(one) for one in rising] == sorted(float(one) for one in rising)
+    assert [float(text) for text in rising] == sorted(float(text) for text in rising)
     assert page.locator('th[data-column="last"]').get_attribute("aria-sort") == "ascending"
     last.click()
     falling = page.locator("#matrices tbody td:nth-child(7)").all_inner_texts()
-    assert falling == rising[::-1] or [float(one) for one in falling] == sorted(map(float, rising), reverse=True)
+    assert falling == rising[::-1] or [float(text) for text in falling] == sorted(map(float, rising), reverse=True)
 
 
 def test_the_table_is_filtered_by_name_and_role(opened):
@@ -224,8 +226,8 @@ def test_the_keyboard_opens_a_matrix_and_comes_back(opened):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_problem(scheme, opened):
-    found = Axe().run(opened(color_scheme=scheme)).response["violations"]
-    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+    problems = Axe().run(opened(color_scheme=scheme)).response["violations"]
+    assert [problem["id"] for problem in problems if problem["impact"] in ("serious", "critical")] == []
 
 
 def test_names_from_files_are_harmless(tmp_path, browser):
@@ -261,8 +263,8 @@ def test_runs_are_set_side_by_side_with_the_ratios_of_the_study(tmp_path, opened
     report(tables, str(tmp_path / "two.html"), labels=("adam", "muon"))
     page = opened(tmp_path / "two.html")
     shown = page.locator("#ratios tbody tr", has_text="all").locator("td:nth-child(4)").inner_text()
-    (found,) = [one for one in compare_tables(tables).ratios if (one.group, one.quantity) == ("all", "floor")]
-    assert float(shown.split()[1]) == pytest.approx(found.value, rel=0.05)
+    (floor,) = [ratio for ratio in compare_tables(tables).ratios if (ratio.group, ratio.quantity) == ("all", "floor")]
+    assert float(shown.split()[1]) == pytest.approx(floor.value, rel=0.05)
     assert "muon against adam: peak" in page.locator("#comparison").inner_text()
 
 
@@ -276,7 +278,7 @@ def test_a_table_of_154_checkpoints_and_98_matrices_opens_within_two_seconds(tab
     assert (tmp_path / "large.html").stat().st_size < 20_000_000
     page = opened(tmp_path / "large.html")
     ready = page.evaluate("performance.now() - performance.getEntriesByType('navigation')[0].startTime")
-    assert ready < 2000 * PATIENCE
+    assert ready < 2000 * SLOWER
     assert page.locator("#matrices tbody tr").count() == 98
 
 
@@ -288,6 +290,6 @@ def test_the_page_may_ask_no_network_and_run_no_other_script(page_path):
 
 
 def test_a_report_that_is_no_page_is_refused(table_path, spectra):
-    said = spectra("report", table_path, "-o", "a.pdf")
-    assert said.code == 2
-    assert ".html" in said.err
+    result = spectra("report", table_path, "-o", "a.pdf")
+    assert result.code == 2
+    assert ".html" in result.err
