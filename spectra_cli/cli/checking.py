@@ -37,7 +37,7 @@ def inspect(
         return 0
     from spectra_cli.jobs.inspect import inspect_source
     from spectra_cli.views.console.inspect import inspection_json, show_inspection
-    from spectra_cli.views.console.plain import make_console
+    from spectra_cli.views.console.output import make_console
     from spectra_cli.views.console.problems import show_error, show_waiting
 
     inspection = inspect_source(address, on_wait=show_waiting, **options_of(*groups))
@@ -80,7 +80,7 @@ def verify(
 ) -> int:
     """Check a table: schema, checksums, completeness, ranges, inequalities; exit code 1 where something is wrong."""
     from spectra_cli.jobs.verify import verify_table
-    from spectra_cli.views.console.plain import make_console
+    from spectra_cli.views.console.output import make_console
     from spectra_cli.views.console.problems import show_problems
     from spectra_cli.views.console.verify import show_verified, verified_json
 

@@ -19,7 +19,7 @@ def demo(
 ) -> int:
     """Train a tiny model on Python's own sources, scan its checkpoints, and say what was found."""
     from spectra_cli.jobs import demo as training
-    from spectra_cli.views.console.plain import make_console
+    from spectra_cli.views.console.output import make_console
 
     console = make_console(error=True)
     table = folder / "demo.parquet"

@@ -117,7 +117,7 @@ def scan_to(
     request_of(source, *groups)  # what can never be carried out is refused before anything heavy loads
     from spectra_cli.cli.interrupts import stoppable
     from spectra_cli.jobs.scan import scan_checkpoints
-    from spectra_cli.views.console.plain import make_console
+    from spectra_cli.views.console.output import make_console
     from spectra_cli.views.console.problems import show_error
     from spectra_cli.views.console.progress import ScanProgress
 
@@ -141,7 +141,7 @@ def scan_to(
 
 def _show(target: Target, scanned: Scan, *, quiet: bool, answer: Answer) -> None:
     from spectra_cli.studies.summary import summarise
-    from spectra_cli.views.console.plain import make_console
+    from spectra_cli.views.console.output import make_console
     from spectra_cli.views.console.problems import show_problems
     from spectra_cli.views.console.scan import scan_json, show_next, show_scan
 
@@ -184,7 +184,7 @@ def diff(
     request_of(a, *groups)
     from spectra_cli.jobs.diff import diff_checkpoints
     from spectra_cli.views.console.diff import diff_json, show_diff
-    from spectra_cli.views.console.plain import make_console
+    from spectra_cli.views.console.output import make_console
     from spectra_cli.views.console.problems import show_problems, show_waiting
 
     compared = diff_checkpoints(a, b, output, on_wait=show_waiting, **options_of(*groups))

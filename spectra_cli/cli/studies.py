@@ -21,7 +21,7 @@ def stability(
     """Find the two phases of a run: where its spectra settle, and whether the loss settles with them."""
     from spectra_cli.studies.inputs.parse import parse_columns, parse_labels
     from spectra_cli.studies.stability import compare_tables
-    from spectra_cli.views.console.plain import make_console
+    from spectra_cli.views.console.output import make_console
     from spectra_cli.views.console.stability import show_stability, stability_json
 
     compared = compare_tables(tables, logs.loss or (), parse_columns(logs.loss_columns), parse_labels(labels.label))
@@ -39,7 +39,7 @@ def lifecycle(tables: RunTables, *, exponent: Exponent, labels: RunLabels, answe
     from spectra_cli.studies.inputs.parse import parse_labels
     from spectra_cli.studies.lifecycle import lifecycle_tables
     from spectra_cli.views.console.lifecycle import lifecycle_json, show_lifecycle
-    from spectra_cli.views.console.plain import make_console
+    from spectra_cli.views.console.output import make_console
 
     runs = lifecycle_tables(tables, parse_labels(labels.label), exponent.alpha)
     show_result(
@@ -63,7 +63,7 @@ def scaling(
     """Fit how the spread of an exponent over depth grows with the size of the model; takes three models or more."""
     from spectra_cli.studies.inputs.parse import parse_labels
     from spectra_cli.studies.scaling import scaling as study
-    from spectra_cli.views.console.plain import make_console
+    from spectra_cli.views.console.output import make_console
     from spectra_cli.views.console.scaling import scaling_json, show_scaling
 
     fitted = study(tables, parse_labels(labels.label), exponent.alpha)

@@ -87,7 +87,7 @@ def test_a_pipe_gets_plain_lines_and_the_first_facts(kept_run, tmp_path, spectra
 
 def test_a_narrow_terminal_loses_no_number(kept_run, tmp_path, spectra, monkeypatch):
     wide = spectra("scan", kept_run, "-o", tmp_path / "a.parquet").err
-    monkeypatch.setattr("spectra_cli.views.console.plain.PIPE_WIDTH", 44)
+    monkeypatch.setattr("spectra_cli.views.console.output.PIPE_WIDTH", 44)
     narrow = spectra("scan", kept_run, "-o", tmp_path / "b.parquet").err
     assert "…" not in narrow[narrow.index("role ") :]
     last = [line.split() for line in wide.splitlines() if line.startswith("unembed")][0][-1]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from spectra_cli.engines.ray import Cluster, Reference
 from spectra_cli.errors import SpectraError
 from spectra_cli.measure.comparison import Comparison
-from spectra_cli.measure.executors.shards import KnownSpectra, ShardJob, measure_shard, shards
+from spectra_cli.measure.executors.shard_jobs import KnownSpectra, ShardJob, measure_shard, shards
 from spectra_cli.measure.matrices import OnMatrix
 from spectra_cli.measure.open_checkpoint import OpenCheckpoint
 from spectra_cli.measure.results import MatrixResult

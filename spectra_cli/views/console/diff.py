@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spectra_cli.errors import printable
-from spectra_cli.views.console.plain import plain_table
+from spectra_cli.views.console.output import plain_table
 from spectra_cli.views.formatting import count, number
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spectra_cli.errors import printable
-from spectra_cli.views.console.plain import plain_table
+from spectra_cli.views.console.output import plain_table
 from spectra_cli.views.formatting import count, duration, ellipsis, size
 
 if TYPE_CHECKING:

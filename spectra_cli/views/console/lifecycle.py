@@ -12,7 +12,7 @@ from rich.console import Console
 
 from spectra_cli.errors import printable
 from spectra_cli.studies.lifecycle import Decay, Gradient, Lifecycle
-from spectra_cli.views.console.plain import plain_table
+from spectra_cli.views.console.output import plain_table
 from spectra_cli.views.formatting import count, number
 from spectra_cli.views.sentences.lifecycle import (
     asymmetry_verdicts,

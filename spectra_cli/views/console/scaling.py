@@ -9,7 +9,7 @@ from rich.console import Console
 
 from spectra_cli.errors import printable
 from spectra_cli.studies.scaling import Scaling
-from spectra_cli.views.console.plain import plain_table
+from spectra_cli.views.console.output import plain_table
 from spectra_cli.views.formatting import number
 from spectra_cli.views.sentences.scaling import scaling_sentences
 

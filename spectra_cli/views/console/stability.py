@@ -11,7 +11,7 @@ from rich.table import Table
 
 from spectra_cli.errors import printable
 from spectra_cli.studies.stability import GroupStability, LossStability, Onset, Ratio, RunComparison, RunStability
-from spectra_cli.views.console.plain import plain_table
+from spectra_cli.views.console.output import plain_table
 from spectra_cli.views.formatting import count, number
 from spectra_cli.views.sentences.stability import NOUNS, ratio, ratio_sentences, stability_sentences, step
 
