@@ -203,7 +203,8 @@ def _notes(config: Mapping[str, Any], family: Architecture | None, left: Left, *
     if family is None:
         yield f"{why}: every matrix keeps its stored name, and roles are guessed where the name is plain"
     elif unnamed:
-        yield f"no config names a family: the tensors' names show {family.name}, and it is read so; --arch names another"
+        shown = f"the tensors' names show {family.name}, and it is read so"
+        yield f"no config names a family: {shown}; --arch names another"
     if family and unknown:
         yield f"{_and_more(unknown)} kept under the stored name, as {family.name} has no rule for it"
     if twice:

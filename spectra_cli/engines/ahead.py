@@ -19,12 +19,12 @@ Promises = Mapping[Key, Future[Result | None]]
 
 @contextmanager
 def ahead(results: Results[Key, Result], keys: Iterable[Key]) -> Iterator[Promises[Key, Result]]:
-    """Have a promise of the result of every key; one that the generator never gives is None when it ends.
+    """Open promises of the result of every key; one that the generator never yields is None when it ends.
 
     An exception of the generator is raised by all promises that are open. At the end of the block no more is taken;
     what the generator is busy with is waited for, and it is closed.
 
-    >>> with ahead((one for one in [("a", 1)]), ["a", "b"]) as promises:
+    >>> with ahead((item for item in [("a", 1)]), ["a", "b"]) as promises:
     ...     promises["a"].result(), promises["b"].result()
     (1, None)
     """

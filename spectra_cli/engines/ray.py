@@ -67,7 +67,7 @@ class Cluster:
                 ) from None
 
     def drop(self, running: Mapping[Reference, object]) -> None:
-        """Give up jobs whose results are not wanted any more."""
+        """Cancel jobs whose results are not wanted any more."""
         import ray
 
         for job in running:

@@ -71,17 +71,17 @@ def _run(run: Lifecycle) -> dict[str, Any]:
         "entropy_gradient": _gradient("entropy", run.entropy_gradient, " nats"),
         "asymmetry": [
             {
-                "quantity": one.quantity, "value": _plain(one.spread.ratio), "interval": _pair(one.spread.interval),
-                "p": _plain(one.p), "profiles": {role: _list(line) for role, line in one.profiles.items()},
-                "verdict": said, "n": one.spread.n,
+                "quantity": test.quantity, "value": _plain(test.spread.ratio), "interval": _pair(test.spread.interval),
+                "p": _plain(test.p), "profiles": {role: _list(line) for role, line in test.profiles.items()},
+                "verdict": verdict, "n": test.spread.n,
             }
-            for one, said in zip(run.asymmetry, asymmetry_verdicts(run), strict=False)
+            for test, verdict in zip(run.asymmetry, asymmetry_verdicts(run), strict=False)
         ],
         "timescales": {
             "value": _plain(times.ratio), "interval": _pair(times.ratio_interval), "verdict": timescale_verdict(run),
             "stable_rank": _decay(times.rank, run.steps, times.rank_series),
             "alpha": _decay(times.alpha, run.steps, times.alpha_series),
-            "alpha_by_layer": [_decay(one) for one in times.by_layer],
+            "alpha_by_layer": [_decay(decay) for decay in times.by_layer],
             "n": 0 if times.rank is None else times.rank.n,
         },
         "tests": run.tests,
