@@ -23,7 +23,7 @@ def failure(config: dict[str, Any], name: str, *shape: int) -> SpectraError:
 
 
 @pytest.mark.parametrize(
-    ("change", "shape", "said"),
+    ("change", "shape", "expected"),
     [
         ({"num_attention_heads": 3}, (24, 8), "8 does not divide by 3"),
         ({"num_attention_heads": 0}, (24, 8), "num_attention_heads is '0'"),
@@ -36,9 +36,9 @@ def failure(config: dict[str, Any], name: str, *shape: int) -> SpectraError:
         ({"hidden_size": 10**400}, (24, 8), "hidden_size is '1000"),
     ],
 )
-def test_numbers_that_do_not_fit_are_named(change: dict[str, Any], shape: tuple[int, ...], said: str) -> None:
+def test_numbers_that_do_not_fit_are_named(change: dict[str, Any], shape: tuple[int, ...], expected: str) -> None:
     message = failure(NEOX_CONFIG | change, QKV, *shape).message
-    assert said in message
+    assert expected in message
     assert str(list(shape)) in message
     assert "by head: heads 3 head_dim, *" in message
 
@@ -73,5 +73,5 @@ def test_a_hostile_number_of_experts_makes_no_hostile_number_of_records() -> Non
 
 
 def test_whole_tensors_ask_nothing_of_the_config() -> None:
-    found = layout({"model_type": "gpt_neox"}, named({QKV: (25, 8)}), fused=True)
-    assert [(matrix.name, matrix.rows, matrix.cols) for matrix in found.matrices] == [("layers.0.attn.qkv", 25, 8)]
+    result = layout({"model_type": "gpt_neox"}, named({QKV: (25, 8)}), fused=True)
+    assert [(matrix.name, matrix.rows, matrix.cols) for matrix in result.matrices] == [("layers.0.attn.qkv", 25, 8)]

@@ -91,16 +91,16 @@ def test_every_tensor_is_measured_or_skipped_or_the_config_is_at_fault(
 ) -> None:
     tensors = {tensor.name: tensor for tensor in stored}
     try:
-        found = layout(config, tensors, fused=fused)
+        result = layout(config, tensors, fused=fused)
     except SpectraError:
         return
-    measured = {matrix.tensor for matrix in found.matrices}
-    skipped = [skip.tensor for skip in found.skipped]
+    measured = {matrix.tensor for matrix in result.matrices}
+    skipped = [skip.tensor for skip in result.skipped]
     assert measured | set(skipped) == set(tensors)
     assert measured.isdisjoint(skipped)
     assert len(skipped) == len(set(skipped))
-    assert len({matrix.name for matrix in found.matrices}) == len(found.matrices)
-    for matrix in found.matrices:
+    assert len({matrix.name for matrix in result.matrices}) == len(result.matrices)
+    for matrix in result.matrices:
         assert 0 < matrix.rows < 2**31
         assert matrix.cols > 0
 
@@ -110,6 +110,6 @@ def test_long_names_are_matched_in_linear_time() -> None:
         "layers." * 50_000 + "weight", "layers.0." + "experts.1." * 30_000, "model." * 300_000,
         "h." + "0" * 300_000 + ".attn.c_attn.weight", "_orig_mod." * 50_000 + "x",
     ]  # fmt: skip
-    before = time.process_time()
+    start = time.process_time()
     layout({"model_type": "qwen3_moe"}, named(dict.fromkeys(names, (2, 2))))
-    assert time.process_time() - before < 10
+    assert time.process_time() - start < 10

@@ -18,10 +18,10 @@ def read(config: dict[str, Any], weights: Weights) -> Weights:
     return {matrix.name: cut(weights[matrix.tensor], matrix) for matrix in layout(config, stored).matrices}
 
 
-def agree(one: Weights, other: Weights) -> None:
-    assert list(one) == list(other)
-    for name, array in one.items():
-        np.testing.assert_array_equal(array, other[name], err_msg=name)
+def agree(first: Weights, second: Weights) -> None:
+    assert list(first) == list(second)
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name], err_msg=name)
 
 
 def random(*shape: int) -> NDArray[np.float32]:
@@ -125,10 +125,10 @@ def test_nanochat_in_its_own_files_and_on_the_hub() -> None:
 def test_modded_nanogpt_by_its_names_alone_in_both_of_its_layouts() -> None:
     stack = random(4, 8, 8)
     stacked, flat = {"blocks.0.attn.qkvo_w": stack}, {"_orig_mod.blocks.0.attn.qkvo_w": stack.reshape(8, 32)}
-    found = read({}, stacked)
-    assert list(found) == [f"layers.0.attn.{role}" for role in "qkvo"]
-    np.testing.assert_array_equal(found["layers.0.attn.v"], stack[2])
-    agree(found, read({}, flat))
+    result = read({}, stacked)
+    assert list(result) == [f"layers.0.attn.{role}" for role in "qkvo"]
+    np.testing.assert_array_equal(result["layers.0.attn.v"], stack[2])
+    agree(result, read({}, flat))
 
 
 def test_cuts_are_views_where_the_strides_allow_it() -> None:

@@ -15,23 +15,23 @@ LAYER = ["attn.q", "attn.k", "attn.v", "attn.o", "mlp.up", "mlp.down"]
 
 
 def test_matrices_come_in_the_order_in_which_a_reader_expects_them() -> None:
-    found = layout(NEOX_CONFIG, neox(layers=11))
+    result = layout(NEOX_CONFIG, neox(layers=11))
     in_layers = [f"layers.{layer}.{name}" for layer in range(11) for name in LAYER]
-    assert names(found) == ["embed", *in_layers, "unembed"]
-    assert [matrix.role for matrix in found.matrices][:8] == ["embed", "q", "k", "v", "o", "up", "down", "q"]
-    assert [matrix.layer for matrix in found.matrices][:8] == [None, 0, 0, 0, 0, 0, 0, 1]
+    assert names(result) == ["embed", *in_layers, "unembed"]
+    assert [matrix.role for matrix in result.matrices][:8] == ["embed", "q", "k", "v", "o", "up", "down", "q"]
+    assert [matrix.layer for matrix in result.matrices][:8] == [None, 0, 0, 0, 0, 0, 0, 1]
 
 
 def test_experts_come_after_the_router_by_their_numbers() -> None:
     shapes = {f"model.layers.0.mlp.experts.{expert}.up_proj.weight": (6, 8) for expert in (10, 9, 0)}
     shapes |= {"model.layers.0.mlp.gate.weight": (11, 8), "model.layers.0.mlp.shared_expert.up_proj.weight": (6, 8)}
     shapes |= {"model.layers.0.self_attn.q_proj.weight": (8, 8)}
-    found = layout({"model_type": "qwen2_moe"}, named(shapes))
-    assert names(found) == [
+    result = layout({"model_type": "qwen2_moe"}, named(shapes))
+    assert names(result) == [
         "layers.0.attn.q", "layers.0.router", "layers.0.experts.0.up", "layers.0.experts.9.up",
         "layers.0.experts.10.up", "layers.0.shared_expert.up",
     ]  # fmt: skip
-    assert [matrix.expert for matrix in found.matrices] == [None, None, 0, 9, 10, None]
+    assert [matrix.expert for matrix in result.matrices] == [None, None, 0, 9, 10, None]
 
 
 @pytest.mark.parametrize("prefix", ["", "model.", "module.", "_orig_mod.gpt_neox.", "module.model._orig_mod.gpt_neox."])
@@ -40,18 +40,18 @@ def test_what_wrapped_the_model_does_not_matter(prefix: str) -> None:
 
 
 def test_fused_tensors_stay_whole_when_asked() -> None:
-    found = layout(NEOX_CONFIG, neox(), fused=True)
-    fused = next(matrix for matrix in found.matrices if matrix.name == "layers.0.attn.qkv")
+    result = layout(NEOX_CONFIG, neox(), fused=True)
+    fused = next(matrix for matrix in result.matrices if matrix.name == "layers.0.attn.qkv")
     assert (fused.role, fused.rows, fused.cols, fused.layer) == ("other", 24, 8, 0)
     assert fused.view is None
-    assert names(found)[:3] == ["embed", "layers.0.attn.qkv", "layers.0.attn.o"]
+    assert names(result)[:3] == ["embed", "layers.0.attn.qkv", "layers.0.attn.o"]
 
 
 def test_fused_experts_stay_apart_from_each_other() -> None:
     config = {"model_type": "gpt_oss", "num_local_experts": 2}
-    found = layout(config, tensors(model__layers__0__mlp__experts__gate_up_proj=(2, 8, 12)), fused=True)
-    assert names(found) == ["layers.0.experts.0.gate_up", "layers.0.experts.1.gate_up"]
-    assert [(matrix.rows, matrix.cols, matrix.role) for matrix in found.matrices] == [(12, 8, "other")] * 2
+    result = layout(config, tensors(model__layers__0__mlp__experts__gate_up_proj=(2, 8, 12)), fused=True)
+    assert names(result) == ["layers.0.experts.0.gate_up", "layers.0.experts.1.gate_up"]
+    assert [(matrix.rows, matrix.cols, matrix.role) for matrix in result.matrices] == [(12, 8, "other")] * 2
 
 
 def test_a_nested_text_config_speaks_for_the_language_model_and_leaves_the_rest_its_names() -> None:
@@ -62,30 +62,30 @@ def test_a_nested_text_config_speaks_for_the_language_model_and_leaves_the_rest_
         "vision_tower.vision_model.encoder.layers.0.self_attn.q_proj.weight": (8, 8),
         "vision_tower.vision_model.embeddings.patch_embedding.weight": (8, 3, 2, 2),
     }
-    found = layout({"model_type": "gemma3", "text_config": text}, named(shapes))
-    assert names(found)[:2] == ["layers.0.attn.q", "layers.1.attn.q"]
-    by_name = {matrix.name: matrix for matrix in found.matrices}
+    result = layout({"model_type": "gemma3", "text_config": text}, named(shapes))
+    assert names(result)[:2] == ["layers.0.attn.q", "layers.1.attn.q"]
+    by_name = {matrix.name: matrix for matrix in result.matrices}
     tower = by_name["vision_tower.vision_model.encoder.layers.0.self_attn.q_proj"]
     assert tower.role == "other"
     patches = by_name["vision_tower.vision_model.embeddings.patch_embedding"]
     assert (patches.rows, patches.cols) == (8, 12)
-    assert len(found.notes) == 1
+    assert len(result.notes) == 1
 
 
 def test_a_tied_head_that_is_stored_all_the_same_is_left_out_with_its_reason() -> None:
     stored = tensors(transformer__wte__weight=(50, 8), lm_head__weight=(50, 8))
-    found = layout({"model_type": "nanogpt"}, stored)
-    assert names(found) == ["embed"]
-    assert [skip.reason for skip in found.skipped] == ["tied: the same weights as the embedding"]
+    result = layout({"model_type": "nanogpt"}, stored)
+    assert names(result) == ["embed"]
+    assert [skip.reason for skip in result.skipped] == ["tied: the same weights as the embedding"]
     untied = layout({"model_type": "gpt2", "tie_word_embeddings": False}, stored)
     assert names(untied) == ["embed", "unembed"]
 
 
 def test_two_tensors_with_one_canonical_name_are_both_kept_and_said() -> None:
     stored = tensors(model__norm__q=(4, 4), model__embed_tokens__weight=(50, 8), embed_tokens__weight=(50, 8))
-    found = layout({"model_type": "llama"}, stored)
-    assert sorted(names(found)) == ["embed", "embed_tokens", "model.norm.q"]
-    assert found.notes[-1].startswith("embed_tokens.weight is kept under the stored name")
+    result = layout({"model_type": "llama"}, stored)
+    assert sorted(names(result)) == ["embed", "embed_tokens", "model.norm.q"]
+    assert result.notes[-1].startswith("embed_tokens.weight is kept under the stored name")
 
 
 @pytest.mark.parametrize(
@@ -110,14 +110,14 @@ def test_two_tensors_with_one_canonical_name_are_both_kept_and_said() -> None:
 def test_what_is_no_matrix_is_skipped_with_its_reason(
     name: str, shape: tuple[int, ...], dtype: str, reason: str
 ) -> None:
-    found = layout({"model_type": "llama"}, {name: StoredTensor(name, shape, dtype)})
-    assert found.matrices == ()
-    assert [(skip.tensor, skip.reason) for skip in found.skipped] == [(name, reason)]
+    result = layout({"model_type": "llama"}, {name: StoredTensor(name, shape, dtype)})
+    assert result.matrices == ()
+    assert [(skip.tensor, skip.reason) for skip in result.skipped] == [(name, reason)]
 
 
 def test_a_convolution_is_flattened_to_outputs_by_inputs_times_kernel() -> None:
-    found = layout({}, tensors(backbone__layers__3__mixer__conv1d__weight=(16, 2, 4)))
-    (matrix,) = found.matrices
+    result = layout({}, tensors(backbone__layers__3__mixer__conv1d__weight=(16, 2, 4)))
+    (matrix,) = result.matrices
     assert (matrix.rows, matrix.cols, matrix.view, matrix.layer) == (16, 8, (16, 8), 3)
 
 
@@ -126,24 +126,24 @@ def test_an_unknown_family_keeps_its_names_and_says_what_was_assumed() -> None:
         encoder__blocks__3__self_attn__q_proj__weight=(8, 8), encoder__blocks__3__mixer__weight=(8, 8),
         encoder__blocks__3__c_attn__weight=(24, 8), lm_head__weight=(50, 8),
     )  # fmt: skip
-    found = layout({"model_type": "strange"}, stored)
-    assert found.architecture == "unknown"
-    assert {(matrix.name, matrix.role, matrix.layer) for matrix in found.matrices} == {
+    result = layout({"model_type": "strange"}, stored)
+    assert result.architecture == "unknown"
+    assert {(matrix.name, matrix.role, matrix.layer) for matrix in result.matrices} == {
         ("encoder.blocks.3.self_attn.q_proj", "q", 3),
         ("encoder.blocks.3.mixer", "other", 3),
         ("encoder.blocks.3.c_attn", "other", 3),
         ("lm_head", "unembed", None),
     }
-    assumed, fused = found.notes
+    assumed, fused = result.notes
     assert "'strange'" in assumed
     assert fused.startswith("encoder.blocks.3.c_attn.weight looks fused and is kept whole")
 
 
 def test_without_a_config_a_fused_tensor_is_kept_whole_and_the_note_says_what_would_split_it() -> None:
-    found = layout({}, neox(layers=2))
-    fused = [matrix for matrix in found.matrices if matrix.tensor.endswith("query_key_value.weight")]
+    result = layout({}, neox(layers=2))
+    fused = [matrix for matrix in result.matrices if matrix.tensor.endswith("query_key_value.weight")]
     assert [(matrix.role, matrix.rows) for matrix in fused] == [("other", 24)] * 2
-    note = found.notes[-1]
+    note = result.notes[-1]
     assert note.startswith("gpt_neox.layers.0.attention.query_key_value.weight and 1 more look fused")
     assert "--arch gpt_neox (with heads and head_dim from a config.json" in note
     assert "bloom" not in note  # its names are others
@@ -172,5 +172,5 @@ def test_a_hundred_thousand_experts_are_read_in_seconds() -> None:
         f"model.layers.{layer}.mlp.experts.{expert}.{kind}_proj.weight": (4, 4)
         for layer in range(50) for expert in range(256) for kind in ("gate", "up", "down")
     }  # fmt: skip
-    found = layout({"model_type": "qwen3_moe"}, named(shapes))
-    assert len(found.matrices) == 38_400
+    result = layout({"model_type": "qwen3_moe"}, named(shapes))
+    assert len(result.matrices) == 38_400

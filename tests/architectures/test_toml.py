@@ -55,7 +55,7 @@ TEXT = st.text(max_size=20)
 
 
 def pairs(values: st.SearchStrategy[Any], at_least: int = 0) -> st.SearchStrategy[tuple[tuple[str, Any], ...]]:
-    return st.dictionaries(TEXT, values, min_size=at_least, max_size=3).map(lambda one: tuple(one.items()))
+    return st.dictionaries(TEXT, values, min_size=at_least, max_size=3).map(lambda mapping: tuple(mapping.items()))
 
 
 SPLITS = st.builds(Split, TEXT, TEXT, pairs(TEXT, 1), TEXT, TEXT)
@@ -75,16 +75,16 @@ def test_any_record_survives_its_toml(record: Architecture) -> None:
 def test_a_model_of_ones_own_is_read_by_ones_own_record(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text(OWN)
     stored = tensors(encoder__block3__mix=(8, 24), encoder__block3__table=(5, 8), encoder__other=(5, 8))
-    found = layout({"towers": 2, "mixed": True}, stored, architecture=load(tmp_path / "own.toml"))
-    assert found.architecture == "own"
-    assert names(found) == [
+    result = layout({"towers": 2, "mixed": True}, stored, architecture=load(tmp_path / "own.toml"))
+    assert result.architecture == "own"
+    assert names(result) == [
         "layers.3.attn.q", "layers.3.attn.k", "layers.3.attn.v", "encoder.block3.table", "encoder.other",
     ]  # fmt: skip
-    assert found.notes == ("encoder.other is kept under the stored name, as own has no rule for it",)
+    assert result.notes == ("encoder.other is kept under the stored name, as own has no rule for it",)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("name = ", "is not TOML"),
         ("nmae = 'x'", "'nmae' is no key of a record"),
@@ -98,10 +98,10 @@ def test_a_model_of_ones_own_is_read_by_ones_own_record(tmp_path: Path) -> None:
         ("tied = 1", "tied should be a bool"),
     ],
 )
-def test_what_is_no_record_is_said_with_the_file_and_the_key(text: str, said: str, tmp_path: Path) -> None:
+def test_what_is_no_record_is_said_with_the_file_and_the_key(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text(text)
-    with pytest.raises(SpectraError, match=said) as caught:
+    with pytest.raises(SpectraError, match=message) as caught:
         load(path)
     assert str(path) in caught.value.message
 

@@ -33,10 +33,10 @@ SAVED = ("one file", "shards", "state dict")
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     """Tiny products gain nothing from threads, and lose much where other work is running."""
-    before = torch.get_num_threads()
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(threads)
 
 
 def build(tiny: Tiny) -> Any:
@@ -68,14 +68,14 @@ def save(model: Any, folder: Path, how: str) -> None:
 def read(folder: Path) -> tuple[Layout, dict[str, Tensor]]:
     """Read a saved model as a scan does: its files, its config, its rules."""
     with open_weights(folder) as weights:
-        found = layout(weights.config, weights.tensors)
-        matrices = {matrix.name: cut(weights.read(matrix.tensor), matrix) for matrix in found.matrices}
-    assert all(tuple(matrices[each.name].shape) == (each.rows, each.cols) for each in found.matrices)
-    return found, matrices
+        read_layout = layout(weights.config, weights.tensors)
+        matrices = {matrix.name: cut(weights.read(matrix.tensor), matrix) for matrix in read_layout.matrices}
+    assert all(tuple(matrices[m.name].shape) == (m.rows, m.cols) for m in read_layout.matrices)
+    return read_layout, matrices
 
 
 def layers_of(model: nn.Module) -> nn.ModuleList:
-    lists = (each for each in model.modules() if isinstance(each, nn.ModuleList) and len(each) == LAYERS)
+    lists = (m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == LAYERS)
     return next(lists)
 
 
@@ -86,12 +86,12 @@ def truth_of_attention(tiny: Tiny, model: Any, layer: nn.Module) -> dict[str, Te
             without_norms(part)
     hidden = model.get_input_embeddings().weight.shape[1]
     output = layer.get_submodule(tiny.output) if tiny.output else attention
-    found = attention_matrices(model, attention, output, hidden)
+    applied_matrices = attention_matrices(model, attention, output, hidden)
     if tiny.scaled:
         heads = tiny.config.get("num_attention_heads", 4)
-        found["q"] *= (found["q"].shape[0] // heads) ** 0.5
-    found["o"] /= tiny.gate
-    return {role: found[role] for role in tiny.roles}
+        applied_matrices["q"] *= (applied_matrices["q"].shape[0] // heads) ** 0.5
+    applied_matrices["o"] /= tiny.gate
+    return {role: applied_matrices[role] for role in tiny.roles}
 
 
 def close(a: Tensor, b: Tensor) -> bool:
@@ -114,8 +114,8 @@ def applied(prefix: str, matrices: dict[str, Tensor], tiny: Tiny, layer: nn.Modu
 def one_expert(tiny: Tiny, experts: nn.Module, expert: int, x: Tensor) -> Tensor:
     if tiny.model_type == "llama4_text":  # it takes the tokens of all experts, in the experts' order
         return experts(x.repeat(EXPERTS, 1)).reshape(EXPERTS, *x.shape)[expert]
-    places = torch.full((len(x), 1), expert)
-    return experts(x, places, torch.ones(len(x), 1)).reshape(x.shape)
+    indices = torch.full((len(x), 1), expert)
+    return experts(x, indices, torch.ones(len(x), 1)).reshape(x.shape)
 
 
 @pytest.mark.parametrize("tiny", FAMILIES, ids=str)
@@ -125,14 +125,14 @@ def test_matrices_are_those_of_the_forward_pass(tiny: Tiny, tmp_path: Path) -> N
         save(model, tmp_path / how, how)
     by_saving = {how: read(tmp_path / how) for how in SAVED}
     names = [matrix.name for matrix in by_saving["one file"][0].matrices]
-    assert all([matrix.name for matrix in found.matrices] == names for found, _ in by_saving.values())
+    assert all([matrix.name for matrix in read_layout.matrices] == names for read_layout, _ in by_saving.values())
     hidden = model.get_input_embeddings().weight.shape[1]
     x = torch.randn(7, hidden)
     layers = layers_of(model)
     for number, layer in enumerate(layers):
         attention = truth_of_attention(tiny, model, layer)
-        for found, matrices in by_saving.values():
-            assert not found.notes
+        for read_layout, matrices in by_saving.values():
+            assert not read_layout.notes
             for role, matrix in attention.items():
                 ours = matrices[f"layers.{number}.attn.{role}"]
                 assert close(torch.linalg.svdvals(ours), torch.linalg.svdvals(matrix))

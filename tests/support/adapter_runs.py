@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from tests.support.run_writers import trainers_files
+from tests.support.run_files import trainers_files
 
 STEPS, RANK, WIDE = (20, 100), 3, 16
 

@@ -1,4 +1,4 @@
-"""Small real checkpoints for the tests of this folder, and the one way to look at what an error says."""
+"""Small real checkpoints and the check of an error's form."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def save_shards(folder: Path) -> dict[str, torch.Tensor]:
     tensors = example()
     names = sorted(tensors)
     first, second = names[:2], names[2:]
-    one, two = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
-    save_safetensors(folder, {name: tensors[name] for name in first}, one)
-    save_safetensors(folder, {name: tensors[name] for name in second}, two)
-    weight_map = {**dict.fromkeys(first, one), **dict.fromkeys(second, two)}
+    first_file, second_file = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+    save_safetensors(folder, {name: tensors[name] for name in first}, first_file)
+    save_safetensors(folder, {name: tensors[name] for name in second}, second_file)
+    weight_map = {**dict.fromkeys(first, first_file), **dict.fromkeys(second, second_file)}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     return tensors
 

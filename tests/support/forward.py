@@ -1,6 +1,6 @@
-"""The matrices that a model's own forward pass applies, found by feeding it unit vectors; no names, no rules.
+"""The matrices that a model's own forward pass applies, measured by feeding it unit vectors; no names, no rules.
 
-At a sequence's first position rotary embeddings turn nothing and attention has one place to look at, so that the
+At a sequence's first position rotary embeddings turn nothing and attention can attend to one position only, so that the
 queries of an attention module, fed with the unit vectors as a batch, are the columns of the matrix applied.
 """
 
@@ -21,7 +21,7 @@ PRODUCTS = {torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bm
 
 @dataclass
 class Seen:
-    """What passed through one attention module: the operands of its two products, and what it gave back."""
+    """What passed through one attention module: the operands of its two products, and what it returned."""
 
     query: Tensor | None = None
     key: Tensor | None = None
@@ -31,7 +31,7 @@ class Seen:
 
 @dataclass
 class Probe(TorchFunctionMode):
-    """Watches the products of two batches inside attention modules; puts unit vectors in place of the second's."""
+    """Watches the products of two batches inside attention modules; replaces the second's by unit vectors."""
 
     hidden: int
     unit_input: bool = False
@@ -69,7 +69,7 @@ class Probe(TorchFunctionMode):
 
 @contextmanager
 def _watched(attention: nn.Module, output: nn.Module, probe: Probe, seen: Seen) -> Iterator[None]:
-    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    def replace_input(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
         probe.inside.append(seen)
         if args:
             return (probe.input(args[0]), *args[1:]), kwargs
@@ -82,7 +82,7 @@ def _watched(attention: nn.Module, output: nn.Module, probe: Probe, seen: Seen) 
         seen.output = (result if isinstance(result, Tensor) else result[0]).reshape(BATCH, -1)
 
     hooks = [
-        attention.register_forward_pre_hook(before, with_kwargs=True),
+        attention.register_forward_pre_hook(replace_input, with_kwargs=True),
         attention.register_forward_hook(leave),
         output.register_forward_hook(after),
     ]
@@ -106,7 +106,7 @@ def attention_matrices(model: nn.Module, attention: nn.Module, output: nn.Module
     nothing = run(unit_input=False, unit_context=False)
     inner = run(unit_input=True, unit_context=False)
     outer = run(unit_input=False, unit_context=True)
-    found = {
+    matrices = {
         "q": _matrix(inner.query, nothing.query, hidden),
         "k": _matrix(inner.key, nothing.key, hidden),
         "v": _matrix(inner.value, nothing.value, hidden),
@@ -116,8 +116,8 @@ def attention_matrices(model: nn.Module, attention: nn.Module, output: nn.Module
     assert inner.query is not None
     assert inner.value is not None
     context = inner.query.shape[1] * inner.value.shape[2]
-    found["o"] = (outer.output - nothing.output)[:context].T
-    return found
+    matrices["o"] = (outer.output - nothing.output)[:context].T
+    return matrices
 
 
 def _matrix(unit: Tensor | None, nothing: Tensor | None, hidden: int) -> Tensor:
@@ -125,7 +125,7 @@ def _matrix(unit: Tensor | None, nothing: Tensor | None, hidden: int) -> Tensor:
     assert unit is not None
     assert nothing is not None
     by_head = (unit - nothing)[:hidden].permute(1, 2, 0)
-    distinct = [head for place, head in enumerate(by_head) if place == 0 or not torch.equal(head, by_head[place - 1])]
+    distinct = [head for index, head in enumerate(by_head) if index == 0 or not torch.equal(head, by_head[index - 1])]
     return torch.cat(distinct)
 
 

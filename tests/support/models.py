@@ -80,7 +80,7 @@ LLAMA_CONFIG = {
 
 
 def named(truth: Truth, names: dict[str, str], prefix: str = "") -> State:
-    """The matrices under one program's names, with the norms that every model has."""
+    """Return the matrices under one program's names, with the norms that every model has."""
     state = {}
     for canonical, array in truth.items():
         layer = canonical.split(".")[1] if canonical.startswith("layers.") else None

@@ -14,8 +14,8 @@ def named(shapes: dict[str, tuple[int, ...]], dtype: str = "float32") -> dict[st
     return {name: StoredTensor(name, shape, dtype) for name, shape in shapes.items()}
 
 
-def names(found: Layout) -> list[str]:
-    return [matrix.name for matrix in found.matrices]
+def names(result: Layout) -> list[str]:
+    return [matrix.name for matrix in result.matrices]
 
 
 NEOX_CONFIG = {"model_type": "gpt_neox", "hidden_size": 8, "num_attention_heads": 2}
@@ -24,11 +24,11 @@ NEOX_CONFIG = {"model_type": "gpt_neox", "hidden_size": 8, "num_attention_heads"
 def neox(prefix: str = "gpt_neox.", layers: int = 1) -> dict[str, StoredTensor]:
     shapes: dict[str, tuple[int, ...]] = {f"{prefix}embed_in.weight": (50, 8), "embed_out.weight": (50, 8)}
     for layer in range(layers):
-        here = f"{prefix}layers.{layer}."
+        inner = f"{prefix}layers.{layer}."
         shapes |= {
-            f"{here}mlp.dense_4h_to_h.weight": (8, 32),
-            f"{here}mlp.dense_h_to_4h.weight": (32, 8),
-            f"{here}attention.dense.weight": (8, 8),
-            f"{here}attention.query_key_value.weight": (24, 8),
+            f"{inner}mlp.dense_4h_to_h.weight": (8, 32),
+            f"{inner}mlp.dense_h_to_4h.weight": (32, 8),
+            f"{inner}attention.dense.weight": (8, 8),
+            f"{inner}attention.query_key_value.weight": (24, 8),
         }
     return named(shapes)

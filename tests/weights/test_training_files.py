@@ -1,4 +1,4 @@
-"""Files that training programs leave: the model's tensors are found among all else, and the configuration with them."""
+"""Files that training programs leave: the model's tensors are told from the rest, and so is the configuration."""
 
 import argparse
 from pathlib import Path

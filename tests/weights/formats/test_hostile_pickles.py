@@ -100,10 +100,10 @@ def doubled_tuples(depth: int) -> bytes:
     ids=lambda pickled: pickled[:20].hex(),
 )
 def test_small_pickles_that_ask_for_much_cost_little(tmp_path: Path, pickled: bytes) -> None:
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    memory, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
     assert str(refusal(archive(tmp_path / "a.pt", pickled)))
     assert time.monotonic() - start < 2
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 200_000
 
 
 def test_a_dictionary_within_itself_is_passed_once(tmp_path: Path) -> None:

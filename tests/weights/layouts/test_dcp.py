@@ -49,9 +49,9 @@ def test_the_optimizer_is_known_by_its_name_where_the_dictionary_is_flat(tmp_pat
     same(save({**example(), **states}, tmp_path / "iter_0000005"), example())
 
 
-@pytest.mark.parametrize("place", ["pytorch_model_fsdp_0", "model_and_optim"])
-def test_it_is_found_where_trainers_put_it(tmp_path: Path, place: str) -> None:
-    save({"model": example()}, tmp_path / place)
+@pytest.mark.parametrize("subfolder", ["pytorch_model_fsdp_0", "model_and_optim"])
+def test_it_is_found_where_trainers_put_it(tmp_path: Path, subfolder: str) -> None:
+    save({"model": example()}, tmp_path / subfolder)
     assert recognise(tmp_path) == "dcp"
     same(tmp_path, example())
 
@@ -67,8 +67,8 @@ rank, folder = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
 mesh = init_device_mesh("cpu", (2,))
 whole = {"rows": torch.arange(35.0).reshape(7, 5), "columns": torch.arange(24.0).reshape(4, 6).bfloat16()}
-places = {"rows": Shard(0), "columns": Shard(1)}
-content = {name: distribute_tensor(tensor, mesh, [places[name]]) for name, tensor in whole.items()}
+shards = {"rows": Shard(0), "columns": Shard(1)}
+content = {name: distribute_tensor(tensor, mesh, [shards[name]]) for name, tensor in whole.items()}
 content["copies"] = distribute_tensor(torch.ones(3, 3), mesh, [Replicate()])
 dcp.save({"model": content}, checkpoint_id=folder + "/sharded")
 dist.barrier()
@@ -103,8 +103,8 @@ def test_its_description_runs_no_code(tmp_path: Path) -> None:
 
 def test_a_piece_outside_the_folder_is_refused(tmp_path: Path) -> None:
     def elsewhere(metadata: Any) -> None:
-        for place in metadata.storage_data.values():
-            place.relative_path = "../secret.distcp"
+        for info in metadata.storage_data.values():
+            info.relative_path = "../secret.distcp"
 
     assert "lies nowhere in this folder" in refusal(describe(save(example(), tmp_path / "a"), elsewhere))
 
@@ -139,7 +139,7 @@ def test_a_file_of_pieces_that_is_missing_or_cut_short_is_named(tmp_path: Path) 
     assert refusal(folder) == f"{pieces} is not there"
 
 
-def test_each_layer_of_a_stack_says_where_its_bytes_lie(tmp_path: Path) -> None:
+def test_each_layer_of_a_stack_names_the_ranges_of_its_bytes(tmp_path: Path) -> None:
     folder = save({"model": {"decoder.layers.mlp.linear_fc1.weight": torch.ones(3, 4, 2)}}, tmp_path / "a")
     with open_weights(folder) as weights:
         assert len(weights.tensors) == 3

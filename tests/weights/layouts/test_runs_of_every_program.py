@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.support import models, run_writers
+from tests.support import models, parallel_run_writers, run_writers
 from tests.support.models import Truth
 from tests.support.spectra import spectra_of
 
@@ -20,7 +20,7 @@ STEPS = (20, 100)
 
 @dataclass(frozen=True)
 class Program:
-    """A way in which runs are kept: what writes it, which model it holds, and the options that it needs."""
+    """How a program keeps its runs: what writes it, which model it holds, and the options that it needs."""
 
     write: run_writers.Writer
     truth: Callable[[int], Truth]
@@ -34,17 +34,17 @@ PROGRAMS = (
     Program(run_writers.trainer, models.gated),
     Program(run_writers.trainer_with_shards_of_bin, models.gated),
     Program(run_writers.trainer_with_fsdp, models.gated),
-    Program(run_writers.trainer_with_deepspeed, models.gated),
+    Program(parallel_run_writers.trainer_with_deepspeed, models.gated),
     Program(run_writers.nanogpt, partial(models.plain, ("embed", "pos_embed"))),
     Program(run_writers.nanochat, partial(models.plain, ("embed", "unembed"))),
     Program(run_writers.modded_nanogpt, partial(models.plain, ("embed", "unembed"))),
     Program(run_writers.lightning, models.gated),
     Program(run_writers.torchtitan, models.gated),
     Program(run_writers.olmo_core, models.gated),
-    Program(run_writers.neox, partial(models.plain, ("embed", "unembed"))),
-    Program(run_writers.deepspeed, models.gated),
-    Program(run_writers.megatron, models.gated),
-    Program(run_writers.megatron_distributed, models.gated),
+    Program(parallel_run_writers.neox, partial(models.plain, ("embed", "unembed"))),
+    Program(parallel_run_writers.deepspeed, models.gated),
+    Program(parallel_run_writers.megatron, models.gated),
+    Program(parallel_run_writers.megatron_distributed, models.gated),
     Program(run_writers.wrapped, models.gated),
     Program(run_writers.averaged, models.gated, ("--ema",)),
     Program(run_writers.averaged_in_a_file_of_its_own, models.gated, ("--ema",)),
@@ -54,13 +54,13 @@ PROGRAMS = (
 
 def check(table: pd.DataFrame, truth: Callable[[int], Truth]) -> None:
     """Compare with NumPy: which matrices there are, every singular value, and the distance from the step before."""
-    found = spectra_of(table)
+    spectra = spectra_of(table)
     first, second = (truth(step) for step in STEPS)
-    assert set(found) == {(step, name) for step in STEPS for name in first}
+    assert set(spectra) == {(step, name) for step in STEPS for name in first}
     for step, matrices in zip(STEPS, (first, second), strict=True):
         for name, matrix in matrices.items():
             expected = np.linalg.svd(matrix.astype(float), compute_uv=False)
-            np.testing.assert_allclose(found[step, name], expected, atol=1e-6 * expected[0], err_msg=f"{step} {name}")
+            np.testing.assert_allclose(spectra[step, name], expected, atol=1e-6 * expected[0], err_msg=f"{step} {name}")
     moved = table[table.metric == "update_norm_prev"].set_index("matrix").value
     for name, matrix in first.items():
         assert moved[name] == pytest.approx(np.linalg.norm(second[name].astype(float) - matrix), rel=1e-6), name

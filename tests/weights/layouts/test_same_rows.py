@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.support import models, run_writers
+from tests.support import models, parallel_run_writers, run_writers
 from tests.support.models import HEADS, HIDDEN, LAYERS, State, Truth
 
 STEPS = (20, 100)
@@ -38,11 +38,11 @@ def neox_on_the_hub(run: Path, step: int, truth: Truth) -> None:
     state = {"gpt_neox.embed_in.weight": torch.from_numpy(truth["embed"])}
     state["embed_out.weight"] = torch.from_numpy(truth["unembed"])
     for layer in range(LAYERS):
-        place = f"gpt_neox.layers.{layer}"
-        state[f"{place}.attention.query_key_value.weight"] = models.by_head(truth, layer)
+        prefix = f"gpt_neox.layers.{layer}"
+        state[f"{prefix}.attention.query_key_value.weight"] = models.by_head(truth, layer)
         for part, stored in models.NEOX_LAYER.items():
             if part != "attn.qkv":
-                state[f"{place}.{stored}"] = models.tensor(truth, layer, part)
+                state[f"{prefix}.{stored}"] = models.tensor(truth, layer, part)
     config = {"model_type": "gpt_neox", "hidden_size": HIDDEN, "num_attention_heads": HEADS}
     on_the_hub(state, config, run, step)
 
@@ -68,9 +68,9 @@ def experts_stacked(run: Path, step: int, truth: Truth) -> None:
     def stack(part: str) -> torch.Tensor:
         return torch.stack([torch.from_numpy(truth[f"layers.0.experts.{n}.{part}"]) for n in range(EXPERTS)])
 
-    place = "model.layers.0.mlp.experts"
+    prefix = "model.layers.0.mlp.experts"
     both = torch.cat([stack("gate"), stack("up")], dim=1)
-    on_the_hub({f"{place}.gate_up_proj": both, f"{place}.down_proj": stack("down")}, CONFIG_OF_EXPERTS, run, step)
+    on_the_hub({f"{prefix}.gate_up_proj": both, f"{prefix}.down_proj": stack("down")}, CONFIG_OF_EXPERTS, run, step)
 
 
 def plain(step: int) -> Truth:
@@ -79,18 +79,20 @@ def plain(step: int) -> Truth:
 
 PAIRS: tuple[tuple[Callable[[int], Truth], Write, Write], ...] = (
     (lambda step: models.plain(("embed", "pos_embed"), step), run_writers.nanogpt, gpt2),
-    (plain, run_writers.neox, neox_on_the_hub),
+    (plain, parallel_run_writers.neox, neox_on_the_hub),
     (plain, run_writers.nanochat, neox_on_the_hub),
     (with_experts, experts_one_by_one, experts_stacked),
-    (models.gated, run_writers.megatron, run_writers.trainer),
+    (models.gated, parallel_run_writers.megatron, run_writers.trainer),
     (models.gated, run_writers.torchtitan, run_writers.lightning),
 )
 
 
-@pytest.mark.parametrize(("truth", "one", "other"), PAIRS, ids=[f"{a.__name__}-{b.__name__}" for _, a, b in PAIRS])
-def test_two_layouts_of_the_same_weights_give_the_same_rows(truth, one: Write, other: Write, tmp_path, spectra) -> None:
+@pytest.mark.parametrize(("truth", "first", "second"), PAIRS, ids=[f"{a.__name__}-{b.__name__}" for _, a, b in PAIRS])
+def test_two_layouts_of_the_same_weights_give_the_same_rows(
+    truth, first: Write, second: Write, tmp_path, spectra
+) -> None:
     tables = []
-    for write in (one, other):
+    for write in (first, second):
         run = tmp_path / write.__name__
         for step in STEPS:
             write(run, step, truth(step))
