@@ -15,8 +15,8 @@ settings.register_profile("on any machine", deadline=None)  # a busy one is no f
 settings.load_profile("on any machine")
 
 
-class Said(NamedTuple):
-    """What a command gave back."""
+class CommandResult(NamedTuple):
+    """What a command returned and printed."""
 
     code: int
     out: str
@@ -42,12 +42,12 @@ def table_path(kept_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture
-def spectra(capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+def spectra(capfd: pytest.CaptureFixture[str]) -> Callable[..., CommandResult]:
     """The command line, run in this process through its own `main`."""
 
-    def call(*arguments: object) -> Said:
+    def call(*arguments: object) -> CommandResult:
         capfd.readouterr()
         code = main([str(argument) for argument in arguments])
-        return Said(code, *capfd.readouterr())
+        return CommandResult(code, *capfd.readouterr())
 
     return call

@@ -13,11 +13,11 @@ import torch
 from tests.support import runs
 
 
-def lines(said):
+def error_pairs(result):
     """The error as pairs of lines; fails where there is anything else, such as a traceback."""
-    text = said.err.rstrip("\n").split("\n")
+    text = result.err.rstrip("\n").split("\n")
     pairs = list(zip(text[::2], text[1::2], strict=True))
-    assert all(what.startswith("spectra: ") and todo.startswith("  ") for what, todo in pairs), said.err
+    assert all(what.startswith("spectra: ") and todo.startswith("  ") for what, todo in pairs), result.err
     return pairs
 
 
@@ -45,9 +45,9 @@ def nothing_written(folder):
 )
 def test_one_bad_checkpoint_does_not_stop_the_others(run, tmp_path, spectra, damage, named, todo):
     damage(run / "step4" / "model.safetensors")
-    said = spectra("scan", run, "-o", tmp_path / "a.parquet", "-q")
-    assert said.code == 3
-    ((what, hint),) = lines(said)
+    result = spectra("scan", run, "-o", tmp_path / "a.parquet", "-q")
+    assert result.code == 3
+    ((what, hint),) = error_pairs(result)
     assert "step4/model.safetensors" in what
     assert named in what
     assert todo in hint
@@ -56,31 +56,31 @@ def test_one_bad_checkpoint_does_not_stop_the_others(run, tmp_path, spectra, dam
 
 def test_the_only_checkpoint_being_bad_is_a_failure(run, tmp_path, spectra):
     os.truncate(run / "step4" / "model.safetensors", 3000)
-    said = spectra("scan", run / "step4", "-o", tmp_path / "a.parquet", "-q")
-    assert said.code == 1
-    assert len(lines(said)) == 1
+    result = spectra("scan", run / "step4", "-o", tmp_path / "a.parquet", "-q")
+    assert result.code == 1
+    assert len(error_pairs(result)) == 1
     assert nothing_written(tmp_path)
 
 
 def test_all_checkpoints_being_bad_is_a_failure(run, tmp_path, spectra):
     for folder in run.iterdir():
         os.truncate(folder / "model.safetensors", 3000)
-    said = spectra("scan", run, "-o", tmp_path / "a.parquet", "-q")
-    assert said.code == 1
+    result = spectra("scan", run, "-o", tmp_path / "a.parquet", "-q")
+    assert result.code == 1
     assert nothing_written(tmp_path)
 
 
 def test_an_unreadable_last_checkpoint_is_replaced_as_reference_and_named(run, tmp_path, spectra):
     os.truncate(run / "step16" / "model.safetensors", 3000)
-    said = spectra("scan", run, "-o", tmp_path / "a.parquet", "-q")
-    assert said.code == 3
-    assert "compared with step8 instead" in said.err
+    result = spectra("scan", run, "-o", tmp_path / "a.parquet", "-q")
+    assert result.code == 3
+    assert "compared with step8 instead" in result.err
 
 
 def test_an_unreadable_reference_that_was_named_is_a_failure(run, tmp_path, spectra):
     os.truncate(run / "step8" / "model.safetensors", 3000)
-    said = spectra("scan", run, "-o", tmp_path / "a.parquet", "--reference", "step8", "-q")
-    assert said.code == 1
+    result = spectra("scan", run, "-o", tmp_path / "a.parquet", "--reference", "step8", "-q")
+    assert result.code == 1
     assert nothing_written(tmp_path)
 
 
@@ -89,9 +89,9 @@ def test_an_index_that_names_a_missing_shard(run, tmp_path, spectra):
     os.rename(folder / "model.safetensors", folder / "model-00001-of-00002.safetensors")
     index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    said = spectra("scan", run, "-o", tmp_path / "a.parquet", "-q")
-    assert said.code == 3
-    assert "model-00002-of-00002.safetensors" in lines(said)[0][0]
+    result = spectra("scan", run, "-o", tmp_path / "a.parquet", "-q")
+    assert result.code == 3
+    assert "model-00002-of-00002.safetensors" in error_pairs(result)[0][0]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -99,9 +99,9 @@ def test_a_matrix_that_holds_nan_or_inf_has_nan_rows(run, tmp_path, spectra, val
     bad = torch.zeros(runs.TOKENS, runs.WIDTH)
     bad[3, 5] = value
     runs.edit(run / "step2", embed_out__weight=bad)
-    said = spectra("scan", run, "-o", tmp_path / "a.parquet", "-q")
-    assert said.code == 3
-    ((what, _),) = lines(said)
+    result = spectra("scan", run, "-o", tmp_path / "a.parquet", "-q")
+    assert result.code == 3
+    ((what, _),) = error_pairs(result)
     assert "step2" in what
     assert "embed_out.weight holds NaN or Inf" in what
     frame = pd.read_parquet(tmp_path / "a.parquet")
@@ -112,16 +112,16 @@ def test_a_matrix_that_holds_nan_or_inf_has_nan_rows(run, tmp_path, spectra, val
 
 def test_a_missing_matrix_is_named(run, tmp_path, spectra):
     runs.edit(run / "step2", embed_out__weight=None)
-    said = spectra("scan", run, "-o", tmp_path / "a.parquet", "-q")
-    assert said.code == 3
-    assert "step2 has no unembed, which step16 has" in said.err
+    result = spectra("scan", run, "-o", tmp_path / "a.parquet", "-q")
+    assert result.code == 3
+    assert "step2 has no unembed, which step16 has" in result.err
 
 
 def test_a_resized_vocabulary_is_named_and_not_compared(run, tmp_path, spectra):
     runs.edit(run / "step2", embed_out__weight=torch.randn(48, runs.WIDTH))
-    said = spectra("scan", run, "-o", tmp_path / "a.parquet", "-q")
-    assert said.code == 3
-    assert "48×16 in step2 and 40×16 in step16" in said.err
+    result = spectra("scan", run, "-o", tmp_path / "a.parquet", "-q")
+    assert result.code == 3
+    assert "48×16 in step2 and 40×16 in step16" in result.err
     frame = pd.read_parquet(tmp_path / "a.parquet")
     there = frame[(frame["step"] == 2) & (frame["matrix"] == "unembed")]
     assert "stable_rank" in set(there["metric"])
@@ -130,16 +130,16 @@ def test_a_resized_vocabulary_is_named_and_not_compared(run, tmp_path, spectra):
 
 def test_two_folders_with_one_step(run, tmp_path, spectra):
     shutil.copytree(run / "step4", run / "global_step4")
-    said = spectra("scan", run, "-o", tmp_path / "a.parquet", "-q")
-    assert said.code == 1
-    assert "global_step4 and step4" in lines(said)[0][0]
+    result = spectra("scan", run, "-o", tmp_path / "a.parquet", "-q")
+    assert result.code == 1
+    assert "global_step4 and step4" in error_pairs(result)[0][0]
     assert nothing_written(tmp_path)
 
 
 def test_only_one_checkpoint_says_so(run, tmp_path, spectra):
-    said = spectra("scan", run / "step4", "-o", tmp_path / "a.parquet")
-    assert said.code == 0
-    assert "nothing to compare with: one checkpoint" in said.err
+    result = spectra("scan", run / "step4", "-o", tmp_path / "a.parquet")
+    assert result.code == 0
+    assert "nothing to compare with: one checkpoint" in result.err
 
 
 USAGE = {
@@ -173,45 +173,46 @@ def test_it_is_answered_in_two_lines(run, tmp_path, spectra, monkeypatch, case):
     arguments, code, named = USAGE[case]
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
-    places = [one.replace("RUN", str(run)).replace("EMPTY", str(tmp_path / "empty")) for one in arguments]
-    said = spectra(*places)
-    assert said.code == code
-    ((what, _),) = lines(said)
+    words = [word.replace("RUN", str(run)).replace("EMPTY", str(tmp_path / "empty")) for word in arguments]
+    result = spectra(*words)
+    assert result.code == code
+    ((what, _),) = error_pairs(result)
     assert named in what
-    assert said.out == ""
+    assert result.out == ""
     assert nothing_written(tmp_path)
 
 
 def test_names_from_a_file_cannot_act_on_the_terminal(run, tmp_path, spectra):
     runs.edit(run / "step2", **{"evil\x1b[31m\n\u202ename": torch.full((4, 4), float("nan"))})
-    said = spectra("scan", run, "-o", tmp_path / "a.parquet")
-    assert said.code == 3
-    assert "\x1b" not in said.err
-    assert "\u202e" not in said.err
-    assert "evil\\x1b[31m\\n\\u202ename" in said.err
+    result = spectra("scan", run, "-o", tmp_path / "a.parquet")
+    assert result.code == 3
+    assert "\x1b" not in result.err
+    assert "\u202e" not in result.err
+    assert "evil\\x1b[31m\\n\\u202ename" in result.err
 
 
 def test_a_second_scan_onto_one_output_is_refused(run, tmp_path):
     holder = (
         "import sys, time; from pathlib import Path; from spectra_cli.storage.parts import Parts\n"
-        "with Parts(Path(sys.argv[1]), {}): print('held', flush=True); time.sleep(60)"
+        "from spectra_cli.storage.manifest import Manifest\n"
+        "with Parts(Path(sys.argv[1]), Manifest()): print('held', flush=True); time.sleep(60)"
     )
     target = tmp_path / "a.parquet"
     with subprocess.Popen([sys.executable, "-c", holder, target], stdout=subprocess.PIPE, text=True) as other:
         try:
             assert other.stdout.readline() == "held\n"
             command = [sys.executable, "-m", "spectra_cli.cli", "scan", run, "-o", target, "-q"]
-            said = subprocess.run(command, capture_output=True, text=True, check=False)
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
         finally:
             other.kill()
-    assert said.returncode == 1
-    assert f"is being written by process {other.pid}" in said.stderr
+    assert result.returncode == 1
+    assert f"is being written by process {other.pid}" in result.stderr
 
 
 def test_a_family_without_a_record_says_so(run, spectra):
     for folder in run.iterdir():
         (folder / "config.json").write_text('{"model_type": "nobody_knows"}')
         runs.edit(folder, gpt_neox__layers__0__attention__query_key_value__weight=None)
-    said = spectra("inspect", run, "--record")
-    assert said.code == 2
-    assert "no record of this family" in lines(said)[0][0]
+    result = spectra("inspect", run, "--record")
+    assert result.code == 2
+    assert "no record of this family" in error_pairs(result)[0][0]

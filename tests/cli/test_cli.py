@@ -16,7 +16,7 @@ from tests.support import runs
 HEAVY = ("torch", "pyarrow", "transformers", "scipy", "huggingface_hub", "pandas")
 
 
-def fresh(*arguments, **options):
+def run_in_new_process(*arguments, **options):
     """The command in a process of its own."""
     command = [sys.executable, "-m", "spectra_cli.cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, check=False, **options)
@@ -39,15 +39,15 @@ def test_nothing_heavy_is_imported_for_a_quick_answer(arguments):
         "import sys; from spectra_cli.cli.app import main; main(sys.argv[1:]); "
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
-    said = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
-    assert said.stderr.splitlines()[-1] == "[]"
+    result = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert result.stderr.splitlines()[-1] == "[]"
 
 
 def test_importing_the_package_imports_nothing():
     code = "import sys; before = set(sys.modules); import spectra_cli; print(sorted(set(sys.modules) - before))"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "numpy" not in said.stdout
-    assert "torch" not in said.stdout
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "numpy" not in result.stdout
+    assert "torch" not in result.stdout
 
 
 def test_the_version_is_the_package_s(spectra):
@@ -55,34 +55,34 @@ def test_the_version_is_the_package_s(spectra):
 
 
 def test_standard_output_carries_parquet_and_nothing_else(kept_run, table_path):
-    said = fresh("scan", kept_run, "-o", "-")
-    assert said.returncode == 0
-    assert said.stdout == table_path.read_bytes()
-    frame = pd.read_parquet(io.BytesIO(said.stdout))
+    result = run_in_new_process("scan", kept_run, "-o", "-")
+    assert result.returncode == 0
+    assert result.stdout == table_path.read_bytes()
+    frame = pd.read_parquet(io.BytesIO(result.stdout))
     assert sorted(frame["step"].unique()) == list(runs.STEPS)
 
 
 def test_quiet_says_nothing(kept_run, tmp_path, spectra):
-    said = spectra("scan", kept_run, "-o", tmp_path / "a.parquet", "--quiet")
-    assert (said.code, said.out, said.err) == (0, "", "")
+    result = spectra("scan", kept_run, "-o", tmp_path / "a.parquet", "--quiet")
+    assert (result.code, result.out, result.err) == (0, "", "")
 
 
 def test_json_is_one_object(kept_run, tmp_path, spectra):
-    said = spectra("scan", kept_run, "-o", tmp_path / "a.parquet", "--json")
-    facts = json.loads(said.out)
+    result = spectra("scan", kept_run, "-o", tmp_path / "a.parquet", "--json")
+    facts = json.loads(result.out)
     assert facts["rows"] == len(pd.read_parquet(tmp_path / "a.parquet"))
     assert {role["role"] for role in facts["roles"]} == {"q", "k", "v", "o", "up", "down", "embed", "unembed"}
 
 
 def test_a_pipe_gets_plain_lines_and_the_first_facts(kept_run, tmp_path, spectra):
-    said = spectra("scan", kept_run, "-o", tmp_path / "a.parquet")
-    assert "6 checkpoints, steps 0 … 16" in said.err
-    assert "14 matrices each (2 fused tensors split)" in said.err
-    assert "6/6 step16" in said.err
-    assert "from then on the cosine to step16 stays at or above 0.99" in said.err
-    assert "moved most" in said.err
-    assert "\x1b" not in said.err
-    assert said.out == ""
+    result = spectra("scan", kept_run, "-o", tmp_path / "a.parquet")
+    assert "6 checkpoints, steps 0 … 16" in result.err
+    assert "14 matrices each (2 fused tensors split)" in result.err
+    assert "6/6 step16" in result.err
+    assert "from then on the cosine to step16 stays at or above 0.99" in result.err
+    assert "moved most" in result.err
+    assert "\x1b" not in result.err
+    assert result.out == ""
 
 
 def test_a_narrow_terminal_loses_no_number(kept_run, tmp_path, spectra, monkeypatch):
@@ -101,31 +101,31 @@ def test_the_output_is_named_after_the_model(kept_run, tmp_path, spectra, monkey
 
 
 def test_inspect_shows_the_split_and_computes_nothing(run, spectra):
-    said = spectra("inspect", run)
-    assert said.code == 0
-    assert "layers.*.attn.{q,k,v}" in said.out
-    assert "by head: [2, 3, 8, 16]" in said.out
-    assert "GFLOP" in said.out
-    assert "skipped" in said.out
+    result = spectra("inspect", run)
+    assert result.code == 0
+    assert "layers.*.attn.{q,k,v}" in result.out
+    assert "by head: [2, 3, 8, 16]" in result.out
+    assert "GFLOP" in result.out
+    assert "skipped" in result.out
 
 
 def test_inspect_finds_repeats_gaps_and_what_cannot_be_read(tmp_path, spectra):
     run = runs.write_run(tmp_path / "grid", (0, 100, 200, 300, 500, 600))
     shutil.copytree(run / "step200", run / "step800")
     os.truncate(run / "step500" / "model.safetensors", 2000)
-    said = spectra("inspect", run, "--json")
-    facts = json.loads(said.out)
-    assert said.code == 3
+    result = spectra("inspect", run, "--json")
+    facts = json.loads(result.out)
+    assert result.code == 3
     assert facts["gaps"] == [[300, 500], [600, 800]]
-    twins = {one["revision"]: one["duplicate_of"] for one in facts["checkpoints"]}
+    twins = {checkpoint["revision"]: checkpoint["duplicate_of"] for checkpoint in facts["checkpoints"]}
     assert twins["step800"] == "step200"
-    assert "cut short" in said.err
+    assert "cut short" in result.err
 
 
 def test_diff_puts_the_biggest_mover_first(run, spectra, tmp_path):
-    said = spectra("diff", run / "step0", run / "step16", "--all", "-o", tmp_path / "d.parquet")
-    assert said.code == 0
-    shown = [line.split() for line in said.out.splitlines()[3:] if line]
+    result = spectra("diff", run / "step0", run / "step16", "--all", "-o", tmp_path / "d.parquet")
+    assert result.code == 0
+    shown = [line.split() for line in result.out.splitlines()[3:] if line]
     variations = [float(cells[1]) for cells in shown]
     assert len(shown) == 14
     assert variations == sorted(variations, reverse=True)
@@ -134,20 +134,20 @@ def test_diff_puts_the_biggest_mover_first(run, spectra, tmp_path):
 
 
 def test_diff_agrees_with_a_scan(run, spectra, table_path):
-    said = spectra("diff", run / "step8", run / "step16", "--json")
-    both = {one["matrix"]: one for one in json.loads(said.out)["matrices"]}
+    result = spectra("diff", run / "step8", run / "step16", "--json")
+    both = {matrix["matrix"]: matrix for matrix in json.loads(result.out)["matrices"]}
     frame = pd.read_parquet(table_path)
     rows = frame[(frame["step"] == 16) & (frame["metric"] == "sd_variation_prev")]
     assert {row.matrix: row.value for row in rows.itertuples()} == {
-        name: one["b"]["sd_variation_prev"] for name, one in both.items()
+        name: matrix["b"]["sd_variation_prev"] for name, matrix in both.items()
     }
 
 
 def test_diff_names_what_only_one_side_has(run, spectra):
     runs.edit(run / "step2", embed_out__weight=None)
-    said = spectra("diff", run / "step2", run / "step4")
-    assert said.code == 3
-    assert "step2 has no unembed, which step4 has" in said.err
+    result = spectra("diff", run / "step2", run / "step4")
+    assert result.code == 3
+    assert "step2 has no unembed, which step4 has" in result.err
 
 
 def test_a_record_that_inspect_prints_serves_as_arch(run, tmp_path, spectra):
@@ -163,7 +163,7 @@ def test_a_record_that_inspect_prints_serves_as_arch(run, tmp_path, spectra):
     assert (unknown.code, known.code) == (0, 0)
 
 
-def test_the_python_face_does_what_the_commands_do(kept_run, table_path, tmp_path):
+def test_the_python_functions_do_what_the_commands_do(kept_run, table_path, tmp_path):
     table = spectra_cli.read_table(spectra_cli.scan_checkpoints(kept_run, tmp_path / "a.parquet").output)
     assert table.equals(spectra_cli.read_table(table_path))
     assert spectra_cli.diff_checkpoints(kept_run / "step0", kept_run / "step1").table.num_rows > 0

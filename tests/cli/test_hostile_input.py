@@ -33,13 +33,13 @@ def entry(shape, start, end, dtype="F32"):
     return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
 
 
-def good(folder):
+def write_sound_checkpoint(folder):
     save_file(runs.neox_tensors(1), folder / "model.safetensors")
 
 
 def with_config(text):
     def make(folder):
-        good(folder)
+        write_sound_checkpoint(folder)
         (folder / "config.json").write_text(text)
 
     return make
@@ -47,7 +47,7 @@ def with_config(text):
 
 def index(target):
     def make(folder):
-        good(folder)
+        write_sound_checkpoint(folder)
         os.rename(folder / "model.safetensors", folder.parent / "outside.safetensors")
         where = target.replace("OUTSIDE", str(folder.parent / "outside.safetensors"))
         (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": where}}))
@@ -70,7 +70,7 @@ def torch_zip(change):
         path = folder / "pytorch_model.bin"
         torch.save({"a": torch.ones(64, 64)}, path)
         with zipfile.ZipFile(path) as archive:
-            records = {one.filename: archive.read(one) for one in archive.infolist()}
+            records = {record.filename: archive.read(record) for record in archive.infolist()}
         kind = zipfile.ZIP_DEFLATED if change == "deflate" else zipfile.ZIP_STORED
         with zipfile.ZipFile(path, "w", kind) as archive:
             for name, data in records.items():
@@ -86,22 +86,22 @@ class Runs:
         return (os.system, ("touch /tmp/spectra-was-here",))
 
 
-def raw(name, data):
+def with_file(name, data):
     return lambda folder: (folder / name).write_bytes(data)
 
 
-def bomb(folder):
+def write_zip_bomb(folder):
     with zipfile.ZipFile(folder / "pytorch_model.bin", "w", zipfile.ZIP_DEFLATED) as archive:
         with zipfile.ZipFile(folder / "x", "w"):
             pass
         archive.writestr("archive/data.pkl", bytes(200 * 2**20))
 
 
-def many(count):
+def many_tensors(count):
     return lambda folder: safetensors(folder, {f"t{i}": entry([0, 1], 0, 0) for i in range(count)})
 
 
-def hole(path, size):
+def write_hole(path, size):
     path.touch()
     os.truncate(path, size)
 
@@ -110,15 +110,15 @@ INPUTS = {
     # name: what makes it
     "nothing there": lambda folder: folder.rmdir(),
     "an empty folder": lambda _: None,
-    "an empty file": raw("model.safetensors", b""),
-    "seven bytes": raw("model.safetensors", b"1234567"),
-    "a Git LFS pointer": raw("model.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n"),
-    "a web page": raw("pytorch_model.bin", b"<!DOCTYPE html><html>404"),
-    "random bytes": raw("model.safetensors", bytes(range(256)) * 64),
-    "a header of 2^60 bytes": raw("model.safetensors", struct.pack("<Q", 2**60) + b"{}"),
-    "a header of 90 MB": lambda folder: hole(folder / "model.safetensors", 2**30),
+    "an empty file": with_file("model.safetensors", b""),
+    "seven bytes": with_file("model.safetensors", b"1234567"),
+    "a Git LFS pointer": with_file("model.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n"),
+    "a web page": with_file("pytorch_model.bin", b"<!DOCTYPE html><html>404"),
+    "random bytes": with_file("model.safetensors", bytes(range(256)) * 64),
+    "a header of 2^60 bytes": with_file("model.safetensors", struct.pack("<Q", 2**60) + b"{}"),
+    "a header of 90 MB": lambda folder: write_hole(folder / "model.safetensors", 2**30),
     "a header that nests deep": lambda folder: safetensors(folder, b"[" * 900_000),
-    "a header of a million tensors": many(1_000_000),
+    "a header of a million tensors": many_tensors(1_000_000),
     "a header with one name twice": lambda folder: safetensors(folder, b'{"a": {}, "a": {}}'),
     "an unknown dtype": lambda folder: safetensors(folder, {"a": entry([2, 2], 0, 16, "F31")}, bytes(16)),
     "offsets before the data": lambda folder: safetensors(folder, {"a": entry([2, 2], -16, 0)}, bytes(16)),
@@ -139,51 +139,56 @@ INPUTS = {
     "an index with a whole path": index("OUTSIDE"),
     "an index of a device": index("/dev/zero"),
     "an index of control characters": index("\x1b[31m\x00\n"),
-    "an index that is a list": raw("model.safetensors.index.json", b"[]"),
-    "an index of numbers": raw("model.safetensors.index.json", b'{"weight_map": {"a": 1}}'),
+    "an index that is a list": with_file("model.safetensors.index.json", b"[]"),
+    "an index of numbers": with_file("model.safetensors.index.json", b'{"weight_map": {"a": 1}}'),
     "a configuration that nests deep": with_config("[" * 900_000),
     "a configuration that is cut": with_config('{"model_type": "gpt_ne'),
-    "a configuration of 10 GB": lambda folder: (good(folder), hole(folder / "config.json", 10 * 2**30)),
+    "a configuration of 10 GB": lambda folder: (
+        write_sound_checkpoint(folder),
+        write_hole(folder / "config.json", 10 * 2**30),
+    ),
     "a configuration of a long number": with_config('{"hidden_size": ' + "9" * 10_000 + "}"),
     "a configuration that contradicts the weights": with_config(json.dumps({**runs.CONFIG, "num_attention_heads": 7})),
     "heads of a huge number": with_config(json.dumps({**runs.CONFIG, "num_attention_heads": 2**70})),
     "a pickle that runs a command": torch_zip(pickle.dumps({"a": Runs()}, 2)),
-    "a pickle by itself": raw("pytorch_model.bin", pickle.dumps({"a": Runs()}, 2)),
+    "a pickle by itself": with_file("pytorch_model.bin", pickle.dumps({"a": Runs()}, 2)),
     "a pickle that is deep": torch_zip(b"\x80\x02" + b"(" * 1_000_000 + b"."),
     "a pickle that doubles itself": torch_zip(b"\x80\x02]q\x00" + b"(h\x00h\x00lq\x00" * 200 + b"."),
     "a pickle that claims a long text": torch_zip(b"\x80\x02X\xff\xff\xff\x7f."),
     "compressed records": torch_zip("deflate"),
-    "a bomb": bomb,
+    "a bomb": write_zip_bomb,
     "an archive cut short": lambda folder: (torch_zip(b"")(folder), os.truncate(folder / "pytorch_model.bin", 700)),
-    "a stream cut short": raw("pytorch_model.bin", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03."),
+    "a stream cut short": with_file(
+        "pytorch_model.bin", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03."
+    ),
 }
 
 
 @pytest.fixture(scope="module")
-def line():
+def command_line():
     with CommandLine() as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def imports(line):
+def imports(command_line):
     """The memory of a command that reads nothing."""
-    return line.run("metrics", "sd").peak
+    return command_line.run("metrics", "sd").peak
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_it_is_refused_in_two_lines_and_leaves_nothing(line, imports, tmp_path, name):
+def test_it_is_refused_in_two_lines_and_leaves_nothing(command_line, imports, tmp_path, name):
     folder = tmp_path / "bad" / "step1"
     folder.mkdir(parents=True)
     INPUTS[name](folder)
     (tmp_path / "out").mkdir()
-    said = line.run("scan", folder, "-o", tmp_path / "out" / "a.parquet", "-q", within=SECONDS)
-    assert said.code == 1, said
-    what, todo = said.err.splitlines()
+    result = command_line.run("scan", folder, "-o", tmp_path / "out" / "a.parquet", "-q", within=SECONDS)
+    assert result.code == 1, result
+    what, todo = result.err.splitlines()
     assert what.startswith("spectra: ")
     assert todo.startswith("  ")
     assert all(character.isprintable() for character in what + todo)
-    assert said.out == ""
+    assert result.out == ""
     assert list((tmp_path / "out").iterdir()) == []
-    assert said.peak < imports + MEGABYTES
+    assert result.peak < imports + MEGABYTES
     assert not os.path.exists("/tmp/spectra-was-here")

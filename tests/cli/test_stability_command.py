@@ -26,21 +26,23 @@ def log(tmp_path):
 
 
 def test_it_says_the_phases_in_sentences_and_then_a_line_a_group(spectra, planted_table):
-    said = spectra("stability", planted_table)
-    assert said.code == 0
-    assert said.err == ""
-    assert "Phase I: the variation of the spectra peaks at step" in said.out
-    assert "Phase II: from step" in said.out
-    assert "attention's peak is 2.0 times the MLP's" in said.out
-    assert [line.split()[0] for line in said.out.splitlines() if line.startswith(("all", "attention", "mlp", "layer"))]
+    result = spectra("stability", planted_table)
+    assert result.code == 0
+    assert result.err == ""
+    assert "Phase I: the variation of the spectra peaks at step" in result.out
+    assert "Phase II: from step" in result.out
+    assert "attention's peak is 2.0 times the MLP's" in result.out
+    assert [
+        line.split()[0] for line in result.out.splitlines() if line.startswith(("all", "attention", "mlp", "layer"))
+    ]
 
 
 def test_json_has_the_documented_keys(spectra, planted_table, log):
-    said = spectra("stability", planted_table, "--loss", log, "--loss-columns", "step=n,lr=rate", "--json")
-    assert said.code == 0, said.err
-    (run,) = json.loads(said.out)["runs"]
+    result = spectra("stability", planted_table, "--loss", log, "--loss-columns", "step=n,lr=rate", "--json")
+    assert result.code == 0, result.err
+    (run,) = json.loads(result.out)["runs"]
     whole = run["groups"][0]
-    assert [one["group"] for one in run["groups"]] == ["all", "attention", "mlp", "q", "up", "layer 0"]
+    assert [group["group"] for group in run["groups"]] == ["all", "attention", "mlp", "q", "up", "layer 0"]
     assert {"group", "peak", "floor", "onset", "decoupling", "tightness"} <= set(whole)
     assert set(whole["peak"]) == {"step", "value"}
     assert {"value", "iqr"} <= set(whole["floor"])
@@ -56,11 +58,11 @@ def test_without_a_log_the_loss_is_null(spectra, planted_table):
 
 def test_two_tables_are_compared_under_their_labels(spectra, planted_table, tmp_path):
     lower = plant_table(tmp_path / "lower.parquet", lower=0.1, seed=2)
-    said = spectra("stability", planted_table, lower, "--label", "adam,muon", "--json")
-    found = {(one["group"], one["quantity"]): one for one in json.loads(said.out)["ratios"]}
-    assert found["all", "floor"]["label"] == "muon"
-    assert found["all", "floor"]["against"] == "adam"
-    assert found["all", "floor"]["value"] == pytest.approx(0.1, rel=0.1)
+    result = spectra("stability", planted_table, lower, "--label", "adam,muon", "--json")
+    ratios = {(ratio["group"], ratio["quantity"]): ratio for ratio in json.loads(result.out)["ratios"]}
+    assert ratios["all", "floor"]["label"] == "muon"
+    assert ratios["all", "floor"]["against"] == "adam"
+    assert ratios["all", "floor"]["value"] == pytest.approx(0.1, rel=0.1)
     assert "muon against adam: peak × 0.0" in spectra("stability", planted_table, lower, "--label", "adam,muon").out
 
 
@@ -78,15 +80,15 @@ def test_a_label_cannot_act_on_the_terminal(spectra, planted_table):
     ],
 )
 def test_what_cannot_be_done_is_said_in_two_lines(spectra, planted_table, arguments, code, says):
-    said = spectra("stability", planted_table, *arguments)
-    assert said.code == code
-    assert says in said.err
-    assert len(said.err.splitlines()) == 2
+    result = spectra("stability", planted_table, *arguments)
+    assert result.code == code
+    assert says in result.err
+    assert len(result.err.splitlines()) == 2
 
 
 def test_a_table_scanned_without_the_variation_says_what_to_scan(spectra, tmp_path):
     rows = [Row(Checkpoint("m", "step1", Path(), 1), ATTENTION, "alpha", 1.0, None)]
     write_table(tmp_path / "alpha.parquet", [to_arrow(rows)], {})
-    said = spectra("stability", tmp_path / "alpha.parquet")
-    assert said.code == 1
-    assert "holds none of sd_variation_rate" in said.err
+    result = spectra("stability", tmp_path / "alpha.parquet")
+    assert result.code == 1
+    assert "holds none of sd_variation_rate" in result.err

@@ -52,7 +52,7 @@ def finished(target):
     """The parts that the manifest counts, with when they were written; one that was not yet counted is in flight."""
     manifest = Path(f"{target}.parts/manifest.json")
     entries = json.loads(manifest.read_text())["parts"].values() if manifest.exists() else ()
-    return {one["file"]: (manifest.parent / one["file"]).stat().st_mtime_ns for one in entries}
+    return {part["file"]: (manifest.parent / part["file"]).stat().st_mtime_ns for part in entries}
 
 
 def assert_clean(folder, *, allowed=("a.parquet",)):
@@ -118,25 +118,25 @@ def test_kills_at_random_instants_lose_no_part_no_byte_and_leave_no_file(dozen, 
     (run, whole), target = dozen, tmp_path / "a.parquet"
     instants, kills, killed = random.Random(8), int(os.environ.get("SPECTRA_KILLS", "12")), 0
     scan = ("scan", run, "-o", target, "-q", "--threads", "1")
-    with CommandLine() as line:
+    with CommandLine() as command_line:
         began = time.monotonic()
-        assert line.run(*scan).code == 0
+        assert command_line.run(*scan).code == 0
         usual = time.monotonic() - began
         target.unlink()
         while killed < kills:
             before = finished(target)
-            killed += line.run(*scan, within=instants.uniform(0, usual)).code == -signal.SIGKILL
+            killed += command_line.run(*scan, within=instants.uniform(0, usual)).code == -signal.SIGKILL
             after = finished(target)
             if target.exists():
                 assert target.read_bytes() == whole
             else:
                 assert before.items() <= after.items(), "a part that was finished is lost"
             if instants.random() < 0.25 or target.exists():  # go on to the end, and begin anew
-                assert line.run(*scan).code == 0
+                assert command_line.run(*scan).code == 0
                 assert target.read_bytes() == whole
                 assert_clean(tmp_path)
                 target.unlink()
-        assert line.run(*scan).code == 0
+        assert command_line.run(*scan).code == 0
     assert target.read_bytes() == whole
     assert_clean(tmp_path)
 
@@ -150,9 +150,9 @@ def in_small_disk(kilobytes, script, *arguments):
             and subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode == 0
         ):
             command = [*unshare, "sh", "-c", f"{make} || exit 99; {script}", "sh", *map(str, arguments)]
-            said = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=small_disk())
-            if said.returncode != 99:
-                return said
+            result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=small_disk())
+            if result.returncode != 99:
+                return result
     return pytest.skip("this user may not mount a file system")
 
 
@@ -177,21 +177,21 @@ def test_a_full_disk_stops_the_scan_and_room_lets_it_go_on(dozen, tmp_path, kilo
     """From a disk where not even the manifest fits to one where the parts fit and the table does not."""
     run, whole = dozen
     (tmp_path / "whole.parquet").write_bytes(whole)
-    said = in_small_disk(kilobytes, FILL_AND_GO_ON, run, tmp_path / "whole.parquet").stderr
-    lines = said.splitlines()
-    assert "Traceback" not in said
+    result = in_small_disk(kilobytes, FILL_AND_GO_ON, run, tmp_path / "whole.parquet").stderr
+    lines = result.splitlines()
+    assert "Traceback" not in result
     assert lines[0].startswith("spectra: ")
     assert "cannot be written: No space left on device" in lines[0]
     assert lines[1].startswith("  ")
     assert lines[2] == "code 1"
-    assert ".writing" not in said
+    assert ".writing" not in result
     assert lines[-3:] == ["code 0", "a.parquet", "same"]
 
 
 def test_a_full_disk_says_how_much_is_kept(dozen):
     run, _ = dozen
-    said = in_small_disk(60, '"$PYTHON" -m spectra_cli.cli scan "$1" -o $DISK/a.parquet -q; exit 0', run).stderr
-    assert "kept: make room, and the same command goes on from there" in said
+    result = in_small_disk(60, '"$PYTHON" -m spectra_cli.cli scan "$1" -o $DISK/a.parquet -q; exit 0', run).stderr
+    assert "kept: make room, and the same command goes on from there" in result
 
 
 def test_a_read_only_file_system_is_said_and_nothing_is_tried_further(kept_run):
@@ -217,7 +217,7 @@ sys.exit(main(sys.argv[3:]))
 """
 
 
-def limited(kind, limit, *arguments):
+def run_with_limit(kind, limit, *arguments):
     command = [sys.executable, "-c", LIMITED, kind, str(limit), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
@@ -228,20 +228,20 @@ def limited(kind, limit, *arguments):
 def test_standard_output_on_a_full_disk_is_said(kept_run, tmp_path, arguments):
     named = {"RUN": kept_run, "OUT": tmp_path / "a.parquet"}
     with open("/dev/full", "wb") as full:
-        command = [*COMMAND, *(str(named.get(one, one)) for one in arguments)]
-        said = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert said.returncode == 1
-    assert said.stderr.splitlines()[0] == "spectra: standard output cannot be written: No space left on device"
-    assert len(said.stderr.splitlines()) == 2
+        command = [*COMMAND, *(str(named.get(word, word)) for word in arguments)]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[0] == "spectra: standard output cannot be written: No space left on device"
+    assert len(result.stderr.splitlines()) == 2
 
 
 @pytest.mark.parametrize("limit", [100, 9_000, 60_000])
 def test_a_limit_on_the_size_of_files_is_like_a_full_disk(dozen, tmp_path, limit):
     """A limit of 100 bytes refuses the manifest, 9 kB a part, 60 kB the table."""
     (run, whole), target = dozen, tmp_path / "a.parquet"
-    said = limited("RLIMIT_FSIZE", limit, "scan", run, "-o", target, "-q")
-    assert said.returncode == 1
-    what, _ = said.stderr.splitlines()
+    result = run_with_limit("RLIMIT_FSIZE", limit, "scan", run, "-o", target, "-q")
+    assert result.returncode == 1
+    what, _ = result.stderr.splitlines()
     assert "a.parquet cannot be written: File too large" in what
     assert not target.exists()
     assert list(tmp_path.rglob("*.writing")) == []
@@ -256,15 +256,15 @@ def test_memory_that_is_refused_names_the_matrix_and_keeps_the_rest(tmp_path):
             tmp_path / f"run/step{step}", {"a.weight": torch.randn(side, side, generator=generator)}, {}
         )
     asked = ("scan", tmp_path / "run", "-o", tmp_path / "a.parquet", "-q", "--threads", "1", "--reference", "step0")
-    said = limited("RLIMIT_AS", 270 * 2**20, *asked)
-    assert said.returncode == 1, said.stderr
-    what, todo = said.stderr.splitlines()
+    result = run_with_limit("RLIMIT_AS", 270 * 2**20, *asked)
+    assert result.returncode == 1, result.stderr
+    what, todo = result.stderr.splitlines()
     assert "not enough memory for step1: a.weight (3000×3000)" in what
     assert "--threads 1" in todo
     assert len(parts_of(tmp_path / "a.parquet")) == 1
 
 
-def meddle(revision, act):
+def change_while_scanning(revision, act):
     """A progress that acts on a run as soon as a checkpoint's first matrix is measured."""
     acted = []
 
@@ -289,9 +289,9 @@ def meddle(revision, act):
     ids=["cut", "emptied", "removed", "overwritten", "replaced", "folder gone", "a pipe in its place"],
 )
 def test_a_file_that_changes_under_a_scan_takes_its_checkpoint_out(run, tmp_path, act):
-    progress = meddle("step4", lambda: act(run / "step4" / "model.safetensors"))
+    progress = change_while_scanning("step4", lambda: act(run / "step4" / "model.safetensors"))
     done = scan_checkpoints(run, tmp_path / "a.parquet", on_done=progress, threads=1)
-    assert "the files of step4 changed while the scan ran" in [one.message for one in done.problems]
+    assert "the files of step4 changed while the scan ran" in [problem.message for problem in done.problems]
     frame = pd.read_parquet(done.output)
     assert sorted(frame["step"].unique()) == [0, 1, 2, 8, 16]
     assert not frame[(frame["step"] == 8) & (frame["metric"] == "cos_weights_prev")]["value"].any()
@@ -299,7 +299,7 @@ def test_a_file_that_changes_under_a_scan_takes_its_checkpoint_out(run, tmp_path
 
 
 def test_a_reference_that_changes_under_a_scan_stops_it(run, tmp_path):
-    progress = meddle("step4", lambda: os.truncate(run / "step16" / "model.safetensors", 5000))
+    progress = change_while_scanning("step4", lambda: os.truncate(run / "step16" / "model.safetensors", 5000))
     with pytest.raises(SpectraError, match="the files of step16 changed while the scan ran") as caught:
         scan_checkpoints(run, tmp_path / "a.parquet", on_done=progress, threads=1)
     assert "--restart" in caught.value.hint
@@ -309,10 +309,10 @@ def test_no_module_reads_the_clock_on_the_wall():
     """So that a clock which jumps changes nothing: neither numbers nor what is taken for finished."""
     package = Path(__file__).parents[2] / "spectra_cli"
     named = {"time.time(", "time_ns(", "datetime.now", "utcnow", "date.today", "time.localtime", "strftime"}
-    assert [path.name for path in package.rglob("*.py") if any(one in path.read_text() for one in named)] == []
+    assert [path.name for path in package.rglob("*.py") if any(name in path.read_text() for name in named)] == []
 
 
 def test_files_of_another_century_are_like_others(run, table_path, tmp_path):
-    for place, path in enumerate(sorted(run.rglob("*.*"))):
-        os.utime(path, (place * 1e9, place * 1e9))
+    for index, path in enumerate(sorted(run.rglob("*.*"))):
+        os.utime(path, (index * 1e9, index * 1e9))
     assert scan_checkpoints(run, tmp_path / "a.parquet").rows == pq.read_metadata(table_path).num_rows
