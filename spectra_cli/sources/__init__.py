@@ -1,4 +1,4 @@
-"""Where checkpoints lie: each source gives a listing of them, in step order, and what it could not read."""
+"""Where checkpoints are: each source is listed in step order, with what it could not read, and its files made local."""
 
 from spectra_cli.sources.address import is_hub as is_hub
 from spectra_cli.sources.address import join as join
@@ -9,11 +9,11 @@ from spectra_cli.sources.folder import Unread as Unread
 from spectra_cli.sources.folder import fingerprint as fingerprint
 from spectra_cli.sources.folder import list_folder as list_folder
 from spectra_cli.sources.folder import with_tokens as with_tokens
+from spectra_cli.sources.hub.cache import cached_path as cached_path
 from spectra_cli.sources.hub.client import Client as Client
 from spectra_cli.sources.hub.listing import list_hub as list_hub
 from spectra_cli.sources.hub.listing import resolve_files as resolve_files
 from spectra_cli.sources.hub.retry import RetryPolicy as RetryPolicy
-from spectra_cli.sources.hub.store import cached_path as cached_path
 from spectra_cli.sources.local_files import CheckpointFiles as CheckpointFiles
 from spectra_cli.sources.local_files import LocalFiles as LocalFiles
 from spectra_cli.sources.local_files import recurring as recurring

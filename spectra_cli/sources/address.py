@@ -1,4 +1,4 @@
-"""Reads what a user writes to name a place on the Hub, a size or a time. Opens nothing."""
+"""Parses what a user writes to name a place on the Hub, a size or a time. Opens nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
 @dataclass(frozen=True)
 class Address:
-    """`hf:owner/name[@revision][/subfolder]`; place: what follows the @, or the subfolder where there is no @.
+    """`hf:owner/name[@revision][/subfolder]`. revision: all after the @; folder: the subfolder where there is no @.
 
     A revision may hold slashes, so that only the repository's own list of them says where a subfolder begins.
     """
@@ -28,42 +28,43 @@ class Address:
 
 
 def is_hub(source: str) -> bool:
-    """Say whether a source is on the Hub."""
+    """Whether a source is on the Hub."""
     return source.startswith(PREFIX)
 
 
 def addresses(source: str) -> tuple[Address, ...]:
-    """Read one address, or several with spaces between them. Raises SpectraError for what is none.
+    """Return one address, or several written with spaces between them. Raises SpectraError for what is none.
 
     >>> addresses("hf:EleutherAI/pythia-1b@step1000")
     (Address(repository='EleutherAI/pythia-1b', revision='step1000', folder=''),)
     >>> addresses("hf:a/b/checkpoints hf:a/c")[0]
     Address(repository='a/b', revision=None, folder='checkpoints')
     """
-    return tuple(_address(one) for one in source.split())
+    return tuple(_address(word) for word in source.split())
 
 
 def _address(text: str) -> Address:
-    found = REPOSITORY.fullmatch(text.removeprefix(PREFIX))
-    if not is_hub(text) or not found:
+    """Return one address."""
+    match = REPOSITORY.fullmatch(text.removeprefix(PREFIX))
+    if not is_hub(text) or not match:
         raise SpectraError(
             f"'{text}' is no place on the Hub", hint="write hf:owner/name[@revision][/subfolder]", code=2
         )
-    rest = found["rest"]
+    rest = match["rest"]
     if rest.startswith("@") and len(rest) > 1:
-        return Address(found["repository"], rest[1:].strip("/"))
-    return Address(found["repository"], None, rest.strip("@/"))
+        return Address(match["repository"], rest[1:].strip("/"))
+    return Address(match["repository"], None, rest.strip("@/"))
 
 
 def join(sources: Sequence[str], revisions: Sequence[str]) -> str:
-    """Make one source of several words of a command line: several repositories, and nothing else.
+    """Return one source from the words of a command line, which are several only where all are repositories.
 
-    Raises SpectraError where there are other words: a shell that has put file names in the place of a pattern.
+    Raises SpectraError otherwise: a shell may have put file names in the place of a pattern.
 
     >>> join(["hf:a/x-step1", "hf:a/x-step2"], [])
     'hf:a/x-step1 hf:a/x-step2'
     """
-    strays = [one for one in sources if not is_hub(one)]
+    strays = [source for source in sources if not is_hub(source)]
     if len(sources) == 1 or not strays:
         return " ".join(sources)
     if revisions:
@@ -77,24 +78,24 @@ def join(sources: Sequence[str], revisions: Sequence[str]) -> str:
 
 
 def parse_size(text: str) -> int:
-    """Read a number of bytes.
+    """Return a size in bytes. Raises SpectraError for what is none.
 
     >>> parse_size("10GB"), parse_size("1.5 MiB")
     (10000000000, 1572864)
     """
-    found = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*([a-zA-Z]*)\s*", text)
-    if not found or found[2].upper() not in SIZES or float(found[1]) <= 0:
+    match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*([a-zA-Z]*)\s*", text)
+    if not match or match[2].upper() not in SIZES or float(match[1]) <= 0:
         raise SpectraError(f"'{text}' is no size", hint="write 10GB, 500MB or 2GiB", code=2)
-    return int(float(found[1]) * SIZES[found[2].upper()])
+    return int(float(match[1]) * SIZES[match[2].upper()])
 
 
 def parse_seconds(text: str) -> float:
-    """Read a time in seconds.
+    """Return a time in seconds. Raises SpectraError for what is none.
 
     >>> parse_seconds("90"), parse_seconds("10m")
     (90.0, 600.0)
     """
-    found = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([a-z]*)\s*", text)
-    if not found or found[2] not in SECONDS:
+    match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([a-z]*)\s*", text)
+    if not match or match[2] not in SECONDS:
         raise SpectraError(f"'{text}' is no time", hint="write 30s, 10m or 2h", code=2)
-    return float(found[1]) * SECONDS[found[2]]
+    return float(match[1]) * SECONDS[match[2]]

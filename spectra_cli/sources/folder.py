@@ -1,4 +1,4 @@
-"""Finds the checkpoints in a folder, by their names. What a weight file is, it is told and does not know."""
+"""Finds the checkpoints in a folder, by their names. Which files are weights, the caller says."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KNOWN_COMPANIONS = {
 
 @dataclass(frozen=True)
 class Unread:
-    """Something in the source that is no checkpoint for us, and why."""
+    """Something in the source that is not read as a checkpoint, and why."""
 
     revision: str
     reason: str
@@ -40,36 +40,37 @@ class Listing:
 
 
 def order(checkpoint: Checkpoint) -> tuple[object, ...]:
-    """Give the sort key of the table: stage, then step, then name."""
+    """Return the sort key of the table: stage, then step, then name."""
     step = checkpoint.step
     return (stage_key(checkpoint.stage), step is None, step or 0, natural(checkpoint.revision))
 
 
 def list_folder(path: Path, recognise: Recognise, *, mapping: Path | None = None) -> Listing:
-    """List the checkpoints of a folder of folders, a folder of files, or a single checkpoint.
+    """Return the checkpoints of a folder of folders, a folder of files, or a single checkpoint.
 
-    recognise: says whether a path holds weights we can read. mapping: a CSV file of `revision,step[,tokens,stage]`
-    for names that no pattern reads; a path counts by its last part. Raises SpectraError where there is nothing to list.
+    recognise: returns the format of the weights that a path holds, None where there are none that can be read.
+    mapping: a CSV file of `revision,step[,tokens,stage]` for names that no pattern reads; a path counts by its last
+    part. Raises SpectraError where there is nothing to list.
     """
     if not path.exists():
         raise SpectraError(f"{path} is not there", hint="check the path; a Hub repository is written hf:owner/name")
     path = path.absolute()
     named = read_mapping(mapping) if mapping else {}
     children = _children(path) if path.is_dir() else []
-    found = [child for child in children if recognise(child)]
+    weights = [child for child in children if recognise(child)]
     own = recognise(path)
-    if own and not any(child.is_dir() for child in found):
+    if own and not any(child.is_dir() for child in weights):
         return _single(path, named)
-    checkpoints, unread = [], [Unread(child.name, reason) for child in children if (reason := _why_not(child, found))]
-    known = {name for child in found for name in (child.name, child.stem)}
+    checkpoints, unread = [], [Unread(child.name, reason) for child in children if (reason := _why_not(child, weights))]
+    known = {name for child in weights for name in (child.name, child.stem)}
     unread += [Unread(name, "named by --map, and no checkpoint here") for name in named if name not in known]
     if own:
         unread.append(Unread(".", "weights beside the checkpoints, without a step in a name"))
-    for child in found:
+    for child in weights:
         name = _mapped(child, named) or read_name(child.name)
         if name.step is None and own and child.is_file():
             continue  # one of the files of the weights beside the checkpoints
-        if name.step is None and len(found) > 1:
+        if name.step is None and len(weights) > 1:
             unread.append(Unread(child.name, "no step in its name: give one with --map"))
         else:
             checkpoints.append(_checkpoint(path.name, child, name))
@@ -79,22 +80,25 @@ def list_folder(path: Path, recognise: Recognise, *, mapping: Path | None = None
 
 
 def _single(path: Path, named: Mapping[str, Name]) -> Listing:
+    """Return one checkpoint as a listing; a step in its name makes the folder above it the model."""
     name = _mapped(path, named) or read_name(path.name)
     model = path.parent.name if name.step is not None else path.stem if path.is_file() else path.name
     return Listing(model, (_checkpoint(model, path, name),))
 
 
 def _mapped(path: Path, named: Mapping[str, Name]) -> Name | None:
-    """Look a checkpoint up by its file's name, or by the name that the table gives it, which has no suffix."""
+    """Return what the map says of a checkpoint, by its file's name or, as in the table, without the suffix."""
     return named.get(path.name) or (named.get(path.stem) if path.is_file() else None)
 
 
 def _checkpoint(model: str, path: Path, name: Name) -> Checkpoint:
+    """Return the record of a local checkpoint."""
     revision = path.stem if path.is_file() else path.name
     return Checkpoint(model, revision, path, name.step, name.tokens, name.stage)
 
 
 def _children(path: Path) -> list[Path]:
+    """Return what a folder holds, hidden files left out, numbers sorted as numbers."""
     try:
         return sorted(
             (child for child in path.iterdir() if not child.name.startswith(".")), key=lambda c: natural(c.name)
@@ -105,8 +109,9 @@ def _children(path: Path) -> list[Path]:
         ) from None
 
 
-def _why_not(child: Path, found: list[Path]) -> str | None:
-    if child in found or child.name in KNOWN_COMPANIONS:
+def _why_not(child: Path, weights: list[Path]) -> str | None:
+    """Return why something is no checkpoint; None for one, and for what trainers always leave beside them."""
+    if child in weights or child.name in KNOWN_COMPANIONS:
         return None
     if child.is_dir():
         return "a folder without weights that can be read"
@@ -114,14 +119,18 @@ def _why_not(child: Path, found: list[Path]) -> str | None:
 
 
 def _nothing_hint(unread: list[Unread]) -> str:
-    if any("--map" in one.reason for one in unread):
-        names = ", ".join(one.revision for one in unread if "--map" in one.reason)
+    """Return what to do where a folder holds no checkpoint."""
+    if nameless := [left_out.revision for left_out in unread if "--map" in left_out.reason]:
+        names = ", ".join(nameless)
         return f"no step could be read from {names[:200]}: give the steps with --map FILE (revision,step on each line)"
     return "a checkpoint is a folder with model.safetensors or pytorch_model.bin, or a .safetensors, .pt or .bin file"
 
 
 def read_mapping(path: Path) -> dict[str, Name]:
-    """Read `revision,step[,tokens,stage]` lines; a header line is allowed."""
+    """Return what a CSV file of `revision,step[,tokens,stage]` says of each revision; a header line is allowed.
+
+    Raises SpectraError, naming the line, where it is none.
+    """
     names: dict[str, Name] = {}
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -144,18 +153,18 @@ def read_mapping(path: Path) -> dict[str, Name]:
 
 
 def with_tokens(listing: Listing, tokens_per_step: int | None) -> Listing:
-    """Fill in tokens as step × tokens_per_step where a name does not say them."""
+    """Return the listing with tokens = step × tokens_per_step where a name does not say them."""
     if tokens_per_step is None:
         return listing
     filled = tuple(
-        replace(one, tokens=one.step * tokens_per_step) if one.tokens is None and one.step is not None else one
-        for one in listing.checkpoints
+        replace(c, tokens=c.step * tokens_per_step) if c.tokens is None and c.step is not None else c
+        for c in listing.checkpoints
     )
     return replace(listing, checkpoints=filled)
 
 
 def fingerprint(path: Path | Remote) -> list[list[object]]:
-    """Give what tells that a checkpoint was replaced: its commit and blobs, or names, sizes and times of change."""
+    """Return what tells that a checkpoint was replaced: its commit and blobs, or names, sizes and times of change."""
     if isinstance(path, Remote):
         return [
             [path.repository, path.commit, path.folder],
@@ -164,9 +173,7 @@ def fingerprint(path: Path | Remote) -> list[list[object]]:
     files = sorted(path.rglob("*")) if path.is_dir() else [path]  # ranks may have folders of their own
     facts = []
     for file in files:
-        with contextlib.suppress(
-            OSError
-        ):  # gone since it was listed, or its folder may not be read: opening it will say
+        with contextlib.suppress(OSError):  # gone since it was listed, or not to be read: opening it raises the error
             if file.is_file():
                 facts.append((str(file.relative_to(path.parent)), file.stat()))
     return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in facts]

@@ -1,4 +1,4 @@
-"""Gives any checkpoint's files as a local folder: where they lie, or fetched from the Hub while they are read."""
+"""Makes any checkpoint's files a local folder: the one they are in, or links to what is fetched while it is read."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from types import FrameType, TracebackType
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Checkpoint, Remote, RemoteFile
-from spectra_cli.sources.hub.byte_ranges import Span
+from spectra_cli.sources.hub.byte_ranges import ByteRange
 from spectra_cli.sources.hub.client import Client
 from spectra_cli.sources.hub.scratch import scratch_folder
-from spectra_cli.sources.hub.store import Describe, Store, View
+from spectra_cli.sources.hub.store import HeaderSize, Store
+from spectra_cli.sources.hub.view import View
 
 LEAST_DISK = 10**10
 
 
 @dataclass(frozen=True)
 class LocalFiles:
-    """A checkpoint's files as a folder or file of this machine; called: what an error should call it.
+    """A checkpoint's files as a folder or file of this machine; called: its name in errors.
 
     view: fetches what is not there yet; None where all is.
     """
@@ -33,31 +34,31 @@ class LocalFiles:
 
 
 class CheckpointFiles:
-    """What is needed to read these checkpoints; opens nothing before the first that is not on this machine.
+    """The files of the checkpoints of a scan; nothing is made before the first that is not on this machine.
 
     checkpoints: in the order in which they will be read. disk: bytes of scratch space, None for the larger of 10 GB
-    and two of the largest files. selective: only some of the matrices are wanted. describe: see Store. Use it in a
-    `with` block: at its end nothing that was fetched is left.
+    and two of the largest files. header_size, selective, headers_only: see Store. Use it in a `with` block: at its
+    end nothing that was fetched is left.
     """
 
     def __init__(
-        self, client: Client, checkpoints: Sequence[Checkpoint], describe: Describe, *, disk: int | None = None,
-        selective: bool = False, headers_only: bool = False,
+        self, client: Client, checkpoints: Sequence[Checkpoint], header_size: HeaderSize, *,
+        disk: int | None = None, selective: bool = False, headers_only: bool = False,
     ) -> None:  # fmt: skip
-        """Note what may be asked for."""
+        """Note what may be asked for; open nothing."""
         self.headers_only = headers_only
-        self.client, self.describe, self.selective = client, describe, selective
+        self.client, self.header_size, self.selective = client, header_size, selective
         self.checkpoints = tuple(checkpoints)
         self.disk = disk or max(LEAST_DISK, 2 * max((file.size for file in self._files()), default=0))
         self._closing = ExitStack()
         self._store: Store | None = None
         self._prepared: dict[Checkpoint, ExitStack] = {}
-        self._past: set[Checkpoint] = set()
+        self._opened: set[Checkpoint] = set()
         self._lock = threading.Lock()
 
     def __enter__(self) -> CheckpointFiles:
-        """Begin; a signal that ends the program ends all fetching first."""
-        if any(isinstance(one.path, Remote) for one in self.checkpoints):
+        """Begin; from here on, a signal that ends the program ends all fetching first."""
+        if any(isinstance(checkpoint.path, Remote) for checkpoint in self.checkpoints):
             self._closing.enter_context(_stopping_on_signals(self.client.retry_policy.stopped))
         return self
 
@@ -73,26 +74,29 @@ class CheckpointFiles:
         self._closing.close()
         self._store = None
 
-    def planned(self) -> dict[str, list[Span]]:
-        """Give the requests that a scan would make of each file of the checkpoint that was looked into last."""
+    def planned(self) -> dict[str, list[ByteRange]]:
+        """Return the requests that a scan would make of each file of the checkpoint that was opened last, by name."""
         return self._store.planned if self._store else {}
 
     def tight(self) -> bool:
-        """Say whether a scan would find no room for all checkpoints that it reads at once."""
+        """Whether a scan would find no room for all checkpoints that it reads at once."""
         return self._store is not None and self._store.planned_tight
 
     def size_of(self, name: str) -> int:
-        """Give the size of the largest file of that name."""
+        """Return the size in bytes of the largest file of that name."""
         return max(file.size for file in self._files() if file.name == name)
 
     def _files(self) -> list[RemoteFile]:
-        return [file for one in self.checkpoints if isinstance(one.path, Remote) for file in one.path.files]
+        """Return all files on the Hub."""
+        remotes = (checkpoint.path for checkpoint in self.checkpoints if isinstance(checkpoint.path, Remote))
+        return [file for remote in remotes for file in remote.files]
 
     def _open_store(self) -> Store:
+        """Return the store, made at the first call."""
         if self._store is None:
             folder = self._closing.enter_context(scratch_folder())
             self._store = Store(
-                self.client, folder, self.disk, self.describe, selective=self.selective,
+                self.client, folder, self.disk, self.header_size, selective=self.selective,
                 together=min(3, len(self.checkpoints)), recurring=recurring(self.checkpoints),
                 headers_only=self.headers_only,
             )  # fmt: skip
@@ -100,57 +104,60 @@ class CheckpointFiles:
 
     @contextmanager
     def materialize(self, checkpoint: Checkpoint, *, ahead: bool = False) -> Iterator[LocalFiles]:
-        """Have a checkpoint's files on this machine while the block runs."""
-        place = checkpoint.path
-        if isinstance(place, Path):
-            yield LocalFiles(place, str(place))
+        """Open a checkpoint's files on this machine while the block runs. ahead: they are wanted later, not now."""
+        path = checkpoint.path
+        if isinstance(path, Path):
+            yield LocalFiles(path, str(path))
             return
         store = self._open_store()
-        view = store.open(place, ahead=ahead)
+        view = store.open_view(path, ahead=ahead)
         if not ahead:
-            self._let_go(checkpoint)
+            self._close_prepared(checkpoint)
         try:
-            yield LocalFiles(view.folder, f"hf:{place.repository}@{checkpoint.revision}", view)
+            yield LocalFiles(view.folder, f"hf:{path.repository}@{checkpoint.revision}", view)
         finally:
-            store.shut(view)
+            store.close_view(view)
 
-    def prepare(self, checkpoint: Checkpoint, look: Callable[[], AbstractContextManager[object]]) -> None:
-        """Let `look`, which opens a checkpoint with `ahead=True`, run in the background, and keep what it fetches until
-        the checkpoint is opened in earnest; for a local one, do nothing."""
+    def prepare(self, checkpoint: Checkpoint, open_ahead: Callable[[], AbstractContextManager[object]]) -> None:
+        """Open a checkpoint in the background, and keep what that fetches until the checkpoint is opened to be read.
+
+        open_ahead: opens it with `ahead=True`. For a checkpoint on this machine, nothing is done.
+        """
         if not isinstance(checkpoint.path, Remote) or self._store is None:
             return
-        self._past.discard(checkpoint)
+        self._opened.discard(checkpoint)
 
         def attempt() -> None:
             stack = ExitStack()
             try:
-                stack.enter_context(look())
+                stack.enter_context(open_ahead())
             except SpectraError:
-                stack.close()  # whoever reads it in earnest is told
+                stack.close()  # opening it to be read meets the same error
                 return
             with self._lock:
-                if checkpoint not in self._past:
+                if checkpoint not in self._opened:
                     self._prepared[checkpoint] = stack
                     return
             stack.close()
 
-        self._store.prepare(attempt)
+        self._store.in_background(attempt)
 
-    def _let_go(self, checkpoint: Checkpoint) -> None:
+    def _close_prepared(self, checkpoint: Checkpoint) -> None:
+        """Release what was prepared for a checkpoint, now that it is opened itself."""
         with self._lock:
-            self._past.add(checkpoint)
+            self._opened.add(checkpoint)
             stack = self._prepared.pop(checkpoint, None)
         if stack is not None:
             stack.close()
 
 
 def recurring(checkpoints: Sequence[Checkpoint]) -> frozenset[str]:
-    """Give the blobs that more than one checkpoint has."""
+    """Return the blobs that more than one checkpoint has."""
     seen: set[str] = set()
     again: set[str] = set()
-    for one in checkpoints:
-        if isinstance(one.path, Remote):
-            blobs = {file.blob for file in one.path.files}
+    for checkpoint in checkpoints:
+        if isinstance(checkpoint.path, Remote):
+            blobs = {file.blob for file in checkpoint.path.files}
             again |= blobs & seen
             seen |= blobs
     return frozenset(again)
@@ -158,7 +165,7 @@ def recurring(checkpoints: Sequence[Checkpoint]) -> frozenset[str]:
 
 @contextmanager
 def _stopping_on_signals(stopped: threading.Event) -> Iterator[None]:
-    """End every wait and download on Ctrl-C and SIGTERM, then do what would have been done."""
+    """End every wait and download on Ctrl-C and SIGTERM, then do what the signal did before."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -13,7 +13,7 @@ BEFORE, AFTER = r"(?:^|[-_./=])", r"(?=$|[-_./])"
 
 @dataclass(frozen=True)
 class Pattern:
-    """One way in which public checkpoints carry a number: the expression, and a name that it reads."""
+    """One way in which public checkpoints carry a number: the expression, and an example with the value it reads."""
 
     expression: re.Pattern[str]
     example: str
@@ -21,6 +21,7 @@ class Pattern:
 
 
 def _pattern(words: str, example: str, value: int) -> Pattern:
+    """Return the pattern of words followed by a number, between separators."""
     return Pattern(re.compile(BEFORE + words + NUMBER + AFTER), example, value)
 
 
@@ -54,15 +55,16 @@ class Name:
 
 
 def _first(patterns: tuple[Pattern, ...], name: str) -> int | None:
+    """Return the number that the first matching pattern reads, None where none matches."""
     for pattern in patterns:
-        found = pattern.expression.search(name)
-        if found:
-            return int(found[1]) * MULTIPLES[found[2]]
+        match = pattern.expression.search(name)
+        if match:
+            return int(match[1]) * MULTIPLES[match[2]]
     return None
 
 
 def read_name(name: str) -> Name:
-    """Read a checkpoint's folder, file or revision name.
+    """Return what the name of a checkpoint's folder, file or revision says.
 
     >>> read_name("stage2-ingredient3-step11931-tokens50B")
     Name(step=11931, tokens=50000000000, stage='stage2-ingredient3', seed=None)
@@ -81,7 +83,7 @@ def read_name(name: str) -> Name:
 
 
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Give a sort key in which numbers count as numbers.
+    """Return a sort key in which numbers count as numbers.
 
     >>> sorted(["step10", "step9"], key=natural)
     ['step9', 'step10']
@@ -91,7 +93,7 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def stage_key(stage: str | None) -> tuple[int, tuple[tuple[int, int, str], ...]]:
-    """Give the order of stages: none, then the numbered ones, then extensions and cooldowns.
+    """Return the sort key of a stage: none, then the numbered ones, then extensions and cooldowns.
 
     >>> sorted(["extension", "stage2", None, "stage1"], key=stage_key)
     [None, 'stage1', 'stage2', 'extension']
@@ -102,7 +104,7 @@ def stage_key(stage: str | None) -> tuple[int, tuple[tuple[int, int, str], ...]]
 
 
 def gaps(steps: list[int]) -> list[tuple[int, int]]:
-    """Find pairs of neighbouring steps between which evenly spaced ones are missing.
+    """Return pairs of neighbouring steps between which evenly spaced ones are missing.
 
     A gap is a distance that is a multiple of the commonest one, where that one is seen at least three times and
     also on a side of the gap; the geometric start of a Pythia-like grid is none.

@@ -1,1 +1,1 @@
-"""Checkpoints on the Hugging Face Hub: revisions listed, requests tried again, files fetched into bounded space."""
+"""Checkpoints on the Hugging Face Hub: revisions listed, requests retried, files fetched into bounded space."""

@@ -1,39 +1,57 @@
-"""What huggingface_hub's own cache on this machine knows, for when the Hub may not be asked."""
+"""What huggingface_hub's own cache on this machine holds: read instead of a download, offline instead of the Hub."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from spectra_cli.records import RemoteFile
+from spectra_cli.records import Remote, RemoteFile
 from spectra_cli.sources.hub.client import offline
 
 
-def _repository(repository: str) -> Any:
-    from huggingface_hub import CacheNotFound, scan_cache_dir
+def cached_path(remote: Remote, file: RemoteFile) -> Path | None:
+    """Return where the cache has a file, found by its blob and size; None where it has not."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
 
+    name = repo_folder_name(repo_id=remote.repository, repo_type="model")
+    path = Path(constants.HF_HUB_CACHE) / name / "blobs" / file.blob
     try:
-        found = scan_cache_dir()
-    except CacheNotFound:
-        raise offline(f"hf:{repository}") from None
-    one = next((r for r in found.repos if r.repo_id == repository and r.repo_type == "model"), None)
-    if one is None or not one.revisions:
-        raise offline(f"hf:{repository}")
-    return one
+        return path if path.stat().st_size == file.size else None
+    except OSError:
+        return None
 
 
 def cached_references(repository: str) -> dict[str, str]:
-    """Give the commits of the references that the cache knows. Raises SpectraError where it has none."""
+    """Return the commits of the references that the cache knows. Raises SpectraError where it has none."""
     return {
-        name: one.commit_hash for one in _repository(repository).revisions for name in (one.refs or {one.commit_hash})
+        name: revision.commit_hash
+        for revision in _repository(repository).revisions
+        for name in (revision.refs or {revision.commit_hash})
     }
 
 
 def cached_files(repository: str, commit: str) -> tuple[RemoteFile, ...]:
-    """List the files of a commit that are in the cache."""
-    revision = next((one for one in _repository(repository).revisions if one.commit_hash == commit), None)
+    """Return the files of a commit that are in the cache. Raises SpectraError where it does not have the commit."""
+    revisions = _repository(repository).revisions
+    revision = next((revision for revision in revisions if revision.commit_hash == commit), None)
     if revision is None:
         raise offline(f"hf:{repository}@{commit[:12]}")
     return tuple(
         RemoteFile(str(file.file_path.relative_to(revision.snapshot_path)), file.size_on_disk, file.blob_path.name)
         for file in sorted(revision.files, key=lambda file: str(file.file_path))
     )
+
+
+def _repository(repository: str) -> Any:
+    """Return huggingface_hub's record of a cached repository."""
+    from huggingface_hub import CacheNotFound, scan_cache_dir
+
+    try:
+        repositories = scan_cache_dir().repos
+    except CacheNotFound:
+        raise offline(f"hf:{repository}") from None
+    cached = next((r for r in repositories if r.repo_id == repository and r.repo_type == "model"), None)
+    if cached is None or not cached.revisions:
+        raise offline(f"hf:{repository}")
+    return cached

@@ -1,9 +1,9 @@
-"""Talks to the Hub through huggingface_hub: references, listings, and bytes of files. Knows nothing of checkpoints."""
+"""Asks the Hub, through huggingface_hub, for references, listings and bytes of files. Knows nothing of checkpoints."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Remote, RemoteFile
+from spectra_cli.sources.hub.byte_ranges import ByteRange
 from spectra_cli.sources.hub.retry import RetryPolicy, TryAgainError, client_factory, trouble
 
 if TYPE_CHECKING:
@@ -25,15 +26,16 @@ class RangeIgnoredError(Exception):
 
 @dataclass
 class Client:
-    """huggingface_hub's session with patience; endpoint, token and offline mode are the library's own.
+    """huggingface_hub's session with a retry policy; endpoint, token and offline mode are the library's own.
 
-    The library has one session for the whole process: the last client made is the one whose patience counts.
+    The library has one session for the whole process: the retry policy of the last client made is the one that counts.
     """
 
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     _begun: bool = False
 
     def _begin(self) -> None:
+        """Give the library a session that retries, at the first request."""
         if not self._begun:
             from huggingface_hub import set_client_factory
 
@@ -41,17 +43,16 @@ class Client:
             self._begun = True
 
     def references(self, repository: str) -> dict[str, str]:
-        """Give the commit of every branch and tag, branches first. One request."""
+        """Return the commit of every branch and tag by name; a branch wins over a tag. One request."""
         from huggingface_hub import HfApi
 
         self._begin()
         with translated(repository):
-            found = HfApi().list_repo_refs(repository)
-        tags = {one.name: one.target_commit for one in found.tags}
-        return {**tags, **{one.name: one.target_commit for one in found.branches}}
+            listed = HfApi().list_repo_refs(repository)
+        return {reference.name: reference.target_commit for reference in (*listed.tags, *listed.branches)}
 
     def files(self, repository: str, commit: str, *, deep: bool = False) -> tuple[RemoteFile, ...]:
-        """List the files of a commit, those in folders too if deep. One request for each thousand of them."""
+        """Return the files of a commit, those in folders too if deep. One request for each thousand of them."""
         from huggingface_hub import HfApi
         from huggingface_hub.hf_api import RepoFile
 
@@ -59,51 +60,51 @@ class Client:
         with translated(repository, commit):
             entries = list(HfApi().list_repo_tree(repository, revision=commit, recursive=deep))
         files = [entry for entry in entries if isinstance(entry, RepoFile)]
-        return tuple(RemoteFile(one.path, one.size, one.lfs.sha256 if one.lfs else one.blob_id) for one in files)
+        return tuple(RemoteFile(f.path, f.size, f.lfs.sha256 if f.lfs else f.blob_id) for f in files)
 
-    def alike(self, repository: str) -> list[str]:
-        """Give repositories of the same owner with names near this one."""
+    def similar(self, repository: str) -> list[str]:
+        """Return the names of up to three repositories of the same owner that are near this one."""
         from huggingface_hub import HfApi
 
         self._begin()
         owner = repository.partition("/")[0]
         try:
-            names = [one.id for one in HfApi().list_models(author=owner, limit=500)]
-        except Exception:  # it is only for a hint: without it, the first error is still told
+            names = [model.id for model in HfApi().list_models(author=owner, limit=500)]
+        except Exception:  # it is only for a hint: without it, the first error is still shown
             return []
         return difflib.get_close_matches(repository, names, 3, 0.5)
 
     def fetch(
-        self, remote: Remote, file: RemoteFile, span: tuple[int, int], write: Callable[[memoryview], None]
+        self, remote: Remote, file: RemoteFile, byte_range: ByteRange, write: Callable[[memoryview], None]
     ) -> None:
-        """Give bytes span[0] to span[1] of a file to `write`, in order, each once; what breaks off is continued.
+        """Call `write` with the bytes of a range of a file, in order, each once; a broken download is resumed.
 
         Raises RangeIgnoredError where the server sends the whole for a part, SpectraError for all else.
         """
         self._begin()
-        start, stop = span
-        place = start
+        start, stop = byte_range
+        position = start
         began = False
 
         def attempt() -> None:
-            nonlocal place, began
+            nonlocal position, began
             self.retry_policy.check()
-            for data in self._stream(remote, file, place, stop, may_skip=start == 0 and stop == file.size and began):
+            for data in self._stream(remote, file, position, stop, may_skip=start == 0 and stop == file.size and began):
                 began = True
                 write(data)
-                place += len(data)
+                position += len(data)
                 self.retry_policy.check()
-            if place < stop:
-                raise TryAgainError(f"the connection broke at byte {place:,} of {file.name}")
+            if position < stop:
+                raise TryAgainError(f"the connection broke at byte {position:,} of {file.name}")
 
         while True:
-            before = place
+            before = position
             try:
-                self.retry_policy.keep_trying(attempt)
+                self.retry_policy.call(attempt)
                 return
             except SpectraError:
-                if place == before or self.retry_policy.stopped.is_set():
-                    raise  # without a byte in all that time; otherwise its patience begins anew
+                if position == before or self.retry_policy.stopped.is_set():
+                    raise  # without a byte in all that time; otherwise the time begins anew
 
     def _stream(
         self, remote: Remote, file: RemoteFile, start: int, stop: int, *, may_skip: bool
@@ -133,13 +134,13 @@ class Client:
 
 
 def _check(response: httpx2.Response, file: RemoteFile, start: int, stop: int, *, asked: bool, may_skip: bool) -> int:
-    """See that the answer holds what was asked for; give how many of its first bytes are to be passed over."""
+    """Check that the answer holds what was asked for, and return how many of its first bytes are to be skipped."""
     from huggingface_hub.utils._http import hf_raise_for_status
 
     hf_raise_for_status(response)
     if response.status_code == 206:
-        said = response.headers.get("content-range", "")
-        if said.partition("/")[0] != f"bytes {start}-{stop - 1}":
+        content_range = response.headers.get("content-range", "")
+        if content_range.partition("/")[0] != f"bytes {start}-{stop - 1}":
             raise TryAgainError(f"asked for bytes {start}-{stop - 1} of {file.name}, it sends others")
         return 0
     if asked and not may_skip:
@@ -152,7 +153,7 @@ def _check(response: httpx2.Response, file: RemoteFile, start: int, stop: int, *
 
 @contextmanager
 def translated(repository: str, revision: str | None = None, file: str | None = None) -> Iterator[None]:
-    """Turn the library's errors into two lines. A gated repository is told first: the library calls it not found."""
+    """Translate the library's errors into SpectraError. Gated comes first: to the library it is a kind of not found."""
     import httpx2
     from huggingface_hub import errors
 
@@ -191,10 +192,10 @@ def translated(repository: str, revision: str | None = None, file: str | None = 
 class UnknownRepositoryError(SpectraError):
     """A repository that is not there, or is not shown to this user."""
 
-    def __init__(self, repository: str, alike: list[str] | None = None) -> None:
-        """Say so, with the nearest names where some are known."""
+    def __init__(self, repository: str, similar: Sequence[str] = ()) -> None:
+        """Word the error, with the nearest names where some are known."""
         self.repository = repository
-        near = f"the nearest are {', '.join(alike)}; " if alike else ""
+        near = f"the nearest are {', '.join(similar)}; " if similar else ""
         super().__init__(
             f"there is no repository {repository} on the Hub, or it is private",
             hint=f"{near}for a private one log in with `hf auth login`, or set HF_TOKEN",
@@ -204,7 +205,7 @@ class UnknownRepositoryError(SpectraError):
 
 
 def offline(where: str) -> SpectraError:
-    """Say that something is not on this machine while the Hub may not be asked."""
+    """Return the error for something that is not on this machine while the Hub may not be asked."""
     return SpectraError(
         f"{where} is not in the cache of this machine, and HF_HUB_OFFLINE forbids asking the Hub",
         hint="unset HF_HUB_OFFLINE, or fetch it first with `hf download`",
@@ -213,6 +214,7 @@ def offline(where: str) -> SpectraError:
 
 
 def _page(repository: str) -> str:
+    """Return the address of a repository's page, without what else HF_ENDPOINT may hold, such as a password."""
     from huggingface_hub import constants
 
     host = urlsplit(constants.ENDPOINT)

@@ -1,6 +1,6 @@
 """Finds checkpoints on the Hub: revisions of a repository, folders of a revision, or repositories one after another.
 
-Every one is pinned to its commit before anything of it is read. What a weight file is, it is told and does not know.
+Each is pinned to its commit before anything of it is read. Which files are weights, the caller says.
 """
 
 from __future__ import annotations
@@ -28,37 +28,41 @@ SIDE_BY_SIDE = 4  # listings at once: as many as a browser would, and far from t
 def list_hub(
     source: str, patterns: Sequence[str], client: Client, wanted: Wanted, *, mapping: Path | None = None
 ) -> Listing:
-    """List what a source on the Hub holds, in step order, pinned to commits; files of revisions are not listed yet.
+    """Return what a source on the Hub holds, in step order, pinned to commits; files of revisions are not listed yet.
 
-    patterns: what `--revisions` asks for; a name that stands there as it is counts even if it says no step. wanted:
-    gives those of a folder's file names that make up a checkpoint. Raises SpectraError where there is nothing to list.
+    patterns: what `--revisions` asks for; a full name among them counts even if it says no step. wanted: returns those
+    of a folder's file names that make up a checkpoint. Raises SpectraError where there is nothing to list.
     """
-    places = addresses(source)
+    read = addresses(source)
     named = read_mapping(mapping) if mapping else {}
-    if len(places) > 1:
-        found = [_whole_repository(one, client, named) for one in places]
-        model = os.path.commonprefix([one.model for one in found]).rstrip("-_.") or found[0].model
-        return Listing(model, tuple(sorted((replace(one, model=model) for one in found), key=order)))
-    place = places[0]
-    references = _references(place.repository, client)
-    revision, folder = _split(place, references)
+    if len(read) > 1:
+        checkpoints = [_whole_repository(address, client, named) for address in read]
+        names = [checkpoint.model for checkpoint in checkpoints]
+        model = os.path.commonprefix(names).rstrip("-_.") or names[0]
+        renamed = (replace(checkpoint, model=model) for checkpoint in checkpoints)
+        return Listing(model, tuple(sorted(renamed, key=order)))
+    repository = read[0].repository
+    references = _references(repository, client)
+    revision, folder = _split(read[0], references)
     if revision is None and not folder:
-        return _by_revision(place.repository, references, _literal(patterns), named)
-    commit = _commit(place.repository, references, revision or "main")
-    return _by_folder(place.repository, revision or "main", commit, folder, client, wanted, named)
+        return _by_revision(repository, references, _literal(patterns), named)
+    commit = _commit(repository, references, revision or "main")
+    return _by_folder(repository, revision or "main", commit, folder, client, wanted, named)
 
 
 def _model(repository: str) -> str:
+    """Return a repository's name without its owner."""
     return repository.rpartition("/")[2]
 
 
 def _literal(patterns: Sequence[str]) -> frozenset[str]:
+    """Return the patterns that are full names."""
     words = [word.strip() for text in patterns for word in text.split(",")]
     return frozenset(word for word in words if word and not GLOB & set(word))
 
 
 def _references(repository: str, client: Client) -> dict[str, str]:
-    """Give the commits of branches and tags; offline, those that the cache of this machine knows."""
+    """Return the commits of branches and tags by name; offline, those that the cache of this machine knows."""
     from huggingface_hub import is_offline_mode
 
     if is_offline_mode():
@@ -66,25 +70,25 @@ def _references(repository: str, client: Client) -> dict[str, str]:
     try:
         return client.references(repository)
     except UnknownRepositoryError as error:
-        raise UnknownRepositoryError(error.repository, client.alike(error.repository)) from None
+        raise UnknownRepositoryError(error.repository, client.similar(error.repository)) from None
 
 
-def _split(place: Address, references: Mapping[str, str]) -> tuple[str | None, str]:
-    """Tell a revision, which may hold slashes, from the folder after it: the longest name that is a reference."""
-    if place.revision is None:
-        return None, place.folder
-    pieces = place.revision.split("/")
+def _split(address: Address, references: Mapping[str, str]) -> tuple[str | None, str]:
+    """Return an address's revision, the longest of its beginnings that is a reference, and the folder after it."""
+    if address.revision is None:
+        return None, address.folder
+    pieces = address.revision.split("/")
     for count in range(len(pieces), 0, -1):
         name = "/".join(pieces[:count])
         if name in references:
             return name, "/".join(pieces[count:])
-    if place.revision.startswith("refs/"):
+    if address.revision.startswith("refs/"):
         return "/".join(pieces[:3]), "/".join(pieces[3:])
     return pieces[0], "/".join(pieces[1:])
 
 
 def _commit(repository: str, references: Mapping[str, str], revision: str) -> str:
-    """Give a revision's commit: a branch, a tag, or the commit itself."""
+    """Return a revision's commit: that of a branch or tag, or the commit itself."""
     if revision in references:
         return references[revision]
     if len(revision) == 40 and set(revision) <= set("0123456789abcdef"):
@@ -100,39 +104,40 @@ def _commit(repository: str, references: Mapping[str, str], revision: str) -> st
 def _by_revision(
     repository: str, references: Mapping[str, str], literal: frozenset[str], named: Mapping[str, Name]
 ) -> Listing:
+    """Return the revisions whose names say a step or are asked for in full; `main` alone where there is none."""
     checkpoints, unread = [], []
     for revision, commit in references.items():
         name = named.get(revision) or read_name(revision)
         if name.step is None and revision not in literal:
             unread.append(Unread(revision, "no step in its name: name it with --revisions, or give one with --map"))
             continue
-        place = Remote(repository, commit)
-        checkpoints.append(Checkpoint(_model(repository), revision, place, name.step, name.tokens, name.stage))
+        remote = Remote(repository, commit)
+        checkpoints.append(Checkpoint(_model(repository), revision, remote, name.step, name.tokens, name.stage))
     if not checkpoints and "main" in references:
-        unread = [one for one in unread if one.revision != "main"]
+        unread = [left_out for left_out in unread if left_out.revision != "main"]
         checkpoints = [Checkpoint(_model(repository), "main", Remote(repository, references["main"]))]
     if not checkpoints:
         raise SpectraError(f"{repository} has no revision with a step in its name", hint="give the steps with --map")
     return Listing(_model(repository), tuple(sorted(checkpoints, key=order)), tuple(unread))
 
 
-def _whole_repository(place: Address, client: Client, named: Mapping[str, Name]) -> Checkpoint:
-    """Take one repository for one checkpoint, whose step its name says."""
-    references = _references(place.repository, client)
-    revision, folder = _split(place, references)
-    commit = _commit(place.repository, references, revision or "main")
-    own = _model(place.repository)
+def _whole_repository(address: Address, client: Client, named: Mapping[str, Name]) -> Checkpoint:
+    """Return a repository as one checkpoint, whose step its name says."""
+    references = _references(address.repository, client)
+    revision, folder = _split(address, references)
+    commit = _commit(address.repository, references, revision or "main")
+    own = _model(address.repository)
     called = f"{own}@{revision}" if revision else own
     name = named.get(own) or read_name(own)
     if name.step is None and revision:
         name = named.get(revision) or read_name(revision)
-    return Checkpoint(own, called, Remote(place.repository, commit, folder), name.step, name.tokens, name.stage)
+    return Checkpoint(own, called, Remote(address.repository, commit, folder), name.step, name.tokens, name.stage)
 
 
 def _by_folder(
     repository: str, revision: str, commit: str, folder: str, client: Client, wanted: Wanted, named: Mapping[str, Name]
 ) -> Listing:
-    """Take one revision for one checkpoint, or its folders for checkpoints where it holds no weights itself."""
+    """Return one revision as a checkpoint, or its folders as checkpoints where it holds no weights itself."""
     folders = _in_folders(_files(client, repository, commit, deep=True))
     if folder and not any(name == folder or name.startswith(f"{folder}/") for name in folders):
         near = difflib.get_close_matches(folder, [name for name in folders if name], 1, 0.4)
@@ -142,8 +147,8 @@ def _by_folder(
     if own:
         called = PurePosixPath(folder).name if folder else revision
         name = named.get(called) or read_name(called)
-        place = Remote(repository, commit, folder, own)
-        return Listing(model, (Checkpoint(model, called, place, name.step, name.tokens, name.stage),))
+        remote = Remote(repository, commit, folder, own)
+        return Listing(model, (Checkpoint(model, called, remote, name.step, name.tokens, name.stage),))
     checkpoints, unread = [], []
     for path in sorted(name for name in folders if str(PurePosixPath(name).parent) == (folder or ".") and name):
         called, files = PurePosixPath(path).name, _chosen(folders[path], wanted)
@@ -153,20 +158,22 @@ def _by_folder(
                 Unread(called, "no step in its name" if files else "a folder without weights that can be read")
             )
             continue
-        place = Remote(repository, commit, path, files)
-        checkpoints.append(Checkpoint(model, called, place, name.step, name.tokens, name.stage))
+        remote = Remote(repository, commit, path, files)
+        checkpoints.append(Checkpoint(model, called, remote, name.step, name.tokens, name.stage))
     if not checkpoints:
         raise _no_weights(f"{repository} at {revision}", [file for files in folders.values() for file in files])
     return Listing(model, tuple(sorted(checkpoints, key=order)), tuple(unread))
 
 
 def _files(client: Client, repository: str, commit: str, *, deep: bool) -> tuple[RemoteFile, ...]:
+    """Return the files of a commit; offline, those that the cache of this machine has."""
     from huggingface_hub import is_offline_mode
 
     return cached_files(repository, commit) if is_offline_mode() else client.files(repository, commit, deep=deep)
 
 
 def _in_folders(files: Iterable[RemoteFile]) -> dict[str, tuple[RemoteFile, ...]]:
+    """Return the files of each folder, named within it."""
     folders: dict[str, tuple[RemoteFile, ...]] = {}
     for file in files:
         folder, _, name = file.name.rpartition("/")
@@ -175,6 +182,7 @@ def _in_folders(files: Iterable[RemoteFile]) -> dict[str, tuple[RemoteFile, ...]
 
 
 def _chosen(files: Sequence[RemoteFile], wanted: Wanted) -> tuple[RemoteFile, ...]:
+    """Return the files that make up a checkpoint."""
     names = set(wanted([file.name for file in files]))
     return tuple(file for file in files if file.name in names)
 
@@ -182,37 +190,39 @@ def _chosen(files: Sequence[RemoteFile], wanted: Wanted) -> tuple[RemoteFile, ..
 def resolve_files(
     checkpoints: Sequence[Checkpoint], client: Client, wanted: Wanted
 ) -> tuple[tuple[Checkpoint, ...], tuple[Unread, ...]]:
-    """List the files of each revision, one request a commit; give what can be read, and what holds no weights.
+    """Return the checkpoints that can be read, with their files listed, and those that hold no weights.
 
-    Checkpoints on this machine are given back as they are. Raises SpectraError where none can be read.
+    One request a commit; checkpoints on this machine are returned as they are. Raises SpectraError where none can be
+    read.
     """
     needed = dict.fromkeys(
-        (one.path.repository, one.path.commit, bool(one.path.folder))
-        for one in checkpoints
-        if isinstance(one.path, Remote) and not one.path.files
+        (remote.repository, remote.commit, bool(remote.folder))
+        for remote in (checkpoint.path for checkpoint in checkpoints)
+        if isinstance(remote, Remote) and not remote.files
     )
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         listed = pool.map(lambda key: _files(client, key[0], key[1], deep=key[2]), needed)
-        found = dict(zip(needed, listed, strict=True))
+        by_commit = dict(zip(needed, listed, strict=True))
     ready, unread = [], []
-    for one in checkpoints:
-        if isinstance(one.path, Remote) and not one.path.files:
-            place = one.path
-            there = _in_folders(found[place.repository, place.commit, bool(place.folder)]).get(place.folder, ())
-            files = _chosen(there, wanted)
-            one = replace(one, path=replace(place, files=files))  # noqa: PLW2901
-            if not files:
-                unread.append(Unread(one.revision, f"no weights that can be read, only {_formats(there)}"))
-                continue
-        ready.append(one)
+    for checkpoint in checkpoints:
+        remote = checkpoint.path
+        if not isinstance(remote, Remote) or remote.files:
+            ready.append(checkpoint)
+            continue
+        there = _in_folders(by_commit[remote.repository, remote.commit, bool(remote.folder)]).get(remote.folder, ())
+        if files := _chosen(there, wanted):
+            ready.append(replace(checkpoint, path=replace(remote, files=files)))
+        else:
+            unread.append(Unread(checkpoint.revision, f"no weights that can be read, only {_formats(there)}"))
     if not ready:
         first = checkpoints[0].path
-        every = [file for files in found.values() for file in files]
+        every = [file for files in by_commit.values() for file in files]
         raise _no_weights(first.repository if isinstance(first, Remote) else str(first), every)
     return tuple(ready), tuple(unread)
 
 
 def _no_weights(where: str, files: Sequence[RemoteFile]) -> SpectraError:
+    """Return the error for a place without weights, with the formats that it holds instead."""
     return SpectraError(
         f"{where} holds no weights that can be read",
         hint=f"read are .safetensors and torch's .bin and .pt; found were {_formats(files)}",
@@ -220,5 +230,6 @@ def _no_weights(where: str, files: Sequence[RemoteFile]) -> SpectraError:
 
 
 def _formats(files: Sequence[RemoteFile]) -> str:
+    """Return the suffixes of files, up to eight, in words."""
     kinds = sorted({PurePosixPath(file.name).suffix or PurePosixPath(file.name).name for file in files})
     return ", ".join(kinds[:8]) or "no files"

@@ -1,6 +1,6 @@
-"""Sends requests to the Hub again while there is hope: what is tried again, how long, and what is said meanwhile.
+"""Retries requests to the Hub with backoff: which, for how long, and what is reported meanwhile.
 
-It is given to huggingface_hub as its client, so that every request, the library's own too, has patience and a timeout.
+huggingface_hub gets it as its client, so that every request, the library's own too, is retried and has a timeout.
 """
 
 from __future__ import annotations
@@ -24,27 +24,28 @@ SECONDS_OF_SILENCE = 30.0  # without a byte, a connection counts as broken
 
 
 class TryAgainError(Exception):
-    """A request failed in a way that may pass. after: seconds that the server asked to wait, if it did."""
+    """A request failed in a way that may pass. after: seconds that the server asked to wait, None where it did not."""
 
     def __init__(self, why: str, after: float | None = None) -> None:
-        """Keep the reason, fit to be shown."""
+        """Keep the reason, which is fit to be shown."""
         super().__init__(why)
         self.why, self.after = why, after
 
 
 @dataclass
 class RetryPolicy:
-    """How long one request is tried again: `seconds` since its last success, with pauses that double, and jitter.
+    """How long one request is retried: for `seconds` since its last success, with pauses that double, and jitter.
 
-    on_wait: told what is waited for. stopped: set when the program is to end; every wait ends with it.
+    on_wait: called with a sentence on what is waited for. stopped: set when the program is to end; every wait ends
+    with it.
     """
 
     seconds: float = 600.0
     on_wait: Callable[[str], None] = lambda _: None
     stopped: threading.Event = field(default_factory=threading.Event)
 
-    def keep_trying(self, attempt: Callable[[], Result]) -> Result:
-        """Give the attempt's result; TryAgainError means another attempt. Raises SpectraError when patience is out."""
+    def call(self, attempt: Callable[[], Result]) -> Result:
+        """Return the attempt's result; TryAgainError means another attempt. Raises SpectraError when time is up."""
         pauses = tenacity.wait_exponential_jitter(initial=0.5, max=60, jitter=0.5)
 
         def pause(state: tenacity.RetryCallState) -> float:
@@ -55,7 +56,7 @@ class RetryPolicy:
             retry=tenacity.retry_if_exception_type(TryAgainError),
             wait=pause,
             stop=tenacity.stop_before_delay(self.seconds),
-            before_sleep=self._tell,
+            before_sleep=self._report,
             sleep=self._sleep,
             reraise=True,
         )
@@ -68,12 +69,14 @@ class RetryPolicy:
                 stops=True,
             ) from None
 
-    def _tell(self, state: tenacity.RetryCallState) -> None:
+    def _report(self, state: tenacity.RetryCallState) -> None:
+        """Call `on_wait` before a pause."""
         error = state.outcome.exception() if state.outcome else None
         seconds = state.next_action.sleep if state.next_action else 0.0
         self.on_wait(f"waiting {seconds:.0f} s for the Hub: {getattr(error, 'why', 'no answer')}")
 
     def _sleep(self, seconds: float) -> None:
+        """Pause, until the program is to end at the latest."""
         self.stopped.wait(seconds)
         self.check()
 
@@ -86,23 +89,23 @@ class RetryPolicy:
 
 
 def client_factory(retry_policy: RetryPolicy) -> Callable[[], httpx2.Client]:
-    """Make a factory for huggingface_hub's client: as its own, with a timeout and with patience for every request.
+    """Return a factory for huggingface_hub's client: as its own, with a timeout, and every request retried.
 
-    A redirect that fails is tried again from its beginning, since signed addresses grow old; httpx leaves the token
+    A redirect that fails is retried from its beginning, since signed addresses grow old; httpx leaves the token
     behind when a redirect leads to another origin.
     """
     import httpx2
     from huggingface_hub import is_offline_mode
     from huggingface_hub.errors import OfflineModeIsEnabled
 
-    class PatientClient(httpx2.Client):
+    class RetryingClient(httpx2.Client):
         def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-            def once() -> httpx2.Response:
+            def attempt() -> httpx2.Response:
                 retry_policy.check()
                 if is_offline_mode():
                     raise OfflineModeIsEnabled("offline")
                 try:
-                    response = super(PatientClient, self).send(request, **options)
+                    response = super(RetryingClient, self).send(request, **options)
                 except httpx2.TransportError as error:
                     raise TryAgainError(trouble(error)) from None
                 if response.status_code in AGAIN:
@@ -110,14 +113,14 @@ def client_factory(retry_policy: RetryPolicy) -> Callable[[], httpx2.Client]:
                     raise TryAgainError(f"it answers {response.status_code}", retry_after(response.headers))
                 return response
 
-            return retry_policy.keep_trying(once)
+            return retry_policy.call(attempt)
 
     timeout = httpx2.Timeout(SECONDS_OF_SILENCE, pool=None)
-    return lambda: PatientClient(follow_redirects=True, timeout=timeout)
+    return lambda: RetryingClient(follow_redirects=True, timeout=timeout)
 
 
 def trouble(error: Exception) -> str:
-    """Name a broken connection in words without an address in them."""
+    """Return words for a broken connection, without an address in them."""
     import httpx2
 
     if isinstance(error, httpx2.TimeoutException):
@@ -126,7 +129,7 @@ def trouble(error: Exception) -> str:
 
 
 def retry_after(headers: httpx2.Headers) -> float | None:
-    """Read how long a server asks to wait: Retry-After in seconds, or as a date by its own clock; or its rate limit."""
+    """Return the seconds a server asks to wait: Retry-After, a number or a date by its own clock, or its rate limit."""
     from huggingface_hub.utils._http import parse_ratelimit_headers
 
     text = headers.get("retry-after", "").strip()

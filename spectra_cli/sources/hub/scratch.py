@@ -1,4 +1,4 @@
-"""A folder for what is fetched, that is gone when the program is: after success, failure, a signal, or a kill."""
+"""Makes a folder for what is fetched, that is gone when the program is: after success, failure, a signal or a kill."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spectra_cli.errors import SpectraError
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Make a folder of this process's own under TMPDIR, and remove it; also those whose processes were killed.
+    """Make a folder for this process under TMPDIR, and remove it at the end; also those whose processes were killed.
 
     Each folder holds a file `lock` that its process keeps locked: the system lets go of it when the process dies,
     however it dies. Raises SpectraError where no folder can be made.
@@ -41,11 +41,12 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def _prefix() -> str:
+    """Return how the names of this user's scratch folders begin."""
     return f"spectra-hub-{os.getuid()}-"
 
 
 def _sweep(root: Path) -> None:
-    """Remove this user's folders whose lock nobody holds; others may write to TMPDIR, and what is theirs is let be."""
+    """Remove this user's folders whose lock nobody holds; what others keep in TMPDIR is left alone."""
     for folder in root.glob(f"{_prefix()}*"):
         try:
             status = folder.lstat()
