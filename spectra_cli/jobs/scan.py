@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,42 +65,55 @@ def scan_checkpoints(
     read or written; what could not be read among the rest is in the result's `problems`.
     """
     plan = make_plan(Request(str(source), **options), on_wait)
-    notes: dict[Checkpoint, CheckpointNotes] = {}
-    failures: dict[Checkpoint, Problem] = {}
-    fallbacks: list[Problem] = []
     with (
         executor_for(plan.request) as executor,
         Parts(Path(output), manifest_of(plan, executor.device), restart) as parts,
         Trajectory(plan, executor.device) as trajectory,
     ):
         on_start(plan, trajectory.first_layout(), executor.device)
-        for checkpoint in plan.checkpoints:
-            carried_over = parts.notes(checkpoint.key)
-            if carried_over is not None:
-                notes[checkpoint] = carried_over
-                trajectory.pass_over(checkpoint)
-                on_done(checkpoint, None)
-                continue
-            try:
-                result = _measure(checkpoint, executor, trajectory, parts, on_done)
-            except SpectraError as error:
-                if len(plan.checkpoints) == 1 or error.stops:
-                    raise
-                failures[checkpoint] = Problem(error.message, error.hint)
-                on_done(checkpoint, None)
-                continue
-            refuse_changed_reference(plan, parts.manifest)
-            notes[checkpoint] = notes_of(result)
-            parts.write(checkpoint.key, to_arrow(result.rows), notes[checkpoint])
-            fallbacks += result.fallbacks
-        refuse_changed_reference(plan, parts.manifest)
-        problems = _problems(plan, trajectory, notes, failures)
-        metadata = scan_metadata(plan, trajectory.reference, executor.device, list(notes.items()), problems)
+        measured = _measure_all(executor, trajectory, parts, on_done)
+        problems = _problems(trajectory, measured)
+        metadata = scan_metadata(plan, trajectory.reference, executor.device, list(measured.notes.items()), problems)
         # Before the parts go: a kill between the two files must leave something to resume from.
         log = _training_log(Path(output), plan, problems) if losses else None
-        rows = parts.assemble([checkpoint.key for checkpoint in notes], metadata)
+        rows = parts.assemble([checkpoint.key for checkpoint in measured.notes], metadata)
     steps = len({checkpoint.step for checkpoint in plan.checkpoints if checkpoint.step is not None})
-    return Scan(Path(output), rows, metadata, tuple(problems), steps, log, unique(fallbacks))
+    return Scan(Path(output), rows, metadata, tuple(problems), steps, log, unique(measured.fallbacks))
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What a scan has: notes of each checkpoint that will be in the table, and why others will not."""
+
+    notes: dict[Checkpoint, CheckpointNotes] = field(default_factory=dict)
+    failures: dict[Checkpoint, Problem] = field(default_factory=dict)
+    fallbacks: list[Problem] = field(default_factory=list)
+
+
+def _measure_all(executor: Executor, trajectory: Trajectory, parts: Parts, on_done: OnDone) -> _Measured:
+    """Measure each checkpoint that no earlier run has finished, and keep its rows."""
+    plan, measured = trajectory.plan, _Measured()
+    for checkpoint in plan.checkpoints:
+        carried_over = parts.notes(checkpoint.key)
+        if carried_over is not None:
+            measured.notes[checkpoint] = carried_over
+            trajectory.pass_over(checkpoint)
+            on_done(checkpoint, None)
+            continue
+        try:
+            result = _measure(checkpoint, executor, trajectory, parts, on_done)
+        except SpectraError as error:
+            if len(plan.checkpoints) == 1 or error.stops:
+                raise
+            measured.failures[checkpoint] = Problem(error.message, error.hint)
+            on_done(checkpoint, None)
+            continue
+        refuse_changed_reference(plan, parts.manifest)
+        measured.notes[checkpoint] = notes_of(result)
+        measured.fallbacks.extend(result.fallbacks)
+        parts.write(checkpoint.key, to_arrow(result.rows), measured.notes[checkpoint])
+    refuse_changed_reference(plan, parts.manifest)
+    return measured
 
 
 def _measure(
@@ -118,17 +131,13 @@ def _measure(
     return result
 
 
-def _problems(
-    plan: Plan,
-    trajectory: Trajectory,
-    notes: Mapping[Checkpoint, CheckpointNotes],
-    failures: Mapping[Checkpoint, Problem],
-) -> list[Problem]:
+def _problems(trajectory: Trajectory, measured: _Measured) -> list[Problem]:
     """Return what went wrong, in the checkpoints' order. Raises SpectraError where no checkpoint could be measured."""
     problems = list(trajectory.problems)
-    for checkpoint in plan.checkpoints:
-        problems += notes[checkpoint].problems if checkpoint in notes else (failures[checkpoint],)
-    if not notes:
+    for checkpoint in trajectory.plan.checkpoints:
+        notes = measured.notes.get(checkpoint)
+        problems += notes.problems if notes else (measured.failures[checkpoint],)
+    if not measured.notes:
         raise SpectraError(problems[0].message, hint=problems[0].hint)
     return list(unique(problems))
 
