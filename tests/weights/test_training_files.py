@@ -1,4 +1,4 @@
-"""Files that training programs leave: the model's tensors are told from the rest, and so is the configuration."""
+"""Files that training programs leave: a model's tensors and its configuration are picked out of all the rest."""
 
 import argparse
 from pathlib import Path

@@ -33,7 +33,7 @@ METADATA = ".metadata"
 STACKED = re.compile(r"(?P<before>(.+\.)?(decoder|encoder)\.layers\.)(?P<after>[a-z].*)")  # Megatron's layers in one
 LAYERS = 4096
 COMMON = "common.pt"  # where Megatron keeps its arguments
-# Megatron keeps its dictionary flat: the optimizer's states are told by their names.
+# Megatron keeps its dictionary flat: only names mark the optimizer's states.
 FLAT = ("optimizer.", "optim.", "chained_")
 PIECES = 1024
 
