@@ -80,13 +80,13 @@ class Hub:
         self._lock = threading.Lock()
         self._clock = time.monotonic()
         self._servers = [_Server(self, origin) for origin in (1, 2)]
-        self.endpoint, self.blobs = (f"http://127.0.0.1:{one.server_port}" for one in self._servers)
+        self.endpoint, self.blobs = (f"http://127.0.0.1:{server.server_port}" for server in self._servers)
 
     def close(self) -> None:
         """Stop both."""
-        for one in self._servers:
-            one.shutdown()
-            one.server_close()
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
 
     def add(self, name: str, run: Path, **facts: object) -> Repository:
         """Publish a folder of checkpoints: a branch for each of its folders, and `main`, the last of them."""
@@ -99,19 +99,19 @@ class Hub:
 
     def commit(self, repository: Repository, folder: Path | None) -> str:
         """Add a commit that holds a folder's files, those in folders too; without one, a commit with a README only."""
-        found = sorted(folder.rglob("*")) if folder else []
-        files = {str(path.relative_to(folder)): path for path in found if path.is_file()}
+        paths = sorted(folder.rglob("*")) if folder else []
+        files = {str(path.relative_to(folder)): path for path in paths if path.is_file()}
         name = hashlib.sha1(repr((sorted(files.items()), len(repository.commits))).encode()).hexdigest()
         repository.commits[name] = files
         return name
 
     def fault(self, path: str) -> Fault | None:
-        """Give the fault that this request meets, and count it."""
+        """Return the fault that this request meets, and count it; None where all is well."""
         with self._lock:
-            for one in self.faults:
-                if one.times > 0 and re.search(one.path, path):
-                    one.times -= 1
-                    return one
+            for fault in self.faults:
+                if fault.times > 0 and re.search(fault.path, path):
+                    fault.times -= 1
+                    return fault
         return None
 
     def note(self, asked: Asked) -> None:
@@ -133,12 +133,12 @@ class Hub:
         time.sleep(max(0.0, until - time.monotonic()))
 
     def calls(self) -> list[Asked]:
-        """Give the requests for names and listings."""
-        return [one for one in self.asked if one.path.startswith("/api/")]
+        """Return the requests for names and listings."""
+        return [request for request in self.asked if request.path.startswith("/api/")]
 
     def fetched(self) -> int:
-        """Give the bytes of files that were sent."""
-        return sum(one.sent for one in self.asked if not one.path.startswith("/api/"))
+        """Return how many bytes of files were sent."""
+        return sum(request.sent for request in self.asked if not request.path.startswith("/api/"))
 
 
 class _Server(ThreadingHTTPServer):
@@ -155,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
-        """Say nothing."""
+        """Print nothing: `Hub.asked` is the log."""
 
     def do_GET(self) -> None:
         self._answer()
@@ -195,24 +195,24 @@ class _Handler(BaseHTTPRequestHandler):
             owner = parse_qs(urlsplit(self.path).query).get("author", [""])[0]
             self._json([{"id": name} for name in hub.repositories if name.startswith(f"{owner}/")])
             return
-        found = re.fullmatch(r"(?:/api/models)?/([^/]+/[^/]+)/(refs|tree|revision|resolve|paths-info)(?:/(.*))?", path)
-        repository = hub.repositories.get(found[1]) if found else None
-        if found is None or repository is None:
+        match = re.fullmatch(r"(?:/api/models)?/([^/]+/[^/]+)/(refs|tree|revision|resolve|paths-info)(?:/(.*))?", path)
+        repository = hub.repositories.get(match[1]) if match else None
+        if match is None or repository is None:
             self._error(404, "RepoNotFound")
             return
         if repository.private:
             self._error(401, "RepoNotFound")
             return
         if repository.renamed_to:
-            self._reply(307, b"", {"Location": self.path.replace(found[1], repository.renamed_to)})
+            self._reply(307, b"", {"Location": self.path.replace(match[1], repository.renamed_to)})
             return
-        if found[2] == "refs":
+        if match[2] == "refs":
             self._json({
                 kind: [{"name": n, "ref": f"refs/{kind}/{n}", "targetCommit": c} for n, c in named.items()]
                 for kind, named in (("branches", repository.branches), ("tags", repository.tags), ("converts", {}))
             })  # fmt: skip
             return
-        self._at_a_commit(repository, found[1], found[2], found[3] or "", body, fault)
+        self._at_a_commit(repository, match[1], match[2], match[3] or "", body, fault)
 
     def _at_a_commit(
         self, repository: Repository, called: str, what: str, rest: str, body: bytes, fault: Fault | None
@@ -225,12 +225,12 @@ class _Handler(BaseHTTPRequestHandler):
         elif files is None:
             self._error(404, "RevisionNotFound")
         elif what == "revision":
-            self._json({"id": called, "sha": commit, "siblings": [{"rfilename": one} for one in files]})
+            self._json({"id": called, "sha": commit, "siblings": [{"rfilename": file} for file in files]})
         elif what == "tree":
             self._tree(files)
         elif what == "paths-info":
             wanted = json.loads(body)["paths"]
-            self._json([entry(one, files[one]) for one in wanted if one in files])
+            self._json([entry(file, files[file]) for file in wanted if file in files])
         elif name not in files:
             self._error(404, "EntryNotFound")
         else:
@@ -313,7 +313,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def entry(name: str, path: Path) -> dict[str, object]:
-    """Describe a file as the Hub's listing does: git's sha1 of a small one, the sha256 of a large one's bytes."""
+    """Return a file's entry in the Hub's listing: git's sha1 of a small one, the sha256 of a large one's bytes."""
     size, sha1, sha256 = _digests(path, path.stat().st_mtime_ns)
     facts: dict[str, object] = {"type": "file", "path": name, "size": size, "oid": sha1}
     return {**facts, "lfs": {"oid": sha256, "size": size, "pointerSize": 130}} if LARGE.search(name) else facts

@@ -17,21 +17,21 @@ def listed(path, **options):
 
 
 def test_checkpoints_come_in_numeric_order(run):
-    assert [one.step for one in listed(run).checkpoints] == [0, 1, 2, 4, 8, 16]
+    assert [checkpoint.step for checkpoint in listed(run).checkpoints] == [0, 1, 2, 4, 8, 16]
     assert listed(run).model == "small"
 
 
 def test_a_stage_is_a_sort_key_of_its_own(tmp_path):
     for name in ("stage2-step5", "stage1-step10", "stage1-step9", "extension-step1"):
         runs.write_checkpoint(tmp_path / "staged" / name, runs.neox_tensors(0))
-    names = [one.revision for one in listed(tmp_path / "staged").checkpoints]
+    names = [checkpoint.revision for checkpoint in listed(tmp_path / "staged").checkpoints]
     assert names == ["stage1-step9", "stage1-step10", "stage2-step5", "extension-step1"]
 
 
 def test_a_folder_of_files_is_a_run(tmp_path):
     for step in (500, 1000):
         torch.save({"w": torch.ones(2, 2)}, tmp_path / f"model_{step:06}.pt")
-    assert [one.step for one in listed(tmp_path).checkpoints] == [500, 1000]
+    assert [checkpoint.step for checkpoint in listed(tmp_path).checkpoints] == [500, 1000]
 
 
 @pytest.mark.parametrize("inside", ["", "model.safetensors"])
@@ -44,7 +44,7 @@ def test_final_weights_beside_checkpoints_are_named_not_mixed_in(run):
     runs.write_checkpoint(run / "other", runs.neox_tensors(0))
     os.rename(run / "other" / "model.safetensors", run / "model.safetensors")
     os.remove(run / "other" / "config.json")
-    unread = {one.revision: one.reason for one in listed(run).unread}
+    unread = {left_out.revision: left_out.reason for left_out in listed(run).unread}
     assert "." in unread
     assert "other" in unread
     assert len(listed(run).checkpoints) == 6
@@ -55,12 +55,12 @@ def test_what_a_trainer_leaves_beside_its_checkpoints_is_named_once(run):
         shutil.copy(run / "step4" / "model.safetensors", run / name)
     for name in ("config.json", "generation_config.json", "latest", "odd.txt"):
         (run / name).write_text("{}")
-    assert [one.revision for one in listed(run).unread] == ["odd.txt", "."]
+    assert [left_out.revision for left_out in listed(run).unread] == ["odd.txt", "."]
 
 
 def test_a_name_without_a_step_is_listed_never_dropped(run):
     runs.write_checkpoint(run / "final", runs.neox_tensors(0))
-    assert [one.revision for one in listed(run).unread] == ["final"]
+    assert [left_out.revision for left_out in listed(run).unread] == ["final"]
 
 
 def test_a_map_gives_steps_to_names_that_say_none(run, tmp_path):
@@ -77,15 +77,18 @@ def test_a_map_takes_paths_and_revisions_from_a_spreadsheet(tmp_path, name):
         torch.save({"w": torch.ones(2, 2)}, tmp_path / file)
     mapping = tmp_path / "steps.csv"
     mapping.write_text(f"\ufeffrevision,step\r\n{name},7\r\neven,8,,stage2\r\n", encoding="utf-8")
-    found = listed(tmp_path, mapping=mapping).checkpoints
-    assert [(one.revision, one.step, one.stage) for one in found] == [("odd", 7, None), ("even", 8, "stage2")]
+    checkpoints = listed(tmp_path, mapping=mapping).checkpoints
+    assert [(checkpoint.revision, checkpoint.step, checkpoint.stage) for checkpoint in checkpoints] == [
+        ("odd", 7, None),
+        ("even", 8, "stage2"),
+    ]
 
 
 def test_a_line_of_a_map_that_speaks_of_nothing_is_listed(run, tmp_path):
     mapping = tmp_path / "steps.csv"
     mapping.write_text("finale,32\n")
     assert ("finale", "named by --map, and no checkpoint here") in [
-        (one.revision, one.reason) for one in listed(run, mapping=mapping).unread
+        (left_out.revision, left_out.reason) for left_out in listed(run, mapping=mapping).unread
     ]
 
 
@@ -105,7 +108,7 @@ def test_a_bad_map_names_its_line(run, tmp_path):
 
 
 def test_tokens_are_steps_times_tokens_per_step_where_unknown(run):
-    assert [one.tokens for one in with_tokens(listed(run), 10).checkpoints] == [0, 10, 20, 40, 80, 160]
+    assert [checkpoint.tokens for checkpoint in with_tokens(listed(run), 10).checkpoints] == [0, 10, 20, 40, 80, 160]
 
 
 @pytest.mark.parametrize(
@@ -123,8 +126,14 @@ def test_tokens_are_steps_times_tokens_per_step_where_unknown(run):
     ],
 )
 def test_checkpoints_are_chosen_by_name_and_step(run, revisions, steps, expected):
-    found = choose(listed(run).checkpoints, revisions, StepRange.parse(steps) if steps else None)
-    assert [one.step for one in found] == expected
+    chosen = choose(listed(run).checkpoints, revisions, StepRange.parse(steps) if steps else None)
+    assert [checkpoint.step for checkpoint in chosen] == expected
+
+
+@pytest.mark.parametrize("text", ["1:2:3:4", "0:9:0", "0::", "soon", "1:x"])
+def test_what_is_no_range_of_steps_is_refused(text):
+    with pytest.raises(SpectraError, match="is not a range of steps"):
+        StepRange.parse(text)
 
 
 def test_two_checkpoints_of_one_step_are_refused(run):

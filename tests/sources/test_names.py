@@ -44,14 +44,14 @@ def test_a_public_name_is_read(name):
 
 @pytest.mark.parametrize("pattern", [*names.STEP_PATTERNS, *names.TOKENS_PATTERNS, *names.SEED_PATTERNS])
 def test_every_pattern_reads_its_own_example(pattern):
-    found = pattern.expression.search(pattern.example)
-    assert int(found[1]) * names.MULTIPLES[found[2]] == pattern.value
+    match = pattern.expression.search(pattern.example)
+    assert int(match[1]) * names.MULTIPLES[match[2]] == pattern.value
 
 
 @given(st.text(max_size=300))
 def test_any_name_is_read_or_left(name):
-    said = read_name(name)
-    assert said.step is None or said.step >= 0
+    parsed = read_name(name)
+    assert parsed.step is None or parsed.step >= 0
 
 
 def test_numbers_sort_as_numbers():

@@ -14,15 +14,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny")]
 @pytest.fixture
 def inspected(spectra_process):
     def call(*arguments):
-        said = spectra_process("inspect", *arguments, "--json")
-        assert said.code == 0, said.err
-        return json.loads(said.out)
+        result = spectra_process("inspect", *arguments, "--json")
+        assert result.code == 0, result.err
+        return json.loads(result.out)
 
     return call
 
 
-def chosen(found):
-    return [one["revision"] for one in found["checkpoints"]]
+def chosen(inspection):
+    return [checkpoint["revision"] for checkpoint in inspection["checkpoints"]]
 
 
 @pytest.mark.parametrize(
@@ -47,31 +47,34 @@ def test_a_tag_is_a_revision_too(inspected, tiny):
 def test_a_branch_without_a_step_is_left_out_with_the_reason_unless_it_is_named(inspected, tiny):
     tiny.branches["main"] = tiny.branches["step16"]
     unread = inspected("hf:own/small")["unread"]
-    assert [one["reason"].partition(":")[0] for one in unread if one["revision"] == "main"] == ["no step in its name"]
+    assert [item["reason"].partition(":")[0] for item in unread if item["revision"] == "main"] == [
+        "no step in its name"
+    ]
     assert chosen(inspected("hf:own/small", "--revisions", "main")) == ["main"]
 
 
 def test_inspect_fetches_no_tensor_and_says_what_a_scan_would_fetch(spectra_process, hub, wide_run):
     hub.add("own/run", wide_run)
-    said = spectra_process("inspect", "hf:own/run")
+    result = spectra_process("inspect", "hf:own/run")
     size = (wide_run / "step0" / "model.safetensors").stat().st_size
-    assert said.code == 0, said.err
-    assert "whole files" in said.out
-    assert "4 listings" in said.out
-    assert sum(one.sent for one in hub.asked if one.origin == 2) < size / 10
+    assert result.code == 0, result.err
+    assert "whole files" in result.out
+    assert "4 listings" in result.out
+    assert sum(request.sent for request in hub.asked if request.origin == 2) < size / 10
     chosen_roles = spectra_process("inspect", "hf:own/run", "--roles", "q").out
     assert "byte ranges of the tensors asked for" in chosen_roles
 
 
 def test_inspect_marks_revisions_of_the_same_files(inspected, tiny):
     tiny.branches["step32"] = tiny.branches["step16"]
-    facts = {one["revision"]: one["duplicate_of"] for one in inspected("hf:own/small")["checkpoints"]}
+    checkpoints = inspected("hf:own/small")["checkpoints"]
+    facts = {checkpoint["revision"]: checkpoint["duplicate_of"] for checkpoint in checkpoints}
     assert facts["step32"] == "step16"
     assert facts["step8"] is None
 
 
 def test_inspect_waits_for_the_hub_and_says_so(spectra_process, hub):
     hub.faults.append(Fault("/refs", status=503))
-    said = spectra_process("inspect", "hf:own/small")
-    assert said.code == 0
-    assert "it answers 503" in said.err
+    result = spectra_process("inspect", "hf:own/small")
+    assert result.code == 0
+    assert "it answers 503" in result.err

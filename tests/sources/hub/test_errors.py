@@ -10,21 +10,21 @@ import sys
 import pytest
 
 from tests.hub.loopback import Fault
-from tests.sources.hub.conftest import COMMAND
+from tests.support.hub_runs import COMMAND
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny")]
 
 
 @pytest.fixture
-def fails(spectra_process, place):
+def fails(spectra_process, workplace):
     def call(*arguments, code=1, **environment):
-        said = spectra_process("scan", *arguments, "-o", "a.parquet", **environment)
-        assert said.code == code, said.err
-        lines = [line for line in said.err.splitlines() if line]
+        result = spectra_process("scan", *arguments, "-o", "a.parquet", **environment)
+        assert result.code == code, result.err
+        lines = [line for line in result.err.splitlines() if line]
         assert lines[-2].startswith("spectra: ")
         assert lines[-1].startswith("  ")
-        assert not (place.folder / "a.parquet").exists()
-        return said.err
+        assert not (workplace.folder / "a.parquet").exists()
+        return result.err
 
     return call
 
@@ -34,70 +34,71 @@ def test_a_repository_that_is_not_there_names_the_nearest(fails):
 
 
 def test_a_revision_that_is_not_there_names_the_nearest(fails):
-    said = fails("hf:own/small@step17")
-    assert "step1" in said
-    assert "step16" in said
+    error = fails("hf:own/small@step17")
+    assert "step1" in error
+    assert "step16" in error
 
 
 def test_a_pattern_that_matches_nothing_lists_examples(fails):
-    said = fails("hf:own/small", "--revisions", "ckpt*", code=2)
-    assert "step0" in said
+    error = fails("hf:own/small", "--revisions", "ckpt*", code=2)
+    assert "step0" in error
 
 
-def test_names_that_the_shell_put_in_the_place_of_a_pattern_are_told(fails):
-    said = fails("hf:own/small", "--revisions", "step0.txt", "step1.txt", code=2)
-    assert "quotes" in said
+def test_names_that_the_shell_put_in_the_place_of_a_pattern_are_refused(fails):
+    error = fails("hf:own/small", "--revisions", "step0.txt", "step1.txt", code=2)
+    assert "quotes" in error
 
 
-def test_an_unquoted_pattern_that_matched_nothing_here_works(place):
+def test_an_unquoted_pattern_that_matched_nothing_here_works(workplace):
     line = f"{shlex.quote(COMMAND[0])} scan hf:own/small --revisions step* -o a.parquet -q"
-    done = subprocess.run(["sh", "-c", line], cwd=place.folder, env=place.environment, check=False)
+    done = subprocess.run(["sh", "-c", line], cwd=workplace.folder, env=workplace.environment, check=False)
     assert done.returncode == 0
 
 
 def test_a_gated_repository_says_where_to_accept_its_licence(fails, tiny, hub):
     tiny.gated = True
-    said = fails("hf:own/small")
-    assert f"{hub.endpoint}/own/small" in said
-    assert "hf auth login" in said
+    error = fails("hf:own/small")
+    assert f"{hub.endpoint}/own/small" in error
+    assert "hf auth login" in error
 
 
 def test_a_private_repository_says_how_to_log_in(fails, tiny):
     tiny.private = True
-    said = fails("hf:own/small")
-    assert "or it is private" in said
-    assert "hf auth login" in said
+    error = fails("hf:own/small")
+    assert "or it is private" in error
+    assert "hf auth login" in error
 
 
-def test_a_full_disk_says_what_is_needed_and_leaves_nothing(place):
+def test_a_full_disk_says_what_is_needed_and_leaves_nothing(workplace):
     def small_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))
 
     done = subprocess.run(
         [*COMMAND, "scan", "hf:own/small", "-o", "a.parquet"],
-        cwd=place.folder, env=place.environment, preexec_fn=small_files, capture_output=True, text=True, check=False,
+        cwd=workplace.folder, env=workplace.environment, preexec_fn=small_files,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert "model.safetensors cannot be kept in the scratch folder" in done.stderr
     assert "bytes are needed for it" in done.stderr
     assert "TMPDIR" in done.stderr
-    assert list(place.scratch.iterdir()) == []
+    assert list(workplace.scratch.iterdir()) == []
 
 
-def test_a_range_that_the_server_refuses_is_told_for_its_checkpoint(spectra_process, hub, wide_run):
+def test_a_range_that_the_server_refuses_is_named_for_its_checkpoint(spectra_process, hub, wide_run):
     hub.add("own/run", wide_run)
     hub.faults.append(Fault("^2/.*step10/model", status=416, times=100))
-    said = spectra_process("scan", "hf:own/run", "--roles", "q", "-o", "a.parquet")
-    assert said.code == 3
-    assert "416" in said.err
+    result = spectra_process("scan", "hf:own/run", "--roles", "q", "-o", "a.parquet")
+    assert result.code == 3
+    assert "416" in result.err
 
 
 def test_bytes_that_never_match_their_hash_are_named_and_the_rest_is_measured(spectra_process, hub):
     hub.faults.append(Fault("^2/.*step4/model", other=True, times=100))
-    said = spectra_process("scan", "hf:own/small", "-o", "a.parquet")
-    assert said.code == 3
-    assert "does not match its hash, fetched twice" in said.err
-    assert len([one for one in hub.asked if one.origin == 2 and "step4/" in one.path]) == 2
+    result = spectra_process("scan", "hf:own/small", "-o", "a.parquet")
+    assert result.code == 3
+    assert "does not match its hash, fetched twice" in result.err
+    assert len([request for request in hub.asked if request.origin == 2 and "step4/" in request.path]) == 2
 
 
 LOOK_TWICE = """
@@ -116,25 +117,25 @@ with plan.checkpoint_files() as checkpoint_files:
 """
 
 
-def test_a_damaged_file_found_by_looking_ahead_is_not_fetched_again(place, hub):
+def test_a_damaged_file_found_by_looking_ahead_is_not_fetched_again(workplace, hub):
     hub.faults.append(Fault("^2/.*step4/model", other=True, times=100))
     done = subprocess.run(
-        [sys.executable, "-c", LOOK_TWICE], env=place.environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", LOOK_TWICE], env=workplace.environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.count("does not match its hash, fetched twice") == 2
-    assert len([one for one in hub.asked if one.origin == 2]) == 2
+    assert len([request for request in hub.asked if request.origin == 2]) == 2
 
 
 def test_offline_with_nothing_cached(fails):
     assert "HF_HUB_OFFLINE" in fails("hf:own/small", HF_HUB_OFFLINE="1")
 
 
-def test_a_hub_that_stays_down_ends_the_patience_and_keeps_what_is_done(spectra_process, place, hub):
+def test_a_hub_that_stays_down_ends_the_patience_and_keeps_what_is_done(spectra_process, workplace, hub):
     hub.faults.append(Fault("^2/.*step4/model", status=503, times=10_000))
-    said = spectra_process("scan", "hf:own/small", "--revisions", "step*", "-o", "a.parquet", "--patience", "2s")
-    assert said.code == 1
-    assert "could not be reached for 2 s" in said.err
-    assert (place.folder / "a.parquet.parts").is_dir()
+    result = spectra_process("scan", "hf:own/small", "--revisions", "step*", "-o", "a.parquet", "--patience", "2s")
+    assert result.code == 1
+    assert "could not be reached for 2 s" in result.err
+    assert (workplace.folder / "a.parquet.parts").is_dir()
     hub.faults.clear()
     assert spectra_process("scan", "hf:own/small", "--revisions", "step*", "-o", "a.parquet").code == 0
 
@@ -145,8 +146,8 @@ def test_a_repository_without_weights_names_what_it_holds(fails, hub, tmp_path):
     (folder / "tf_model.h5").write_bytes(b"x")
     (folder / "README.md").write_text("x")
     hub.add("own/none", tmp_path / "none")
-    said = fails("hf:own/none")
-    assert ".h5" in said
+    error = fails("hf:own/none")
+    assert ".h5" in error
 
 
 def test_a_bound_smaller_than_any_tensor_says_what_is_needed(fails):
@@ -167,5 +168,5 @@ def test_words_that_mean_nothing(arguments, says, fails):
 
 
 def test_no_connection_at_all(fails):
-    said = fails("hf:own/small", "--patience", "1s", HF_ENDPOINT="http://127.0.0.1:9")
-    assert "no connection" in said
+    error = fails("hf:own/small", "--patience", "1s", HF_ENDPOINT="http://127.0.0.1:9")
+    assert "no connection" in error
