@@ -35,7 +35,7 @@ class Client:
     _begun: bool = False
 
     def _begin(self) -> None:
-        """Give the library a session that retries, at the first request."""
+        """Set up a session that retries, for the library, at the first request."""
         if not self._begun:
             from huggingface_hub import set_client_factory
 
