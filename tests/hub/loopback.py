@@ -30,7 +30,8 @@ class Fault:
 
     times: how often, before all is well. status, headers: what is answered. cut: the connection ends after so many
     bytes. whole: the range that was asked for is ignored. delay: seconds before the answer. other: other bytes of
-    the same length are sent.
+    the same length are sent. body: what is answered in place of the answer. endless: after it, it is sent again and
+    again with so many seconds between.
     """
 
     path: str
@@ -41,6 +42,8 @@ class Fault:
     whole: bool = False
     delay: float = 0.0
     other: bool = False
+    body: bytes | None = None
+    endless: float | None = None
 
 
 @dataclass
@@ -77,6 +80,7 @@ class Hub:
         self.faults: list[Fault] = []
         self.asked: list[Asked] = []
         self.rate, self.page = rate, page
+        self.rewrite: Callable[[dict[str, object]], dict[str, object]] = lambda facts: facts  # a listing's entries
         self.after: list[tuple[int, Callable[[], object]]] = []  # (number of requests, what to do then)
         self._lock = threading.Lock()
         self._clock = time.monotonic()
@@ -175,7 +179,11 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if fault and fault.delay:
                 time.sleep(fault.delay)
-            if fault and fault.status:
+            if fault and fault.endless is not None:
+                self._endless(fault)
+            elif fault and fault.body is not None:
+                self._reply(fault.status or 200, fault.body, fault.headers)
+            elif fault and fault.status:
                 self._reply(fault.status, b"out of order", fault.headers)
             elif self.server.origin == 2:
                 self._blob(path, fault)
@@ -248,7 +256,7 @@ class _Handler(BaseHTTPRequestHandler):
             base = self.path.partition("?")[0]
             deeper = "&recursive=True" if deep else ""
             more = {"Link": f'<{self.server.hub.endpoint}{base}?cursor={start + len(shown)}{deeper}>; rel="next"'}
-        self._json([entry(name, files[name]) for name in shown], more)
+        self._json([self.server.hub.rewrite(entry(name, files[name])) for name in shown], more)
 
     def _resolve(self, commit: str, name: str, path: Path, fault: Fault | None) -> None:
         facts = entry(name, path)
@@ -293,6 +301,17 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(data)
                 self.sent += len(data)
                 left -= len(data)
+
+    def _endless(self, fault: Fault) -> None:
+        """Send chunks until the other side has had enough, or an hour has passed."""
+        asked = (self.headers.get("Range") or "").replace("=", " ")
+        ranged = {"Content-Range": f"{asked}/*"} if asked else {}
+        self._head(206 if asked else 200, {"Transfer-Encoding": "chunked", **ranged, **fault.headers})
+        data, until = fault.body or bytes(CHUNK), time.monotonic() + 3600
+        while time.monotonic() < until:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+            self.sent += len(data)
+            time.sleep(fault.endless or 0.0)
 
     def _json(self, value: object, headers: Mapping[str, str] | None = None) -> None:
         self._reply(200, json.dumps(value).encode(), {"Content-Type": "application/json", **(headers or {})})
