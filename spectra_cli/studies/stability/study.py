@@ -109,6 +109,7 @@ def _group(name: str, lines: pd.DataFrame, steps: pd.Series, losses: Losses | No
     last = _last_quarter(plain.rates)
     low, high = np.quantile(last, [0.25, 0.75])
     floor = Floor(float(np.median(last)), (float(low), float(high)), len(last))
+    gaps = plain.steps - _starts(plain, steps)
     per_lr, onset_per_lr = _per_rate(plain, top, steps, losses)
     ratio = (lines["sd_variation_prev"] / lines["stability_bound_prev"]).replace([np.inf], np.nan).dropna()
     return GroupStability(
@@ -118,7 +119,7 @@ def _group(name: str, lines: pd.DataFrame, steps: pd.Series, losses: Losses | No
         peak=peak,
         floor=floor,
         settled=_settled(plain, top, peak, floor),
-        onset=find_onset(plain.steps[top + 1 :], plain.rates[top + 1 :]),
+        onset=find_onset(plain.steps[top + 1 :], plain.rates[top + 1 :], gaps=gaps[top + 1 :]),
         onset_per_lr=onset_per_lr,
         decoupling=_decoupling(lines, steps),
         tightness=float(ratio.median()) if len(ratio) else None,
@@ -137,7 +138,9 @@ def _per_rate(
     with np.errstate(divide="ignore"):
         per_lr = np.where(rates > 0, plain.rates / rates, np.nan)
     known = np.isfinite(per_lr) & (np.arange(len(per_lr)) > top)
-    return per_lr, find_onset(plain.steps[known], per_lr[known], noun="checkpoints with a learning rate after the peak")
+    gaps = (plain.steps - _starts(plain, steps))[known]
+    noun = "checkpoints with a learning rate after the peak"
+    return per_lr, find_onset(plain.steps[known], per_lr[known], gaps=gaps, noun=noun)
 
 
 def _settled(plain: RateSeries, top: int, peak: Peak, floor: Floor) -> int | None:
