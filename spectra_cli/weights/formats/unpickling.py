@@ -24,6 +24,7 @@ from spectra_cli.weights.formats.pickle_objects import (
     rebuild,
     storage_of,
 )
+from spectra_cli.weights.plain_data import is_text
 
 # About 40 instructions a tensor; a checkpoint of 1,000 tensors with two optimizer moments each has 120,000.
 INSTRUCTIONS = 5_000_000
@@ -175,6 +176,8 @@ def read_pickle(stream: IO[bytes], storages: dict[str, Storage] | None = None) -
 
 def _step(machine: _Machine, name: str, arg: Any) -> None:
     if name in _PUSH:
+        if isinstance(arg, str) and not is_text(arg):
+            raise UnreadablePickleError("it holds half a surrogate pair, which is no character")
         machine.stack.append(arg)
     elif name in _FRESH:
         machine.stack.append(_FRESH[name]())
