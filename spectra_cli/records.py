@@ -108,7 +108,8 @@ class Matrix:
     """One matrix of a model: its name and role in every family alike, and how to cut it out of a stored tensor.
 
     The cut is data: `stored.reshape(view)[index].reshape(stored_rows, stored_cols)`, transposed at the end where
-    the file keeps [in, out]. rows = output features, cols = input features, after that transposition.
+    the file keeps [in, out]. rows = output features, cols = input features, after that transposition. swapped: two
+    axes that change places before the last of those reshapes, where the file keeps rows in another order.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Matrix:
     view: tuple[int, ...] | None = None
     index: tuple[Index, ...] = ()
     transposed: bool = False
+    swapped: tuple[int, int] | None = None
     rule: str = ""
 
 

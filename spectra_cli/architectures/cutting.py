@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -36,7 +37,10 @@ def cut(stored: Array, matrix: Matrix) -> Array:
     if matrix.view is not None:
         array = array.reshape(matrix.view)
     flat = (matrix.cols, matrix.rows) if matrix.transposed else (matrix.rows, matrix.cols)
-    part = array[matrix.index].reshape(flat)
+    part = array[matrix.index]
+    if matrix.swapped is not None:
+        part = part.swapaxes(*matrix.swapped)
+    part = part.reshape(flat)
     return cast(Array, part.T if matrix.transposed else part)
 
 
@@ -60,10 +64,15 @@ def cut_factors(b: Array, a: Array, matrix: Matrix) -> tuple[Array, Array]:
             f"{matrix.tensor} is kept as factors, which the rule '{matrix.rule}' does not take apart",
             hint="merge the adapter into its model, and scan that",
         )
+    order = (matrix.swapped or (0, 0), (0, 0))  # what changes places are rows
     rows, cols = (
-        np.arange(length).reshape(factors)[index].reshape(-1).tolist()
-        for length, factors, index in zip(
-            stored, (view[:between], view[between:]), (matrix.index[:between], matrix.index[between:]), strict=True
+        np.arange(length).reshape(factors)[index].swapaxes(*swapped).reshape(-1).tolist()
+        for length, factors, index, swapped in zip(
+            stored,
+            (view[:between], view[between:]),
+            (matrix.index[:between], matrix.index[between:]),
+            order,
+            strict=True,
         )
     )
     part, other = left[rows], right[:, cols]
@@ -71,32 +80,59 @@ def cut_factors(b: Array, a: Array, matrix: Matrix) -> tuple[Array, Array]:
 
 
 def matrices_of(
-    rule: Rule, stored: StoredTensor, canonical: Callable[[str, int | None], str], names: Names, *, fused: bool
+    rule: Rule,
+    stored: StoredTensor,
+    canonical: Callable[[str, int | None], str],
+    names: Names,
+    *,
+    fused: bool,
+    is_turned: Callable[[], bool] = lambda: False,
 ) -> Iterator[Matrix]:
     """Yield the matrices that one rule finds in one tensor.
 
-    canonical: makes the full name from the rule's part of it and the expert's number. Raises SpectraError, naming
-    the tensor, both numbers and the rule, where the sizes do not fit.
+    canonical: makes the full name from the rule's part of it and the expert's number. is_turned: whether the last two
+    axes are the other way round than the rule says. Raises SpectraError, naming the tensor, both numbers and the rule,
+    where the sizes do not fit.
     """
     split = rule.split or Split("transposed" if rule.transposed else "as stored", "*, *", ())
     name = rule.becomes or ""
-    if fused and rule.split and not split.whole:
+    if fused and rule.split and not split.whole and not split.swapped:
         yield _whole(rule, stored, canonical(name, None))
         return
-    parts = split.parts if split.parts and not fused else ((name, split.whole),)
+    parts = split.parts if split.parts and (not fused or split.swapped) else ((name, split.whole),)
     try:
-        grouped = _view(split.view, _shape(split, stored, names), names)
+        turned = is_turned()
+        shape = _shape(split, stored, names)
+        grouped = _view(split.view, _turn(shape) if turned else shape, names)
         for part, text in parts:
             for expert in _experts(text, names):
                 cut_index = index(text, _with_expert(names, expert))
                 full = canonical(part, expert)
-                yield _matrix(rule, stored, split.title, full, expert, grouped, cut_index)
+                if turned:
+                    yield _matrix(
+                        replace(rule, transposed=not rule.transposed), stored, f"{split.title}, turned", full, expert,
+                        _turn(grouped), _turned_index(grouped, cut_index),
+                    )  # fmt: skip
+                else:
+                    yield _matrix(rule, stored, split.title, full, expert, grouped, cut_index)
     except Contradiction as problem:
         raise SpectraError(
             f"{stored.name} {list(stored.shape)} does not fit the rule '{split.title}: {split.view}': {problem}",
             hint="check the config beside the weights, keep fused tensors whole with --fused, "
             "or describe this model with --arch FILE.toml, whose [dimensions] may give sizes",
         ) from problem
+
+
+def _turn(axes: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Let the last two axes change places."""
+    return (*axes[:-2], axes[-1], axes[-2])
+
+
+def _turned_index(axes: tuple[tuple[int, ...], ...], cut_index: tuple[Index, ...]) -> tuple[Index, ...]:
+    """Return the index into a view whose last two axes, each of several factors, change places."""
+    rest = iter(cut_index)
+    by_axis = tuple(tuple(next(rest, slice(None)) for _ in factors) for factors in axes)
+    return tuple(position for positions in _turn(by_axis) for position in positions)
 
 
 def _whole(rule: Rule, stored: StoredTensor, name: str) -> Matrix:
@@ -202,5 +238,6 @@ def _matrix(
         view=None if view == stored.shape else view,
         index=cut_index,
         transposed=rule.transposed,
+        swapped=rule.split.swapped if rule.split else None,
         rule=title if rule.split is None else f"{title}: {list(view)}",
     )

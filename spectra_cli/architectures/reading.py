@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from spectra_cli.architectures.cutting import matrices_of
@@ -13,6 +14,7 @@ from spectra_cli.architectures.dimensions import config_value, named_sizes, text
 from spectra_cli.architectures.fallback import fused_note, guess_layer, guess_role
 from spectra_cli.architectures.families import ARCHITECTURES
 from spectra_cli.architectures.matching import Match, matcher
+from spectra_cli.architectures.orientation import Orientation, Stored, without_unknown_order
 from spectra_cli.architectures.record import Architecture, Rule
 from spectra_cli.architectures.skipping import is_convolution, skip
 from spectra_cli.errors import SpectraError
@@ -54,19 +56,19 @@ def layout(
     no_matrices = {stored.name: skip(stored, tensors) for stored in tensors.values()}
     skipped = [skipped for skipped in no_matrices.values() if skipped]
     candidates = [stored for stored in tensors.values() if no_matrices[stored.name] is None]
-    matrices, left = _by_rules(candidates, record, plain, fused=fused)
+    matrices, left, assumed = _by_rules(candidates, record, plain, fused=fused)
     skipped += _by_stored_names([stored for stored, _ in left], matrices, record, guess=family is None)
     skipped += _drop_tied(matrices, plain, record, equal)
     unnamed = architecture is None and not (plain.get("model_type") or config.get("model_type"))
-    notes = tuple(_notes(config, family, left, unnamed=unnamed))
+    notes = (*_notes(config, family, left, unnamed=unnamed), *assumed)
     return Layout(record.name, tuple(sorted(matrices.values(), key=_natural_order)), tuple(skipped), notes)
 
 
 def architecture_of(config: Mapping[str, Any], names: Iterable[str] = ()) -> Architecture | None:
     """Return the record for a config's `model_type`, the nested text model's first; None where no record has it.
 
-    names: of the stored tensors, by which some families are recognised where no config names one: a record's signs and
-    rules must both match one of them.
+    names: of the stored tensors, by which some families are recognised where no config names one, or where it names one
+    that has no rule for any of them: a record's signs and rules must both match one.
 
     >>> architecture_of({"model_type": "mistral"}).name
     'llama'
@@ -74,14 +76,19 @@ def architecture_of(config: Mapping[str, Any], names: Iterable[str] = ()) -> Arc
     'modded_nanogpt'
     """
     model_types = [text_config(config).get("model_type"), config.get("model_type")]
-    for model_type in model_types:
-        for record in ARCHITECTURES:
-            if model_type in record.model_types:
-                return record
-    if any(model_types):
-        return None
+    # Before transformers 4.52 a model of text and images kept its language model's sizes in its own, flat config.
+    own_text = [f"{model_type}_text" for model_type in model_types if isinstance(model_type, str)]
+    known = (record for kind in (*model_types, *own_text) for record in ARCHITECTURES if kind in record.model_types)
+    named = next(known, None)
     stored = tuple(names)
-    return next((record for record in ARCHITECTURES if _shows(record, stored)), None)
+    if (named is None and any(model_types)) or (named is not None and (not stored or _reads(named, stored))):
+        return named
+    return next((record for record in ARCHITECTURES if _shows(record, stored)), named)
+
+
+def _reads(record: Architecture, names: Iterable[str]) -> bool:
+    match = matcher(record)
+    return any(match(name).rules for name in names)
 
 
 def _shows(record: Architecture, names: Iterable[str]) -> bool:
@@ -95,21 +102,27 @@ Left = list[tuple[StoredTensor, Rule | None]]
 
 def _by_rules(
     candidates: Iterable[StoredTensor], record: Architecture, config: Mapping[str, Any], *, fused: bool
-) -> tuple[dict[str, Matrix], Left]:
-    """Return the matrices that rules name, and the tensors left: no rule, no new name, or a name already taken."""
+) -> tuple[dict[str, Matrix], Left, list[str]]:
+    """Return the matrices that rules name, the tensors left, and notes on what was assumed.
+
+    Left are those without a rule, without a new name, or with a name already taken.
+    """
     sizes = named_sizes(config, record.dimensions)
     match = matcher(record)
+    matched = [(stored, match(stored.name)) for stored in candidates]
+    ruled = [(stored, found, _rule_for(stored, found.rules, config)) for stored, found in matched]
+    ruled, unordered = without_unknown_order(ruled, sizes)
+    orientation = Orientation(config, sizes)
+    orientation.learn(Stored(stored, rule, found.layer) for stored, found, rule in ruled if rule)
     matrices: dict[str, Matrix] = {}
     left: Left = []
-    for stored in candidates:
-        matched = match(stored.name)
-        rule = _rule_for(stored, matched.rules, config)
-        cuts = {matrix.name: matrix for matrix in _cuts(stored, rule, matched, sizes, fused=fused)}
+    for stored, found, rule in ruled:
+        cuts = {matrix.name: matrix for matrix in _cuts(stored, rule, found, sizes, orientation, fused=fused)}
         if cuts and matrices.keys().isdisjoint(cuts):
             matrices |= cuts
         else:
             left.append((stored, rule))
-    return matrices, left
+    return matrices, left, [*orientation.notes(), *unordered]
 
 
 def _by_stored_names(
@@ -142,11 +155,21 @@ def _axes(rule: Rule) -> int:
 
 
 def _cuts(
-    stored: StoredTensor, rule: Rule | None, matched: Match, sizes: Callable[[str], int], *, fused: bool
+    stored: StoredTensor,
+    rule: Rule | None,
+    matched: Match,
+    sizes: Callable[[str], int],
+    orientation: Orientation,
+    *,
+    fused: bool,
 ) -> Iterator[Matrix]:
     if rule is None or rule.becomes is None:
         return
-    for matrix in matrices_of(rule, stored, matched.canonical, sizes, fused=fused):
+    own = Stored(stored, rule, matched.layer)
+    if own.is_one and orientation.is_turned_matrix(own, expert=matched.expert is not None):
+        rule = replace(rule, transposed=not rule.transposed)
+    is_turned = partial(orientation.is_turned, own) if own.stacked else lambda: False
+    for matrix in matrices_of(rule, stored, matched.canonical, sizes, fused=fused, is_turned=is_turned):
         expert = matrix.expert if matrix.expert is not None else matched.expert
         yield replace(matrix, layer=matched.layer, expert=expert)
 

@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 START_FROM = "spectra inspect prints a record to start from"
 
 KEYS = {"name", "model_types", "layers", "tied", "dimensions", "in_layer", "outside", "signs"}
-RULE_KEYS = {"stored", "becomes", "split", "view", "parts", "whole", "reshape", "transposed", "when"}
+RULE_KEYS = {"stored", "becomes", "split", "view", "parts", "whole", "reshape", "swapped", "transposed", "when"}
 
 
 def load(name_or_path: str | Path) -> Architecture:
@@ -90,12 +90,16 @@ def _split(data: Mapping[str, Any], where: str) -> Split:
     parts = _get(data, "parts", dict, {}, where)
     if not parts or not all(isinstance(text, str) for text in parts.values()):
         raise _wrong(where, "parts", "canonical names with an index each")
+    swapped = data.get("swapped")
+    if swapped is not None and not (isinstance(swapped, list) and [type(axis) for axis in swapped] == [int, int]):
+        raise _wrong(where, "swapped", "the numbers of two axes of the view")
     return Split(
         title=_get(data, "split", str, "split", where),
         view=_get(data, "view", str, "", where),
         parts=tuple(parts.items()),
         whole=_get(data, "whole", str, "", where),
         reshape=_get(data, "reshape", str, "", where),
+        swapped=None if swapped is None else (swapped[0], swapped[1]),
     )
 
 
@@ -162,6 +166,7 @@ def _rule_lines(rule: Rule) -> list[str]:
         lines.append(f"parts = {{ {parts} }}")
         optional = (("whole", rule.split.whole), ("reshape", rule.split.reshape))
         lines += [f"{key} = {_written(text)}" for key, text in optional if text]
+        lines += [f"swapped = {_written(list(rule.split.swapped))}"] if rule.split.swapped else []
     if rule.transposed:
         lines.append("transposed = true")
     if rule.when:

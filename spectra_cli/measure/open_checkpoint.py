@@ -55,7 +55,8 @@ class SpectrumCache:
         # Where a tensor is made of several ranges, other files (a config, an index) say how: those may differ.
         if len(ranges) != 1 or ranges[0][0] not in self.recurring:
             return None
-        return (*ranges, matrix.tensor, matrix.view, repr(matrix.index), matrix.rows, matrix.cols, matrix.transposed)
+        how = (matrix.view, repr(matrix.index), matrix.swapped, matrix.rows, matrix.cols, matrix.transposed)
+        return (*ranges, matrix.tensor, *how)
 
 
 @dataclass(frozen=True, eq=False)

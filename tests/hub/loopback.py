@@ -10,12 +10,13 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 LARGE = re.compile(r"\.(safetensors|bin|pt)$")
@@ -29,7 +30,8 @@ class Fault:
 
     times: how often, before all is well. status, headers: what is answered. cut: the connection ends after so many
     bytes. whole: the range that was asked for is ignored. delay: seconds before the answer. other: other bytes of
-    the same length are sent.
+    the same length are sent. body: what is answered in place of the answer. endless: after it, it is sent again and
+    again with so many seconds between.
     """
 
     path: str
@@ -40,6 +42,8 @@ class Fault:
     whole: bool = False
     delay: float = 0.0
     other: bool = False
+    body: bytes | None = None
+    endless: float | None = None
 
 
 @dataclass
@@ -76,7 +80,8 @@ class Hub:
         self.faults: list[Fault] = []
         self.asked: list[Asked] = []
         self.rate, self.page = rate, page
-        self.after: list[tuple[int, object]] = []  # (number of requests, what to do then)
+        self.rewrite: Callable[[dict[str, object]], dict[str, object]] = lambda facts: facts  # a listing's entries
+        self.after: list[tuple[int, Callable[[], object]]] = []  # (number of requests, what to do then)
         self._lock = threading.Lock()
         self._clock = time.monotonic()
         self._servers = [_Server(self, origin) for origin in (1, 2)]
@@ -90,7 +95,7 @@ class Hub:
 
     def add(self, name: str, run: Path, **facts: object) -> Repository:
         """Publish a folder of checkpoints: a branch for each of its folders, and `main`, the last of them."""
-        repository = Repository(**facts)  # type: ignore[arg-type]
+        repository = Repository(**facts)
         for folder in sorted(path for path in run.iterdir() if path.is_dir()):
             repository.branches[folder.name] = self.commit(repository, folder)
         repository.branches.setdefault("main", self.commit(repository, None))
@@ -121,7 +126,7 @@ class Hub:
             due = [act for count, act in self.after if count <= len(self.asked)]
             self.after = [(count, act) for count, act in self.after if count > len(self.asked)]
         for act in due:
-            act()  # type: ignore[operator]
+            act()
 
     def wait_for_bytes(self, count: int) -> None:
         """Keep to the rate."""
@@ -174,7 +179,11 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if fault and fault.delay:
                 time.sleep(fault.delay)
-            if fault and fault.status:
+            if fault and fault.endless is not None:
+                self._endless(fault)
+            elif fault and fault.body is not None:
+                self._reply(fault.status or 200, fault.body, fault.headers)
+            elif fault and fault.status:
                 self._reply(fault.status, b"out of order", fault.headers)
             elif self.server.origin == 2:
                 self._blob(path, fault)
@@ -247,7 +256,7 @@ class _Handler(BaseHTTPRequestHandler):
             base = self.path.partition("?")[0]
             deeper = "&recursive=True" if deep else ""
             more = {"Link": f'<{self.server.hub.endpoint}{base}?cursor={start + len(shown)}{deeper}>; rel="next"'}
-        self._json([entry(name, files[name]) for name in shown], more)
+        self._json([self.server.hub.rewrite(entry(name, files[name])) for name in shown], more)
 
     def _resolve(self, commit: str, name: str, path: Path, fault: Fault | None) -> None:
         facts = entry(name, path)
@@ -293,6 +302,17 @@ class _Handler(BaseHTTPRequestHandler):
                 self.sent += len(data)
                 left -= len(data)
 
+    def _endless(self, fault: Fault) -> None:
+        """Send chunks until the other side has had enough, or an hour has passed."""
+        asked = (self.headers.get("Range") or "").replace("=", " ")
+        ranged = {"Content-Range": f"{asked}/*"} if asked else {}
+        self._head(206 if asked else 200, {"Transfer-Encoding": "chunked", **ranged, **fault.headers})
+        data, until = fault.body or bytes(CHUNK), time.monotonic() + 3600
+        while time.monotonic() < until:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+            self.sent += len(data)
+            time.sleep(fault.endless or 0.0)
+
     def _json(self, value: object, headers: Mapping[str, str] | None = None) -> None:
         self._reply(200, json.dumps(value).encode(), {"Content-Type": "application/json", **(headers or {})})
 
@@ -312,7 +332,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
 
-def entry(name: str, path: Path) -> dict[str, object]:
+def entry(name: str, path: Path) -> dict[str, Any]:
     """Return a file's entry in the Hub's listing: git's sha1 of a small one, the sha256 of a large one's bytes."""
     size, sha1, sha256 = _digests(path, path.stat().st_mtime_ns)
     facts: dict[str, object] = {"type": "file", "path": name, "size": size, "oid": sha1}
@@ -329,7 +349,7 @@ def _digests(path: Path, changed: int) -> tuple[int, str, str]:
 @contextmanager
 def served(**options: object) -> Iterator[Hub]:
     """Run a Hub while the block runs."""
-    hub = Hub(**options)  # type: ignore[arg-type]
+    hub = Hub(**options)
     try:
         yield hub
     finally:

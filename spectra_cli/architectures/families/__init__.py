@@ -9,7 +9,6 @@ from spectra_cli.architectures.families.llama import (
     GLM,
     LFM2,
     LLAMA,
-    META_LLAMA,
     MPT,
     OLMO_CORE,
     OLMO_NATIVE,
@@ -19,12 +18,14 @@ from spectra_cli.architectures.families.llama import (
     STARCODER2,
 )
 from spectra_cli.architectures.families.moe import DBRX, DEEPSEEK, GPT_OSS, GRANITE_MOE, LLAMA4, MIXTRAL, QWEN_MOE
-from spectra_cli.architectures.families.neox import BLOOM, FALCON, GPT_NEOX, MEGATRON, PERSIMMON
+from spectra_cli.architectures.families.neox import BLOOM, FALCON, GPT_NEOX, PERSIMMON
+from spectra_cli.architectures.families.trainers import LITGPT, MEGATRON, META_LLAMA, NANOTRON, TORCHTUNE
 
 ARCHITECTURES = (
-    GPT_NEOX, BLOOM, FALCON, PERSIMMON, MEGATRON,
+    GPT_NEOX, BLOOM, FALCON, PERSIMMON,
     GPT2, NANOGPT, GPT_BIGCODE, NANOCHAT, MODDED_NANOGPT,
-    LLAMA, META_LLAMA, GEMMA, GLM, PHI, PHI3, STARCODER2, OPT, OLMO_NATIVE, OLMO_CORE, MPT, LFM2,
+    LLAMA, GEMMA, GLM, PHI, PHI3, STARCODER2, OPT, OLMO_NATIVE, OLMO_CORE, MPT, LFM2,
     GPTJ, GPT_NEO, CODEGEN, BERT, MODERNBERT,
     MIXTRAL, QWEN_MOE, DEEPSEEK, GPT_OSS, LLAMA4, GRANITE_MOE, DBRX,
+    MEGATRON, META_LLAMA, LITGPT, NANOTRON, TORCHTUNE,
 )  # fmt: skip

@@ -43,21 +43,6 @@ NUMBERED_MLP = (
     Rule("feed_forward.w2.weight", "mlp.down"),
 )
 
-META_LLAMA = Architecture(
-    name="meta_llama",
-    model_types=("meta_llama",),
-    layers=("layers.{layer}.",),
-    in_layer=(
-        Rule("attention.wq.weight", "attn.q"),
-        Rule("attention.wk.weight", "attn.k"),
-        Rule("attention.wv.weight", "attn.v"),
-        Rule("attention.wo.weight", "attn.o"),
-        *NUMBERED_MLP,
-    ),
-    outside=(Rule("tok_embeddings.weight", "embed"), Rule("output.weight", "unembed")),
-    signs=("attention.wq.weight",),
-)
-
 OLMO_CORE = Architecture(
     name="olmo_core",
     model_types=("olmo_core",),

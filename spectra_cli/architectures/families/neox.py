@@ -87,29 +87,3 @@ FALCON = Architecture(
     outside=(Rule("word_embeddings.weight", "embed"), Rule("lm_head.weight", "unembed")),
     tied=True,
 )
-
-MEGATRON = Architecture(
-    name="megatron",
-    model_types=("megatron",),
-    layers=("decoder.layers.{layer}.", "encoder.layers.{layer}."),
-    in_layer=(
-        Rule("self_attention.linear_qkv.weight", "attn.qkv", BY_GROUP),
-        Rule("self_attention.linear_proj.weight", "attn.o"),
-        Rule("mlp.linear_fc1.weight", "mlp.gate_up", GATE_UP, when=("swiglu", True)),
-        Rule("mlp.linear_fc1.weight", "mlp.up"),
-        Rule("mlp.linear_fc2.weight", "mlp.down"),
-        Rule("mlp.router.weight", "router"),
-        # Before Megatron Core.
-        Rule("self_attention.query_key_value.weight", "attn.qkv", BY_GROUP),
-        Rule("attention.query_key_value.weight", "attn.qkv", BY_GROUP),
-        Rule("self_attention.dense.weight", "attn.o"),
-        Rule("attention.dense.weight", "attn.o"),
-        Rule("mlp.dense_h_to_4h.weight", "mlp.gate_up", GATE_UP, when=("swiglu", True)),
-        *UP_DOWN,
-    ),
-    outside=(
-        Rule("embedding.word_embeddings.weight", "embed"),
-        Rule("embedding.position_embeddings.weight", "pos_embed"),
-        Rule("output_layer.weight", "unembed"),
-    ),
-)

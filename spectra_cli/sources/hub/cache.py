@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +12,39 @@ from spectra_cli.sources.hub.client import offline
 
 
 def cached_path(remote: Remote, file: RemoteFile) -> Path | None:
-    """Return where the cache has a file, found by its blob and size; None where it has not."""
+    """Return where the cache has a file, found by its blob and size; None where it has not.
+
+    It is believed only after its hash: 1 s for each GB or two, once in a process.
+    """
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
     name = repo_folder_name(repo_id=remote.repository, repo_type="model")
     path = Path(constants.HF_HUB_CACHE) / name / "blobs" / file.blob
     try:
-        return path if path.stat().st_size == file.size else None
+        status = path.stat()
+        same = status.st_size == file.size and _matches(path, file.blob, file.size, status.st_ino, status.st_mtime_ns)
+        return path if same else None
     except OSError:
         return None
+
+
+def begin_digest(blob: str, size: int) -> hashlib._Hash:
+    """Return the hash that names a blob, begun: the sha256 of its bytes, or the sha1 that git names a file by.
+
+    The latter tells files apart, and is not trusted against forgery.
+    """
+    return hashlib.sha256() if len(blob) == 64 else hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+
+
+@lru_cache(maxsize=10_000)
+def _matches(path: Path, blob: str, size: int, _inode: int, _changed: int) -> bool:
+    """Whether the bytes of a file are those that its blob names; asked again once the file is another."""
+    digest = begin_digest(blob, size)
+    with path.open("rb") as file:
+        while data := file.read(1 << 20):
+            digest.update(data)
+    return digest.hexdigest() == blob
 
 
 def cached_references(repository: str) -> dict[str, str]:

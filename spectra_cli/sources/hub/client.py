@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Remote, RemoteFile
 from spectra_cli.sources.hub.byte_ranges import ByteRange
-from spectra_cli.sources.hub.retry import RetryPolicy, TryAgainError, client_factory, trouble
+from spectra_cli.sources.hub.forms import check_file, check_reference
+from spectra_cli.sources.hub.retry import RetryPolicy, TryAgainError, bounded_listing, client_factory, trouble
 
 if TYPE_CHECKING:
     import httpx2
 
 CHUNK = 1 << 20
+FILES = 1_000_000  # of one listing
+TOKEN = re.compile(r"[!-~]*")  # what a header can hold
 
 
 class RangeIgnoredError(Exception):
@@ -37,8 +42,14 @@ class Client:
     def _begin(self) -> None:
         """Set up a session that retries, for the library, at the first request."""
         if not self._begun:
-            from huggingface_hub import set_client_factory
+            from huggingface_hub import get_token, set_client_factory
 
+            if not TOKEN.fullmatch(get_token() or ""):
+                raise SpectraError(
+                    "the token for the Hub holds signs that no token has",
+                    hint="set HF_TOKEN anew, or log in again with `hf auth login`",
+                    stops=True,
+                )
             set_client_factory(client_factory(self.retry_policy))
             self._begun = True
 
@@ -47,9 +58,10 @@ class Client:
         from huggingface_hub import HfApi
 
         self._begin()
-        with translated(repository):
+        where = f"hf:{repository}"
+        with bounded_listing(self.retry_policy), translated(repository), _understood(where):
             listed = HfApi().list_repo_refs(repository)
-        return {reference.name: reference.target_commit for reference in (*listed.tags, *listed.branches)}
+        return dict(check_reference(where, each.name, each.target_commit) for each in (*listed.tags, *listed.branches))
 
     def files(self, repository: str, commit: str, *, deep: bool = False) -> tuple[RemoteFile, ...]:
         """Return the files of a commit, those in folders too if deep. One request for each thousand of them."""
@@ -57,10 +69,13 @@ class Client:
         from huggingface_hub.hf_api import RepoFile
 
         self._begin()
-        with translated(repository, commit):
-            entries = list(HfApi().list_repo_tree(repository, revision=commit, recursive=deep))
+        where = f"hf:{repository}@{commit[:12]}"
+        with bounded_listing(self.retry_policy), translated(repository, commit), _understood(where):
+            entries = list(islice(HfApi().list_repo_tree(repository, revision=commit, recursive=deep), FILES + 1))
+        if len(entries) > FILES:
+            raise SpectraError(f"{where} lists more than {FILES:,} files", hint="name a smaller folder", stops=True)
         files = [entry for entry in entries if isinstance(entry, RepoFile)]
-        return tuple(RemoteFile(f.path, f.size, f.lfs.sha256 if f.lfs else f.blob_id) for f in files)
+        return tuple(check_file(where, f.path, f.size, f.lfs.sha256 if f.lfs else f.blob_id) for f in files)
 
     def similar(self, repository: str) -> list[str]:
         """Return the names of up to three repositories of the same owner that are near this one."""
@@ -69,7 +84,8 @@ class Client:
         self._begin()
         owner = repository.partition("/")[0]
         try:
-            names = [model.id for model in HfApi().list_models(author=owner, limit=500)]
+            with bounded_listing(self.retry_policy):
+                names = [model.id for model in HfApi().list_models(author=owner, limit=500)]
         except Exception:  # it is only for a hint: without it, the first error is still shown
             return []
         return difflib.get_close_matches(repository, names, 3, 0.5)
@@ -112,7 +128,7 @@ class Client:
         """Yield what one answer holds of the bytes from start to stop, its status and its lengths checked."""
         import httpx2
         from huggingface_hub import get_session, hf_hub_url
-        from huggingface_hub.utils._headers import build_hf_headers
+        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined] # documented, not exported
 
         name = f"{remote.folder}/{file.name}" if remote.folder else file.name
         headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
@@ -129,13 +145,15 @@ class Client:
                         skip -= len(chunk) - len(data)
                         yield data[:left]
                         left -= len(data[:left])
+                        if left <= 0:  # what a server sends beyond that is not read: it may never end
+                            return
             except httpx2.TransportError as error:
                 raise TryAgainError(f"{trouble(error)} in {file.name}") from None
 
 
 def _check(response: httpx2.Response, file: RemoteFile, start: int, stop: int, *, asked: bool, may_skip: bool) -> int:
     """Check that the answer holds what was asked for, and return how many of its first bytes are to be skipped."""
-    from huggingface_hub.utils._http import hf_raise_for_status
+    from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defined] # documented, not exported
 
     hf_raise_for_status(response)
     if response.status_code == 206:
@@ -149,6 +167,19 @@ def _check(response: httpx2.Response, file: RemoteFile, start: int, stop: int, *
     if length is not None and length != str(file.size):
         raise TryAgainError(f"{file.name} should have {file.size:,} bytes, it sends {length}")
     return start
+
+
+@contextmanager
+def _understood(where: str) -> Iterator[None]:
+    """Raise SpectraError where the library cannot make sense of an answer, which is then not that of a Hub."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise SpectraError(
+            f"the answer for {where} is not one of a Hub",
+            hint="check HF_ENDPOINT and whatever stands between here and the Hub: a login page, a proxy",
+            stops=True,
+        ) from None
 
 
 @contextmanager

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.sources.hub.byte_ranges import ByteRange
+from spectra_cli.sources.hub.cache import begin_digest
 from spectra_cli.sources.hub.cached_blob import CachedBlob
 from spectra_cli.sources.hub.client import Client
 
@@ -19,7 +19,7 @@ def download_whole(client: Client, blob: CachedBlob) -> None:
     """
     file = blob.file
     for attempt in range(2):
-        digest = hashlib.sha256() if len(file.blob) == 64 else _git_digest(file.size)
+        digest = begin_digest(file.blob, file.size)
         download_range(client, blob, (0, file.size), digest.update)
         if digest.hexdigest() == file.blob:
             return
@@ -63,8 +63,3 @@ def download_range(
             hint="what was computed is kept: free space, set TMPDIR to a larger disk, or give a smaller --disk",
             stops=True,
         ) from None
-
-
-def _git_digest(size: int) -> hashlib._Hash:
-    """Return the hash that git names a file by, begun: it tells files apart, and is not trusted against forgery."""
-    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)

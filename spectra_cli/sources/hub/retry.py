@@ -6,7 +6,10 @@ huggingface_hub gets it as its client, so that every request, the library's own 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +24,11 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 AGAIN = frozenset({429, 500, 502, 503, 504})
 SECONDS_OF_SILENCE = 30.0  # without a byte, a connection counts as broken
+# Of an answer that is read whole. A page of a listing has 1,000 files in 0.4 MB; 20,000 references take 6 MB.
+ANSWER_BYTES = 16 << 20
+ANSWER_SECONDS = 60.0
+REDIRECT_BYTES = 64 << 10
+PAGES = 1000  # of one listing
 
 
 class TryAgainError(Exception):
@@ -46,7 +54,7 @@ class RetryPolicy:
 
     def call(self, attempt: Callable[[], Result]) -> Result:
         """Return the attempt's result; TryAgainError means another attempt. Raises SpectraError when time is up."""
-        pauses = tenacity.wait_exponential_jitter(initial=0.5, max=60, jitter=0.5)
+        pauses = tenacity.wait_exponential(multiplier=0.5, max=60) + tenacity.wait_random(0, 0.5)
 
         def pause(state: tenacity.RetryCallState) -> float:
             asked = getattr(state.outcome.exception() if state.outcome else None, "after", None)
@@ -88,6 +96,38 @@ class RetryPolicy:
             )
 
 
+@dataclass
+class _Listing:
+    """What one listing has taken so far."""
+
+    seconds: float
+    answers: int = 0
+    spent: float = 0.0
+
+    def add(self, spent: float) -> None:
+        self.answers += 1
+        self.spent += spent
+        if self.answers > PAGES or self.spent > self.seconds:
+            raise SpectraError(
+                f"the Hub's listing does not end: {self.answers:,} answers in {self.spent:.0f} s",
+                hint="check HF_ENDPOINT; a listing that is that long needs more --patience",
+                stops=True,
+            )
+
+
+_listing: ContextVar[_Listing | None] = ContextVar("listing", default=None)
+
+
+@contextmanager
+def bounded_listing(retry_policy: RetryPolicy) -> Iterator[None]:
+    """Bound the answers that are read in this block, by their number and by the time they take to be read."""
+    token = _listing.set(_Listing(retry_policy.seconds))
+    try:
+        yield
+    finally:
+        _listing.reset(token)
+
+
 def client_factory(retry_policy: RetryPolicy) -> Callable[[], httpx2.Client]:
     """Return a factory for huggingface_hub's client: as its own, with a timeout, and every request retried.
 
@@ -99,24 +139,86 @@ def client_factory(retry_policy: RetryPolicy) -> Callable[[], httpx2.Client]:
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     class RetryingClient(httpx2.Client):
-        def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
             def attempt() -> httpx2.Response:
                 retry_policy.check()
                 if is_offline_mode():
                     raise OfflineModeIsEnabled("offline")
+                begun = time.monotonic()
                 try:
-                    response = super(RetryingClient, self).send(request, **options)
+                    response = super(RetryingClient, self).send(request, stream=True, **options)
                 except httpx2.TransportError as error:
                     raise TryAgainError(trouble(error)) from None
                 if response.status_code in AGAIN:
                     response.close()
                     raise TryAgainError(f"it answers {response.status_code}", retry_after(response.headers))
-                return response
+                if stream:
+                    return response
+                whole = _read_whole(response, begun + min(retry_policy.seconds, ANSWER_SECONDS))
+                if (listing := _listing.get()) is not None:
+                    listing.add(time.monotonic() - begun)
+                return whole
 
             return retry_policy.call(attempt)
 
     timeout = httpx2.Timeout(SECONDS_OF_SILENCE, pool=None)
-    return lambda: RetryingClient(follow_redirects=True, timeout=timeout)
+    hooks: Any = {"response": [lambda response: _bound_redirect(response, retry_policy)]}
+    return lambda: RetryingClient(follow_redirects=True, timeout=timeout, event_hooks=hooks)
+
+
+def _read_whole(response: httpx2.Response, until: float) -> httpx2.Response:
+    """Return the answer with its body, which is read within bounds, and closed."""
+    import httpx2
+
+    body = bytearray()
+    try:
+        for data in response.iter_bytes():
+            body += data
+            if len(body) > ANSWER_BYTES:
+                raise SpectraError(
+                    f"the Hub's answer has more than {ANSWER_BYTES:,} bytes",
+                    hint="check HF_ENDPOINT and whatever stands between here and the Hub",
+                    stops=True,
+                )
+            if time.monotonic() > until:
+                raise TryAgainError("its answer does not end")
+    except httpx2.TransportError as error:
+        raise TryAgainError(trouble(error)) from None
+    except httpx2.DecodingError:
+        raise TryAgainError("its answer is not encoded as it says") from None
+    finally:
+        response.close()
+    encoded = ("content-encoding", "content-length", "transfer-encoding")
+    whole = httpx2.Response(
+        response.status_code, content=bytes(body), request=response.request, history=response.history,
+        headers=[(name, value) for name, value in response.headers.multi_items() if name.lower() not in encoded],
+        extensions=response.extensions, default_encoding=response.default_encoding,
+    )  # fmt: skip
+    whole.elapsed = response.elapsed
+    return whole
+
+
+def _bound_redirect(response: httpx2.Response, retry_policy: RetryPolicy) -> None:
+    """Bound what is read of the body of a redirect, which nobody looks at."""
+    import httpx2
+
+    if not response.has_redirect_location:
+        return
+    until, whole = time.monotonic() + min(retry_policy.seconds, ANSWER_SECONDS), response.stream
+
+    class Bounded(httpx2.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            left = REDIRECT_BYTES
+            for data in whole:  # type: ignore[union-attr]
+                yield data[:left]
+                left -= len(data)
+                if left <= 0 or time.monotonic() > until:
+                    raise httpx2.ReadError("the body of a redirect does not end")
+
+        def close(self) -> None:
+            whole.close()  # type: ignore[union-attr]
+
+    response.stream = Bounded()
 
 
 def trouble(error: Exception) -> str:

@@ -43,6 +43,8 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
         console.print(f"identical weights: {ellipsis(pairs)}", soft_wrap=True)
     for line in warnings_of(scan.metadata):
         console.print(line, soft_wrap=True)
+    for note in dict.fromkeys(note for layout in scan.metadata["layouts"] for note in layout["notes"]):
+        console.print(f"note: {printable(note, 400)}", soft_wrap=True)
     if scan.metadata["unread"]:
         names = [f"{name} ({reason})" for name, reason in scan.metadata["unread"]]
         console.print(f"not read: {ellipsis(names)}", soft_wrap=True)

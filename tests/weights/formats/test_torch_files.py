@@ -122,7 +122,7 @@ def test_a_file_that_was_saved_without_checksums_is_read(tmp_path: Path, content
         path = save_torch(content, tmp_path / "a.pt")
     finally:
         torch.serialization.set_crc32_options(True)
-    same(path, content.get("model", content))  # type: ignore[arg-type]
+    same(path, content.get("model", content))
     with open_weights(path) as weights:
         assert weights.notes == (f"{path} holds no checksums",)
 
