@@ -210,6 +210,15 @@ class BoundedReader(io.BufferedReader):
             raise ValueError("a part of the header is too long")
         return super().read(size)
 
+    def readline(self, size: int | None = -1) -> bytes:
+        """Read a line, ValueError if it is beyond reason: a hole of gigabytes is a line too."""
+        if size is not None and 0 <= size <= self.LIMIT:
+            return super().readline(size)
+        line = super().readline(self.LIMIT + 1)
+        if len(line) > self.LIMIT:
+            raise ValueError("a line of the header is too long")
+        return line
+
 
 def read_json(path: Path, boundary: Boundary, limit: int = 64 * 2**20) -> tuple[SourceFile, dict[str, object]]:
     """Read a JSON object beside the weights, with bounds on its size, depth and count."""

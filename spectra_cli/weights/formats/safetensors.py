@@ -13,7 +13,7 @@ from typing import Any
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import Skipped
 from spectra_cli.weights.files import COPY_AGAIN, SourceFile, fill, opened, read_head, refuse_stand_in
-from spectra_cli.weights.plain_data import JSON_BYTES, parse_json
+from spectra_cli.weights.plain_data import JSON_BYTES, NAME_LENGTH, long_name, parse_json
 from spectra_cli.weights.tensors.plain import PlainTensor
 
 # The format's name → torch's name and bits of an element; None where torch has no dtype of one element each.
@@ -75,6 +75,8 @@ def _damaged(source: SourceFile, why: str) -> SpectraError:
 
 
 def _entry(source: SourceFile, name: str, value: object) -> _Entry:
+    if len(name) > NAME_LENGTH:
+        raise long_name(name)
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
         raise _damaged(source, f"the entry of {printable(name)} lacks dtype, shape or data_offsets")
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]

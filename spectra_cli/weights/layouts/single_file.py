@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from spectra_cli.budget import bounded
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import Skipped
 from spectra_cli.weights.contents import Contents
@@ -26,6 +27,11 @@ NANOCHAT = re.compile(r"model_(\d+)\.pt")
 
 def open_file(source: SourceFile, ema: bool) -> Contents:
     """Open one file of weights, safetensors or of torch.save, without looking at the files beside it."""
+    with bounded(source):
+        return _open_file(source, ema)
+
+
+def _open_file(source: SourceFile, ema: bool) -> Contents:
     ema = ema and not EMA_FILE.search(source.path.name)
     if source.path.suffix == ".safetensors":
         tensors, skipped, header = read_safetensors(source)

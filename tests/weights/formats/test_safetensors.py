@@ -106,7 +106,7 @@ def test_a_file_that_is_cut_short_says_how_many_bytes_are_missing(tmp_path: Path
         (b"not json", "not valid JSON"),
         (b"[1]", "not a JSON object"),
         (b'{"w":' + b"[" * 5000, "nests too deep"),
-        (b"{" + b"[],{}," * 1_500_000, "too large"),
+        (b"{" + b"[],{}," * 1_500_000, "takes over 512 MB"),
         (b'{"w":%b,"w":%b}' % ((json.dumps(entry([2], 0, 8)).encode(),) * 2), "twice"),
         (json.dumps({"w": {"dtype": "F32"}}).encode(), "lacks dtype, shape or data_offsets"),
         (json.dumps({"w": entry([2], 0, 8, "F99")}).encode(), "the dtype F99"),
