@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,6 +77,30 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         raise _RepeatedKeyError(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
     return merged
+
+
+SCALAR = re.compile(r"(?P<key>[A-Za-z_]\w{0,99}):[ ]+(?P<value>[^\s#].{0,999})")
+
+
+def flat_yaml(text: str) -> dict[str, Any]:
+    r"""Return the scalars at the top level of a YAML text; what nests is left out, and nothing is expanded.
+
+    >>> flat_yaml("n_head: 4\nbias: false\nname: pythia  # small\nhf_config:\n  name: x\nscale: 0.5\n")
+    {'n_head': 4, 'bias': False, 'name': 'pythia', 'scale': 0.5}
+    """
+    matches = filter(None, map(SCALAR.fullmatch, text.splitlines()))
+    return {match["key"]: _scalar(match["value"].split(" #")[0].strip()) for match in matches}
+
+
+def _scalar(text: str) -> Any:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return None if text in ("null", "~") else text.strip("'\"")
 
 
 def plain(value: object, depth: int = 6) -> Any:

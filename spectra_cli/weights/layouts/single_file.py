@@ -13,7 +13,7 @@ from spectra_cli.budget import bounded
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import Skipped
 from spectra_cli.weights.contents import Contents
-from spectra_cli.weights.files import COPY_AGAIN, Boundary, SourceFile, read_json
+from spectra_cli.weights.files import COPY_AGAIN, Boundary, SourceFile, read_flat_yaml, read_json
 from spectra_cli.weights.formats.pickle_objects import TensorView, Unreadable
 from spectra_cli.weights.formats.safetensors import read_safetensors
 from spectra_cli.weights.formats.torch import TorchFile, locate, read_torch
@@ -22,6 +22,7 @@ from spectra_cli.weights.layouts.state_dicts import TENSORS, Leaf, find_state
 from spectra_cli.weights.tensors.plain import PlainTensor
 from spectra_cli.weights.tensors.source import TensorSource
 
+LITGPT, LITGPT_CONFIG = "lit_model.pth", "model_config.yaml"
 NANOCHAT = re.compile(r"model_(\d+)\.pt")
 
 
@@ -94,6 +95,9 @@ def with_config(contents: Contents, folder: Path, boundary: Boundary) -> Content
 
 
 def _config_beside(first: Path, folder: Path, boundary: Boundary) -> tuple[SourceFile, dict[str, Any]] | None:
+    if first.name.startswith(LITGPT) and os.path.lexists(folder / LITGPT_CONFIG):
+        source, config = read_flat_yaml(folder / LITGPT_CONFIG, boundary)
+        return source, {**config, "model_type": "litgpt"}
     if os.path.lexists(folder / "config.json"):
         return read_json(folder / "config.json", boundary, limit=4 * 2**20)
     match = NANOCHAT.fullmatch(first.name)
