@@ -24,10 +24,14 @@ KNOWN_COMPANIONS = {
 
 @dataclass(frozen=True)
 class Unread:
-    """Something in the source that is not read as a checkpoint, and why."""
+    """Something in the source that is not read as a checkpoint, and why.
+
+    hint: what to do where it may well be one, and could not be looked into; None otherwise.
+    """
 
     revision: str
     reason: str
+    hint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,14 @@ def list_folder(path: Path, recognise: Recognise, *, mapping: Path | None = None
     path = path.absolute()
     named = read_mapping(mapping) if mapping else {}
     children = _children(path) if path.is_dir() else []
-    weights = [child for child in children if recognise(child)]
+    weights, closed = _look_into(children, recognise)
     own = recognise(path)
-    if own and not any(child.is_dir() for child in weights):
+    if own and not any(child.is_dir() for child in (*weights, *closed)):
         return _single(path, named)
-    checkpoints, unread = [], [Unread(child.name, reason) for child in children if (reason := _why_not(child, weights))]
+    unread = [Unread(child.name, error.message, error.hint) for child, error in closed.items()]
+    left = [child for child in children if child not in closed]
+    unread += [Unread(child.name, reason) for child in left if (reason := _why_not(child, weights))]
+    checkpoints = []
     known = {name for child in weights for name in (child.name, child.stem)}
     unread += [Unread(name, "named by --map, and no checkpoint here") for name in named if name not in known]
     if own:
@@ -118,8 +125,22 @@ def _why_not(child: Path, weights: list[Path]) -> str | None:
     return "not a file of weights"
 
 
+def _look_into(children: list[Path], recognise: Recognise) -> tuple[list[Path], dict[Path, SpectraError]]:
+    """Return those that hold weights, and those that cannot be looked into, with what is in the way."""
+    weights, closed = [], {}
+    for child in children:
+        try:
+            if recognise(child):
+                weights.append(child)
+        except SpectraError as error:
+            closed[child] = error
+    return weights, closed
+
+
 def _nothing_hint(unread: list[Unread]) -> str:
     """Return what to do where a folder holds no checkpoint."""
+    if closed := [left_out for left_out in unread if left_out.hint]:
+        return f"{closed[0].reason}: {closed[0].hint}"
     if nameless := [left_out.revision for left_out in unread if "--map" in left_out.reason]:
         names = ", ".join(nameless)
         return f"no step could be read from {names[:200]}: give the steps with --map FILE (revision,step on each line)"

@@ -31,6 +31,7 @@ def parse_json(data: bytes, what: str) -> dict[str, Any]:
         with bounded(what):
             spend_on_json(data)
             value = json.loads(data, object_pairs_hook=_without_repeats)
+            written = b"\\u" not in data or is_text(json.dumps(value, ensure_ascii=False))
     except RecursionError:
         raise SpectraError(f"{what} nests too deep to be a description of weights", hint=hint) from None
     except _RepeatedKeyError as repeated:
@@ -39,7 +40,22 @@ def parse_json(data: bytes, what: str) -> dict[str, Any]:
         raise SpectraError(f"{what} is not valid JSON", hint=hint) from None
     if not isinstance(value, dict):
         raise SpectraError(f"{what} is not a JSON object", hint=hint)
+    if not written:
+        raise SpectraError(f"{what} holds half a surrogate pair, which is no character", hint=hint)
     return value
+
+
+def is_text(value: str) -> bool:
+    r"""Whether a text can be written: it holds no half of a surrogate pair.
+
+    >>> is_text("layers.0"), is_text("layers.\ud800")
+    (True, False)
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def long_name(name: str) -> SpectraError:

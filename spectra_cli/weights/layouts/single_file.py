@@ -35,10 +35,10 @@ def open_file(source: SourceFile, ema: bool) -> Contents:
 def _open_file(source: SourceFile, ema: bool) -> Contents:
     ema = ema and not EMA_FILE.search(source.path.name)
     if source.path.suffix == ".safetensors":
-        tensors, skipped = read_safetensors(source)
+        tensors, skipped, header = read_safetensors(source)
         if ema:
             raise _no_average(source)
-        return Contents(tensors, (source,), skipped=skipped)
+        return Contents(tensors, (source,), skipped=skipped, header=header)
     file = read_torch(source)
     state = find_state(file.content, ema=ema)
     if state is None and ema:
@@ -81,6 +81,7 @@ def merged(parts: Iterable[Contents]) -> Contents:
         next((part.config for part in whole if part.config), {}),
         tuple(dict.fromkeys(note for part in whole for note in part.notes)),
         tuple(skip for part in whole for skip in part.skipped),
+        header={key: value for part in whole for key, value in part.header.items()},
     )
 
 
