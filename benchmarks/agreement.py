@@ -14,6 +14,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def eigenvalues(kind: str, n: int, seed: int) -> np.ndarray:
     """Give n eigenvalues: of a Gaussian matrix, of pairs of equals, or of a power law whose exponent is the kind."""
     generator = np.random.default_rng(seed)
     if kind == "gaussian":
-        return np.square(np.linalg.svd(generator.normal(size=(n, 2 * n)), compute_uv=False))
+        return np.asarray(np.linalg.svd(generator.normal(size=(n, 2 * n)), compute_uv=False) ** 2)
     if kind == "repeated":
         return np.repeat(generator.pareto(1.5, n // 2) + 1.0, 2)
     return generator.pareto(float(kind) - 1.0, n) + 1.0
@@ -87,7 +88,7 @@ def main() -> None:
     values = eigenvalues("2.5", TIMED, 0)
     ours(values)
     rounds = [
-        [seconds(lambda: ours(values)), *(seconds(lambda fit=fit: fit(values)) for fit in tools.values())]
+        [seconds(partial(ours, values)), *(seconds(partial(fit, values)) for fit in tools.values())]
         for _ in range(ROUNDS)
     ]
     mine = [one[0] for one in rounds]

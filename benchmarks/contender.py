@@ -49,7 +49,7 @@ def floor(checkpoint: Path) -> Work:
         of_gram(gram)
 
     def work() -> None:
-        with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count(), _one_thread) as pool:
+        with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count(), initializer=_one_thread) as pool:
             list(pool.map(eigenvalues, stored))
 
     return work

@@ -10,7 +10,7 @@ import argparse
 import ctypes
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -81,7 +81,7 @@ TO_FLOAT64: dict[str, Callable[[torch.Tensor], object]] = {
 }
 
 
-def table(title: str, routes: dict[str, Callable[..., object]], inputs: dict[str, object], rounds: int) -> None:
+def table(title: str, routes: dict[str, Callable[..., object]], inputs: Mapping[str, object], rounds: int) -> None:
     """Time each route on each input, alone and two at once, all in turn."""
     with threadpool_limits(1), ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         seconds: dict[tuple[str, str, int], list[float]] = {}

@@ -12,7 +12,9 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray.cluster_utils import Cluster
@@ -21,7 +23,7 @@ from synthetic import write_checkpoint
 from spectra_cli.jobs.scan import scan_checkpoints
 
 
-def seconds(run: Path, table: Path, **options: object) -> float:
+def seconds(run: Path, table: Path, **options: Any) -> float:
     """Time one scan."""
     start = time.perf_counter()
     scan_checkpoints(run, table, restart=True, **options)
@@ -54,7 +56,7 @@ def main() -> None:
             write_checkpoint(
                 run / f"step{step}", layers=asked.layers, width=asked.width, tokens=4 * asked.width, seed=step
             )
-        ways = {
+        ways: dict[str, Callable[[], float]] = {
             "two workers": lambda: on_cluster(2, run, table),
             "one worker": lambda: on_cluster(1, run, table),
             "local, 1 thread": lambda: seconds(run, table, threads=1),

@@ -44,16 +44,19 @@ class Contender:
         """Start it and wait until it has loaded its input."""
         command = [python, str(Path(__file__).with_name("contender.py")), name, str(checkpoint), *device]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.input, self.output = self.process.stdin, self.process.stdout
         self.seconds: list[float] = []
         self.device_peak = 0.0
-        if self.process.stdout.readline() != "ready\n":
+        if self.output.readline() != "ready\n":
             sys.exit(f"{name} could not start: see above")
 
     def round(self) -> None:
         """Let it run once."""
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-        self.seconds.append(float(self.process.stdout.readline()))
+        self.input.write("go\n")
+        self.input.flush()
+        self.seconds.append(float(self.output.readline()))
 
     def peak(self) -> float:
         """Peak memory in MB; ends the process."""

@@ -104,3 +104,15 @@ def test_every_name_in_the_architecture_page_is_where_the_page_says():
             found = getattr(found, name)
     for path in re.findall(r"`([a-z_/]+\.py)`", page):
         assert (ROOT / path).exists() or (ROOT / "spectra_cli" / path).exists(), path
+
+
+def test_what_the_guide_for_contributors_adds_stands_where_it_says():
+    guide = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
+    compared = 0
+    for block in blocks("diff", guide):
+        for name, added in re.findall(r"^\+\+\+ b/(\S+)\n((?:(?!---).*\n)*)", block, re.MULTILINE):
+            lines = {line.strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines()}
+            wanted = {line[1:].strip() for line in added.splitlines() if line.startswith("+")}
+            assert wanted <= lines, (name, wanted - lines)
+            compared += 1
+    assert compared >= 14

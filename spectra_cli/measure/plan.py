@@ -9,7 +9,7 @@ from pathlib import Path
 
 from spectra_cli import metrics, sources, weights
 from spectra_cli.measure.request import Request
-from spectra_cli.records import Checkpoint, Remote
+from spectra_cli.records import Checkpoint, Problem, Remote
 
 OnWait = Callable[[str], None]
 
@@ -41,6 +41,11 @@ class Plan:
             selective=self.request.selective,
             headers_only=headers_only,
         )
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What of the source may be a checkpoint and could not be looked into."""
+        return tuple(Problem(unread.reason, unread.hint) for unread in self.unread if unread.hint)
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -29,10 +29,14 @@ DEEP = 1000  # paths that are looked at in one level below a folder without weig
 
 @dataclass(frozen=True)
 class Unread:
-    """Something in the source that is not read as a checkpoint, and why."""
+    """Something in the source that is not read as a checkpoint, and why.
+
+    hint: what to do where it may well be one, and could not be looked into; None otherwise.
+    """
 
     revision: str
     reason: str
+    hint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,15 +64,18 @@ def list_folder(path: Path, recognise: Recognise, *, mapping: Path | None = None
     path = path.absolute()
     step_map = read_mapping(mapping) if mapping else StepMap()
     children = _children(path) if path.is_dir() else []
-    weights = {child.name: child for child in children if recognise(child)}
+    weights, closed = _look_into(children, recognise)
     own = recognise(path)
-    if own and not any(child.is_dir() for child in weights.values()):
+    if own and not any(child.is_dir() for child in (*weights.values(), *closed)):
         return _single(path, step_map)
-    deeper = {child: _weights_below(child, recognise) for child in children if child.name not in weights}
+    open_ones = [child for child in children if child not in closed and child.name not in weights]
+    deeper = {child: _weights_below(child, recognise) for child in open_ones}
     weights |= dict(_taken_from_below(path, deeper, step_map))
     mapped = {called: _mapped(called, child, step_map) for called, child in weights.items()}
     read = beside_each_other({called: read_name(called) for called, name in mapped.items() if name is None})
-    checkpoints, unread = [], list(_left_out(path, deeper, weights))
+    checkpoints = []
+    unread = [Unread(child.name, error.message, error.hint) for child, error in closed.items()]
+    unread += _left_out(path, deeper, weights)
     known = [name for called, child in weights.items() for name in _names(called, child)]
     unread += [Unread(line, "named by --map, and no checkpoint here") for line in step_map.unused(known)]
     if own:
@@ -113,12 +120,26 @@ def _weights_below(folder: Path, recognise: Recognise, deepest: int = 3) -> tupl
     """Return what holds weights in a folder, nearest to it; at most DEEP paths of one level are looked at."""
     level = [folder]
     for _ in range(deepest):
-        with contextlib.suppress(SpectraError):  # one that cannot be listed is named for itself
-            level = [child for each in level if each.is_dir() for child in _children(each)][:DEEP]
-        below = tuple(child for child in level if child.is_dir() and recognise(child))
+        folders = [each for each in level if each.is_dir() and not each.is_symlink()]
+        level = [child for each in folders for child in _listed(each)][:DEEP]
+        below = tuple(child for child in level if child.is_dir() and _recognised(child, recognise))
         if below:
             return below
     return ()
+
+
+def _listed(folder: Path) -> list[Path]:
+    """Return what a folder holds, nothing where it cannot be listed."""
+    with contextlib.suppress(SpectraError):
+        return _children(folder)
+    return []
+
+
+def _recognised(folder: Path, recognise: Recognise) -> bool:
+    """Whether a folder holds weights; not one that cannot be looked into."""
+    with contextlib.suppress(SpectraError):
+        return recognise(folder) is not None
+    return False
 
 
 def _taken_from_below(
@@ -167,8 +188,22 @@ def _why_not(child: Path) -> str:
     return "a folder without weights that can be read" if child.is_dir() else "not a file of weights"
 
 
+def _look_into(children: list[Path], recognise: Recognise) -> tuple[dict[str, Path], dict[Path, SpectraError]]:
+    """Return those that hold weights, by name, and those that cannot be looked into, with what is in the way."""
+    weights, closed = {}, {}
+    for child in children:
+        try:
+            if recognise(child):
+                weights[child.name] = child
+        except SpectraError as error:
+            closed[child] = error
+    return weights, closed
+
+
 def _nothing_hint(path: Path, unread: list[Unread], deeper: Mapping[Path, tuple[Path, ...]]) -> str:
     """Return what to do where a folder holds no checkpoint."""
+    if closed := [left_out for left_out in unread if left_out.hint]:
+        return f"{closed[0].reason}: {closed[0].hint}"
     runs = list(dict.fromkeys(inner.parent for below in deeper.values() for inner in below))
     if runs:
         several = f"there are {len(runs)} runs in it" if len(runs) > 1 else "they lie deeper"

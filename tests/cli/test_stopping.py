@@ -70,7 +70,7 @@ def large_run(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_ends_a_scan_within_two_seconds_in_the_midst_of_a_large_matrix(large_run, tmp_path, number):
     target = tmp_path / "a.parquet"
     process = start("scan", large_run, "-o", target, "-q", "--metrics", "stable_rank", "--reference", "step0")
@@ -87,6 +87,7 @@ def test_a_signal_ends_a_scan_within_two_seconds_in_the_midst_of_a_large_matrix(
     assert len(parts_of(target)) == 1
 
 
+@pytest.mark.slow
 def test_a_signal_in_a_scan_to_standard_output_leaves_nothing_and_says_so(large_run, tmp_path):
     process = start("scan", large_run, "-o", "-", "-q", env={**os.environ, "TMPDIR": str(tmp_path)})
     wait_for(lambda: any(tmp_path.glob("spectra-*/scan.parquet.parts/manifest.json")), process)
@@ -97,6 +98,7 @@ def test_a_signal_in_a_scan_to_standard_output_leaves_nothing_and_says_so(large_
     assert_clean(tmp_path, allowed=())
 
 
+@pytest.mark.slow
 def test_a_stopped_scan_with_restart_does_not_advise_to_discard_again(large_run, tmp_path):
     target = tmp_path / "a.parquet"
     process = start("scan", large_run, "-o", target, "-q", "--restart", "--reference", "step0")
@@ -172,7 +174,9 @@ cmp $DISK/a.parquet "$2" && echo same >&2
 """
 
 
-@pytest.mark.parametrize("kilobytes", [4, 60, 140])
+@pytest.mark.parametrize(
+    "kilobytes", [pytest.param(4, marks=pytest.mark.slow), 60, pytest.param(140, marks=pytest.mark.slow)]
+)
 def test_a_full_disk_stops_the_scan_and_room_lets_it_go_on(dozen, tmp_path, kilobytes):
     """From a disk where not even the manifest fits to one where the parts fit and the table does not."""
     run, whole = dozen
@@ -235,7 +239,9 @@ def test_standard_output_on_a_full_disk_is_said(kept_run, tmp_path, arguments):
     assert len(result.stderr.splitlines()) == 2
 
 
-@pytest.mark.parametrize("limit", [100, 9_000, 60_000])
+@pytest.mark.parametrize(
+    "limit", [pytest.param(100, marks=pytest.mark.slow), 9_000, pytest.param(60_000, marks=pytest.mark.slow)]
+)
 def test_a_limit_on_the_size_of_files_is_like_a_full_disk(dozen, tmp_path, limit):
     """A limit of 100 bytes refuses the manifest, 9 kB a part, 60 kB the table."""
     (run, whole), target = dozen, tmp_path / "a.parquet"
@@ -249,6 +255,7 @@ def test_a_limit_on_the_size_of_files_is_like_a_full_disk(dozen, tmp_path, limit
     assert_clean(tmp_path)
 
 
+@pytest.mark.slow
 def test_memory_that_is_refused_names_the_matrix_and_keeps_the_rest(tmp_path):
     generator = torch.Generator().manual_seed(0)
     for step, side in ((0, 16), (1, 3000)):

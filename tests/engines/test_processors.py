@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ def test_the_dearest_jobs_are_begun_first_and_yielded_in_order():
 
 def test_jobs_are_taken_no_further_ahead_than_asked():
     taken = []
-    results = processors.run(abs, (taken.append(job) or job for job in range(100)), threads=2, ahead=4)
+    results: Any = processors.run(abs, (taken.append(job) or job for job in range(100)), threads=2, ahead=4)
     assert taken == []
     next(results)
     assert len(taken) == 4

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 LARGE = re.compile(r"\.(safetensors|bin|pt)$")
@@ -82,7 +83,7 @@ class Hub:
         self.asked: list[Asked] = []
         self.rate, self.page = rate, page
         self.rewrite: Callable[[dict[str, object]], dict[str, object]] = lambda facts: facts  # a listing's entries
-        self.after: list[tuple[int, object]] = []  # (number of requests, what to do then)
+        self.after: list[tuple[int, Callable[[], object]]] = []  # (number of requests, what to do then)
         self._lock = threading.Lock()
         self._clock = time.monotonic()
         self._servers = [_Server(self, origin) for origin in (1, 2)]
@@ -96,7 +97,7 @@ class Hub:
 
     def add(self, name: str, run: Path, **facts: object) -> Repository:
         """Publish a folder of checkpoints: a branch for each of its folders, and `main`, the last of them."""
-        repository = Repository(**facts)  # type: ignore[arg-type]
+        repository = Repository(**facts)
         for folder in sorted(path for path in run.iterdir() if path.is_dir()):
             repository.branches[folder.name] = self.commit(repository, folder)
         repository.branches.setdefault("main", self.commit(repository, None))
@@ -127,7 +128,7 @@ class Hub:
             due = [act for count, act in self.after if count <= len(self.asked)]
             self.after = [(count, act) for count, act in self.after if count > len(self.asked)]
         for act in due:
-            act()  # type: ignore[operator]
+            act()
 
     def wait_for_bytes(self, count: int) -> None:
         """Keep to the rate."""
@@ -335,7 +336,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
 
-def entry(name: str, path: Path) -> dict[str, object]:
+def entry(name: str, path: Path) -> dict[str, Any]:
     """Return a file's entry in the Hub's listing: git's sha1 of a small one, the sha256 of a large one's bytes."""
     size, sha1, sha256 = _digests(path, path.stat().st_mtime_ns)
     facts: dict[str, object] = {"type": "file", "path": name, "size": size, "oid": sha1}
@@ -352,7 +353,7 @@ def _digests(path: Path, changed: int) -> tuple[int, str, str]:
 @contextmanager
 def served(**options: object) -> Iterator[Hub]:
     """Run a Hub while the block runs."""
-    hub = Hub(**options)  # type: ignore[arg-type]
+    hub = Hub(**options)
     try:
         yield hub
     finally:

@@ -188,6 +188,7 @@ print(missed)
 """
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_is_found_unless_it_changes_nothing(table_path, tmp_path):
     said = subprocess.run(
         [sys.executable, "-c", FLIP, table_path, tmp_path / "a.parquet", "60"],

@@ -136,6 +136,7 @@ print(*(fallback.message for fallback in fallbacks), sep="\\n")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space and reads it from /proc")
+@pytest.mark.slow
 def test_what_there_is_no_memory_for_is_told_once_and_is_no_problem(tmp_path):
     random = torch.Generator().manual_seed(0)
     for step in range(3):

@@ -49,7 +49,7 @@ def agree(rows: Rows, name: str, expected: object) -> None:
     if isinstance(expected, list):
         assert vector == pytest.approx([float(x) for x in expected], rel=1e-7, abs=1e-44, nan_ok=True)
         return
-    wanted = float(expected)  # type: ignore[arg-type]
+    wanted = float(expected)
     # The absolute part is the rounding of numbers near 1 that are subtracted: 1 − R², the shares of `sd_variation`.
     limit = 0.0 if 0 < wanted < 1e-20 else 1e-15
     assert value == pytest.approx(wanted, rel=1e-11, abs=limit, nan_ok=True), f"{value} is not {wanted}"

@@ -27,7 +27,7 @@ shapes = st.tuples(st.integers(1, 8), st.integers(1, 8))
 def measured(spectrum: Spectrum, reference: Pair | None = None, previous: Pair | None = None) -> Rows:
     with np.errstate(all="raise", under="ignore"):
         rows = list(measure(spectrum, reference, previous, NAMES))
-    return {name: value if vector is None else vector.astype(np.float64) for name, value, vector in rows}  # type: ignore[misc]
+    return {name: value if vector is None else vector.astype(np.float64) for name, value, vector in rows}
 
 
 def measured_pair(a: Array, b: Array) -> Rows:

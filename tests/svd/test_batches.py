@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -152,7 +153,7 @@ def test_what_a_batch_may_take_changes_no_number_beyond_its_error(device, room):
 def test_no_more_than_two_batches_are_taken_ahead():
     taken = []
     matrices = (taken.append(key) or (key, random(10, 10)) for key in range(100))
-    result = svd.in_batches(matrices, "cpu", batch_bytes=4 * device_bytes(10, 10, 4))
+    result: Any = svd.in_batches(matrices, "cpu", batch_bytes=4 * device_bytes(10, 10, 4))
     assert taken == []
     next(result)
     result.close()

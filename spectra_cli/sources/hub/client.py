@@ -145,7 +145,7 @@ class Client:
         """Yield what one answer holds of the bytes from start to stop, its status and its lengths checked."""
         import httpx2
         from huggingface_hub import get_session, hf_hub_url
-        from huggingface_hub.utils._headers import build_hf_headers
+        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined] # documented, not exported
 
         name = f"{remote.folder}/{file.name}" if remote.folder else file.name
         headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
@@ -170,7 +170,7 @@ class Client:
 
 def _check(response: httpx2.Response, file: RemoteFile, start: int, stop: int, *, asked: bool, may_skip: bool) -> int:
     """Check that the answer holds what was asked for, and return how many of its first bytes are to be skipped."""
-    from huggingface_hub.utils._http import hf_raise_for_status
+    from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defined] # documented, not exported
 
     hf_raise_for_status(response)
     if response.status_code == 206:

@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +51,19 @@ def open_adapter(path: Path, boundary: Boundary, ema: bool) -> Contents:
     name = next(name for name in FILES if os.path.lexists(path / name) or name == FILES[-1])
     contents = open_file(admit(path / name, boundary), ema)
     factors = {name: match for name in contents.tensors if (match := FACTOR.fullmatch(name))}
+    by_target: dict[str, dict[str, re.Match[str]]] = {}
+    for name, match in factors.items():
+        by_target.setdefault(match["target"], {})[name] = match
+    alphas = _alphas(config)
     turned = config.get("fan_in_fan_out") is True  # the model keeps [in, out], as GPT-2 does
     magnitudes = {match["target"] for match in map(MAGNITUDE.fullmatch, contents.tensors) if match}
     tensors: dict[str, TensorSource] = {}
     skipped = list(contents.skipped)
-    for target in dict.fromkeys(match["target"] for match in factors.values()):
-        pair = {m["factor"]: contents.tensors[n] for n, m in factors.items() if m["target"] == target}
-        embedding = any(m["embedding"] for m in factors.values() if m["target"] == target)
+    for target, matches in by_target.items():
+        pair = {match["factor"]: contents.tensors[name] for name, match in matches.items()}
+        embedding = any(match["embedding"] for match in matches.values())
         change = "DoRA's change depends on the model it adapts" if target in magnitudes else _product(
-            f"{target} of {contents.files[0]}", pair, _scale(target, pair, config), embedding or turned
+            f"{target} of {contents.files[0]}", pair, _scale(target, pair, config, alphas), embedding or turned
         )  # fmt: skip
         if isinstance(change, str):
             skipped.append(Skipped(f"{target}.weight", change))
@@ -87,18 +91,45 @@ def _product(where: str, pair: Mapping[str, TensorSource], scale: float | str, t
     return LowRankTensor(b, a, scale, transposed)
 
 
-def _scale(target: str, pair: Mapping[str, TensorSource], config: Mapping[str, Any]) -> float | str:
-    """Return α/r, or α/√r for rank-stabilised LoRA, with a target's own α where alpha_pattern names it; or a reason.
+@dataclass(frozen=True)
+class _Alphas:
+    """What alpha_pattern says: each value with its place, by the whole name of a target and by the end of one."""
 
-    The keys of alpha_pattern are regular expressions, mostly plain names. Others are not run: a file that one was
-    given may hold one that never ends.
+    whole: Mapping[str, tuple[int, Any]]
+    ends: Mapping[str, tuple[int, Any]]
+
+    def of(self, target: str, otherwise: Any) -> Any:
+        """Return the first value in the pattern's order whose key is the target's name, or ends it after a dot."""
+        pieces = target.split(".")
+        ends = (".".join(pieces[start:]) for start in range(1, len(pieces)))
+        named = [*(self.ends[end] for end in ends if end in self.ends), self.whole.get(target)]
+        return min((value for value in named if value is not None), key=lambda value: value[0], default=(0, otherwise))[
+            1
+        ]
+
+
+def _alphas(config: Mapping[str, Any]) -> _Alphas | str:
+    """Read alpha_pattern, whose keys are regular expressions, mostly plain names; or return why it cannot be read.
+
+    Others than plain names are not run: a file that one was given may hold one that never ends.
     """
     patterns = config.get("alpha_pattern")
     own = patterns if isinstance(patterns, dict) else {}
     if any(not PLAIN_KEY.fullmatch(str(key)) for key in own):
         return "alpha_pattern of adapter_config.json holds a regular expression, so its scale is not known"
-    named = (value for key, value in own.items() if target == key.lstrip("^") or target.endswith(f".{key}"))
-    alpha = next(named, config.get("lora_alpha"))
+    whole: dict[str, tuple[int, Any]] = {}
+    for index, (key, value) in enumerate(own.items()):
+        whole.setdefault(key.lstrip("^"), (index, value))
+    return _Alphas(whole, {key: (index, value) for index, (key, value) in enumerate(own.items())})
+
+
+def _scale(
+    target: str, pair: Mapping[str, TensorSource], config: Mapping[str, Any], alphas: _Alphas | str
+) -> float | str:
+    """Return α/r, or α/√r for rank-stabilised LoRA, with a target's own α where alpha_pattern names it; or a reason."""
+    if isinstance(alphas, str):
+        return alphas
+    alpha = alphas.of(target, config.get("lora_alpha"))
     rank = next((part.shape[0] for factor, part in pair.items() if factor == "A" and part.shape), 0)
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha) or rank < 1:
         return "adapter_config.json gives no lora_alpha that is a number"

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from spectra_cli.budget import ITEM, spend
 from spectra_cli.weights.formats.pickle_objects import Shell, TensorView, Unreadable
-from spectra_cli.weights.plain_data import plain
+from spectra_cli.weights.plain_data import NAME_LENGTH, long_name, plain
 
 MODEL = ("state_dict", "model_state_dict", "model", "module", "model_state", "net", "weights", "params")
 EMA = ("ema_state_dict", "model_ema", "ema_model", "ema", "ema_weights", "ema_params", "state_dict_ema")
@@ -25,6 +26,7 @@ COMPOSER = "state"  # Composer's name for all that it saves: the model, the opti
 EMA_PREFIX = re.compile(r"^(model_ema|ema_model|ema|ema_weights)\.")
 DEPTH = 12
 TENSORS = 200_000
+Tree = dict[Any, Any] | list[Any] | tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -108,26 +110,48 @@ def _holds_tensors(*values: Any) -> bool:
     return next(_flatten(dict(enumerate(values))), None) is not None
 
 
-def _flatten(
-    state: Mapping[Any, Any], prefix: str = "", depth: int = 0, seen: set[int] | None = None
-) -> Iterator[tuple[str, Leaf]]:
-    """Yield every tensor of nested dictionaries under its names joined by dots.
+def _flatten(top: Tree) -> Iterator[tuple[str, Leaf]]:
+    """Yield every tensor of nested dictionaries, lists and tuples under its names joined by dots.
 
-    A dictionary or list is visited once: it may hold itself, or a small file may hold a thousand references to a list
-    of a thousand references.
+    Each of them is visited once: it may hold itself, or a small file may hold a thousand references to a list of a
+    thousand references.
     """
-    seen = set() if seen is None else seen
-    if id(state) in seen or depth >= DEPTH:
-        return
-    seen.add(id(state))
-    for key, value in state.items():
-        if isinstance(value, Leaf):
-            yield f"{prefix}{key}", value
-        elif isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.", depth + 1, seen)
-        elif isinstance(value, list | tuple) and id(value) not in seen:
-            seen.add(id(value))
-            yield from _flatten(dict(enumerate(value)), f"{prefix}{key}.", depth + 1, seen)
+    seen = {id(top)}
+    levels = [("", _items(top))]
+    while levels:
+        prefix, items = levels[-1]
+        for key, value in items:
+            spend(ITEM + len(prefix))
+            if isinstance(value, Leaf):
+                yield _name(prefix, key), value
+            elif isinstance(value, dict | list | tuple) and id(value) not in seen:
+                seen.add(id(value))
+                levels.append((f"{prefix}{_key(key)}.", _items(value)))
+                break
+        else:
+            levels.pop()
+
+
+def _items(tree: Tree) -> Iterator[tuple[Any, Any]]:
+    return iter(tree.items() if isinstance(tree, dict) else enumerate(tree))
+
+
+def _name(prefix: str, key: Any) -> str:
+    name = f"{prefix}{_key(key)}"
+    if len(name) > NAME_LENGTH:
+        raise long_name(name)
+    return name
+
+
+def _key(key: Any) -> str:
+    """Return what a key is called in a name; of an object, its class: its own text may have no end.
+
+    >>> _key("layers"), _key(3), _key(("a", 1)), _key(Shell("lab.Thing"))
+    ('layers', '3', 'a,1', '<lab.Thing>')
+    """
+    if isinstance(key, tuple):
+        return ",".join(map(_key, key))  # whose parts are no tuples: `key_of` saw to that
+    return str(key)
 
 
 def find_config(top: Mapping[Any, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.hub.loopback import Fault
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny")]
+pytestmark = pytest.mark.usefixtures("tiny")
 
 
 @pytest.fixture
@@ -40,11 +40,13 @@ def test_revisions_and_steps_choose(inspected, options, names):
     assert chosen(inspected("hf:own/small", *options)) == names
 
 
+@pytest.mark.slow
 def test_a_tag_is_a_revision_too(inspected, tiny):
     tiny.tags["step32"] = tiny.branches["step16"]
     assert chosen(inspected("hf:own/small", "--revisions", "step*"))[-1] == "step32"
 
 
+@pytest.mark.slow
 def test_a_branch_without_a_step_is_left_out_with_the_reason_unless_it_is_named(inspected, tiny):
     tiny.branches["main"] = tiny.branches["step16"]
     unread = inspected("hf:own/small")["unread"]
@@ -116,6 +118,7 @@ def test_repositories_of_several_seeds_are_no_trajectory(hub, kept_run, spectra_
     assert "small-seed1" in spectra_process(*words, "--revisions", pattern).err  # whose main has no weights
 
 
+@pytest.mark.slow
 def test_inspect_fetches_no_tensor_and_says_what_a_scan_would_fetch(spectra_process, hub, wide_run):
     hub.add("own/run", wide_run)
     result = spectra_process("inspect", "hf:own/run")
@@ -136,6 +139,7 @@ def test_inspect_marks_revisions_of_the_same_files(inspected, tiny):
     assert facts["step8"] is None
 
 
+@pytest.mark.slow
 def test_inspect_waits_for_the_hub_and_says_so(spectra_process, hub):
     hub.faults.append(Fault("/refs", status=503))
     result = spectra_process("inspect", "hf:own/small")

@@ -12,7 +12,7 @@ import pytest
 from tests.hub.loopback import Fault
 from tests.support.hub_runs import COMMAND
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny")]
+pytestmark = pytest.mark.usefixtures("tiny")
 
 
 @pytest.fixture
@@ -49,12 +49,14 @@ def test_names_that_the_shell_put_in_the_place_of_a_pattern_are_refused(fails):
     assert "quotes" in error
 
 
+@pytest.mark.slow
 def test_an_unquoted_pattern_that_matched_nothing_here_works(workplace):
     line = f"{shlex.quote(COMMAND[0])} scan hf:own/small --revisions step* -o a.parquet -q"
     done = subprocess.run(["sh", "-c", line], cwd=workplace.folder, env=workplace.environment, check=False)
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_gated_repository_says_where_to_accept_its_licence(fails, tiny, hub):
     tiny.gated = True
     error = fails("hf:own/small")
@@ -69,6 +71,7 @@ def test_a_private_repository_says_how_to_log_in(fails, tiny):
     assert "hf auth login" in error
 
 
+@pytest.mark.slow
 def test_a_full_disk_says_what_is_needed_and_leaves_nothing(workplace):
     def small_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))
@@ -85,6 +88,7 @@ def test_a_full_disk_says_what_is_needed_and_leaves_nothing(workplace):
     assert list(workplace.scratch.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_range_that_the_server_refuses_is_named_for_its_checkpoint(spectra_process, hub, wide_run):
     hub.add("own/run", wide_run)
     hub.faults.append(Fault("^2/.*step10/model", status=416, times=100))
@@ -93,6 +97,7 @@ def test_a_range_that_the_server_refuses_is_named_for_its_checkpoint(spectra_pro
     assert "416" in result.err
 
 
+@pytest.mark.slow
 def test_bytes_that_never_match_their_hash_are_named_and_the_rest_is_measured(spectra_process, hub):
     hub.faults.append(Fault("^2/.*step4/model", other=True, times=100))
     result = spectra_process("scan", "hf:own/small", "-o", "a.parquet")
@@ -130,6 +135,7 @@ def test_offline_with_nothing_cached(fails):
     assert "HF_HUB_OFFLINE" in fails("hf:own/small", HF_HUB_OFFLINE="1")
 
 
+@pytest.mark.slow
 def test_a_hub_that_stays_down_ends_the_patience_and_keeps_what_is_done(spectra_process, workplace, hub):
     hub.faults.append(Fault("^2/.*step4/model", status=503, times=10_000))
     result = spectra_process("scan", "hf:own/small", "--revisions", "step*", "-o", "a.parquet", "--patience", "2s")
@@ -150,6 +156,7 @@ def test_a_repository_without_weights_names_what_it_holds(fails, hub, tmp_path):
     assert ".h5" in error
 
 
+@pytest.mark.slow
 def test_a_bound_smaller_than_any_tensor_says_what_is_needed(fails):
     assert "--disk" in fails("hf:own/small", "--disk", "1kB")
 

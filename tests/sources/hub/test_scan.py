@@ -24,7 +24,7 @@ from tests.support import runs
 from tests.support.adapter_runs import write_adapters
 from tests.support.hub_runs import COMMAND, TOKEN, write_wide_run
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny")]
+pytestmark = pytest.mark.usefixtures("tiny")
 
 
 def rows(path: Path):
@@ -69,6 +69,7 @@ def test_few_calls_are_made_and_every_file_is_sent_once(scanned, hub):
     assert len(weights) == len(runs.STEPS)
 
 
+@pytest.mark.slow
 def test_a_listing_in_pages_is_read_to_its_end(scanned, hub):
     hub.page = 1
     scanned()
@@ -77,23 +78,25 @@ def test_a_listing_in_pages_is_read_to_its_end(scanned, hub):
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("/refs", status=503),
-        Fault("/tree/", status=429, headers={"Retry-After": "1"}, times=2),
-        Fault("/resolve/", status=500),
-        Fault("^2/", status=504),
-        Fault("^2/", cut=5000, times=3),
-        Fault("^2/", cut=0),
-        Fault("^2/", whole=True, times=100),
-        Fault("^2/", other=True),
-        Fault("/resolve/", delay=1.0),
+        pytest.param(Fault("/refs", status=503), id="503"),
+        pytest.param(
+            Fault("/tree/", status=429, headers={"Retry-After": "1"}, times=2), id="429", marks=pytest.mark.slow
+        ),
+        pytest.param(Fault("/resolve/", status=500), id="500", marks=pytest.mark.slow),
+        pytest.param(Fault("^2/", status=504), id="504", marks=pytest.mark.slow),
+        pytest.param(Fault("^2/", cut=5000, times=3), id="cut", marks=pytest.mark.slow),
+        pytest.param(Fault("^2/", cut=0), id="cut at once", marks=pytest.mark.slow),
+        pytest.param(Fault("^2/", whole=True, times=100), id="range ignored", marks=pytest.mark.slow),
+        pytest.param(Fault("^2/", other=True), id="other bytes", marks=pytest.mark.slow),
+        pytest.param(Fault("/resolve/", delay=1.0), id="slow", marks=pytest.mark.slow),
     ],
-    ids=["503", "429", "500", "504", "cut", "cut at once", "range ignored", "other bytes", "slow"],
 )
 def test_what_passes_costs_nothing_but_time(fault, scanned, hub):
     hub.faults.append(fault)
     scanned()
 
 
+@pytest.mark.slow
 def test_the_server_s_wish_to_wait_is_granted_and_reported(scanned, hub):
     hub.faults.append(Fault("/refs", status=429, headers={"Retry-After": "2"}))
     began = time.monotonic()
@@ -102,6 +105,7 @@ def test_the_server_s_wish_to_wait_is_granted_and_reported(scanned, hub):
     assert "waiting 2 s for the Hub: it answers 429" in result.err
 
 
+@pytest.mark.slow
 def test_a_branch_that_moves_in_mid_scan_changes_nothing(scanned, hub, tiny):
     def move():
         tiny.branches["step16"] = tiny.branches["step0"]
@@ -110,6 +114,7 @@ def test_a_branch_that_moves_in_mid_scan_changes_nothing(scanned, hub, tiny):
     scanned()
 
 
+@pytest.mark.slow
 def test_a_commit_that_moved_between_two_runs_is_refused_by_name(spectra_process, workplace, hub, tiny, kept_run):
     hub.faults.append(Fault("^2/.*step8", status=404, times=100))
     result = spectra_process("scan", "hf:own/small", "--revisions", "step*", "-o", "a.parquet")
@@ -137,6 +142,7 @@ def kill_after(workplace, arguments, hub, requests):
     process.wait()
 
 
+@pytest.mark.slow
 def test_a_killed_scan_resumes_and_sweeps_what_it_left(scanned, workplace, hub):
     start = ("scan", "hf:own/small", "--revisions", "step*", "-o", "a.parquet")
     kill_after(workplace, start, hub, requests=17)
@@ -145,6 +151,7 @@ def test_a_killed_scan_resumes_and_sweeps_what_it_left(scanned, workplace, hub):
     scanned()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_in_two_seconds_and_leaves_no_file(workplace, hub):
     hub.faults.append(Fault("^2/.*step4", delay=30.0))
     process = subprocess.Popen(
@@ -180,11 +187,13 @@ def test_ctrl_c_while_the_hub_asks_to_wait_ends_at_once(workplace, hub):
     assert "Traceback" not in error
 
 
+@pytest.mark.slow
 def test_the_user_s_own_cache_stays_as_it_was(scanned, workplace):
     scanned()
     assert not list((workplace.folder / "hf").glob("hub/models--*"))
 
 
+@pytest.mark.slow
 def test_files_in_the_user_s_own_cache_are_not_fetched(scanned, workplace, hub):
     fetch = "from huggingface_hub import snapshot_download as s; s('own/small', revision='step4')"
     subprocess.run([COMMAND[0].replace("spectra", "python"), "-c", fetch], env=workplace.environment, check=True)
@@ -193,6 +202,7 @@ def test_files_in_the_user_s_own_cache_are_not_fetched(scanned, workplace, hub):
     assert not [request for request in hub.asked if "step4/model" in request.path and request.origin == 2]
 
 
+@pytest.mark.slow
 def test_offline_the_cache_alone_is_read(scanned, workplace, hub):
     fetch = "from huggingface_hub import snapshot_download as s; [s('own/small', revision=f'step{n}') for n in (%s)]"
     steps = ",".join(map(str, runs.STEPS))
@@ -214,12 +224,14 @@ def test_equal_files_are_fetched_and_computed_once(spectra_process, workplace, h
     assert rows(workplace.folder / "a.parquet").equals(rows(scan_checkpoints(run, tmp_path / "b.parquet").output))
 
 
+@pytest.mark.slow
 def test_the_token_goes_to_the_hub_and_to_no_other_origin(scanned, hub):
     scanned()
     assert any(request.token == f"Bearer {TOKEN}" for request in hub.asked if request.origin == 1)
     assert not any(request.token for request in hub.asked if request.origin == 2)
 
 
+@pytest.mark.slow
 def test_the_token_is_in_no_file(scanned, workplace):
     scanned()
     assert TOKEN.encode() not in (workplace.folder / "a.parquet").read_bytes()
@@ -236,6 +248,7 @@ def test_few_roles_are_read_by_ranges_of_few_bytes(spectra_process, workplace, h
     assert rows(workplace.folder / "a.parquet").equals(rows(expected))
 
 
+@pytest.mark.slow
 def test_adapters_of_equal_factors_but_other_scales_are_told_apart(spectra_process, workplace, hub, tmp_path):
     run = tmp_path / "adapters"
     write_adapters(run, {"model.layers.0.self_attn.q_proj": (16, 16)})
@@ -252,6 +265,7 @@ def test_adapters_of_equal_factors_but_other_scales_are_told_apart(spectra_proce
     assert scales[20] == pytest.approx(4 * scales[100])
 
 
+@pytest.mark.slow
 def test_torch_files_and_shards_are_read_too(spectra_process, workplace, hub, kept_run, tmp_path):
     import torch
 
@@ -273,6 +287,7 @@ def test_torch_files_and_shards_are_read_too(spectra_process, workplace, hub, ke
     assert rows(workplace.folder / "a.parquet").equals(rows(scan_checkpoints(run, tmp_path / "b.parquet").output))
 
 
+@pytest.mark.slow
 def test_scratch_space_stays_within_its_bound_however_long_the_run(spectra_process, workplace, tmp_path):
     run = write_wide_run(tmp_path / "run", tuple(range(0, 200, 10)))
     largest = (run / "step0" / "model.safetensors").stat().st_size
@@ -303,6 +318,7 @@ def test_scratch_space_stays_within_its_bound_however_long_the_run(spectra_proce
     assert rows(workplace.folder / "a.parquet").equals(rows(scan_checkpoints(run, tmp_path / "b.parquet").output))
 
 
+@pytest.mark.slow
 def test_checkpoints_are_subfolders_of_one_revision_or_repositories_one_after_another(
     spectra_process, workplace, hub, kept_run, local
 ):
@@ -319,6 +335,7 @@ def test_checkpoints_are_subfolders_of_one_revision_or_repositories_one_after_an
     assert set(table.step) == {1, 2}
 
 
+@pytest.mark.slow
 def test_one_subfolder_is_one_checkpoint_and_diff_takes_either_side(spectra_process, hub, kept_run):
     repository = hub.add("own/small", kept_run)
     repository.branches["main"] = hub.commit(repository, kept_run)
@@ -328,6 +345,7 @@ def test_one_subfolder_is_one_checkpoint_and_diff_takes_either_side(spectra_proc
     assert spectra_process("diff", first, "hf:own/small@main/step4", "--json").out == expected
 
 
+@pytest.mark.slow
 def test_a_renamed_repository_is_followed(spectra_process, hub, kept_run):
     hub.add("old/name", kept_run, renamed_to="own/small")
     result = spectra_process("scan", "hf:old/name", "-o", "a.parquet", "-q", "--revisions", "step1,step2")
