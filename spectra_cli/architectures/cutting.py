@@ -19,6 +19,7 @@ Array = TypeVar("Array")
 
 MOST_EXPERTS = 65_536  # a hostile shape must not become as many records
 EXPERT = re.compile(r"\bexpert\b")
+TURNED_BY_ROTARY = ("q", "k")
 
 
 def cut(stored: Array, matrix: Matrix) -> Array:
@@ -238,6 +239,6 @@ def _matrix(
         view=None if view == stored.shape else view,
         index=cut_index,
         transposed=rule.transposed,
-        swapped=rule.split.swapped if rule.split else None,
+        swapped=rule.split.swapped if rule.split and role_of(name) in TURNED_BY_ROTARY else None,
         rule=title if rule.split is None else f"{title}: {list(view)}",
     )

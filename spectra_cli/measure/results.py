@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from spectra_cli.measure.comparison import Comparison, layout_differences
+from spectra_cli.measure.left_out import left_out_problem
 from spectra_cli.measure.plan import Plan
 from spectra_cli.records import Layout, Problem, Row
 
@@ -49,19 +50,13 @@ def combine(comparison: Comparison, results: Sequence[MatrixResult], plan: Plan)
     """Return what the matrices of the current checkpoint gave together; results: one for each, in their order."""
     current, reference = comparison.current, comparison.reference
     named = list(zip((matrix.name for matrix in current.layout.matrices), results, strict=True))
-    unreadable = (
-        Problem(
-            f"{current.checkpoint.revision}: {skipped.tensor} is left out: {skipped.reason}",
-            "the other tensors are measured",
-        )
-        for skipped in current.weights.unreadable
-    )
+    left_out = (left_out_problem(current.checkpoint, lost) for lost in current.layout.lost)
     matrix_problems = (result.problem for result in results if result.problem)
     return CheckpointResult(
         tuple(row for result in results for row in result.rows),
         current.layout,
         _twin(comparison, results, plan),
-        (*unreadable, *layout_differences(current, reference), *matrix_problems),
+        (*left_out, *layout_differences(current, reference), *matrix_problems),
         random=tuple(name for name, result in named if result.random),
         unmoved=tuple(name for name, result in named if result.unmoved),
         uncertain=tuple((metric, name) for name, result in named for metric in result.uncertain),

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import FileRange
-from spectra_cli.weights.plain_data import parse_json
+from spectra_cli.weights.plain_data import flat_yaml, parse_json
 
 COPY_AGAIN = "copy or download the file again, or leave this checkpoint out"
 LFS_POINTER = b"version https://git-lfs"
@@ -230,6 +230,15 @@ def read_json(path: Path, boundary: Boundary, limit: int = 64 * 2**20) -> tuple[
         fill(descriptor, memoryview(data), 0, source)
     refuse_stand_in(bytes(data[:512]), source)
     return source, parse_json(bytes(data), str(source))
+
+
+def read_flat_yaml(path: Path, boundary: Boundary, limit: int = 2**20) -> tuple[SourceFile, dict[str, object]]:
+    """Read the scalars at the top of a YAML file beside the weights."""
+    source = admit(path, boundary)
+    if source.size > limit:
+        raise SpectraError(f"{source} is too large for what it should be ({source.size:,} bytes)", hint=COPY_AGAIN)
+    data = read_head(source, limit)
+    return source, flat_yaml(data.decode("utf-8", "replace"))
 
 
 def refuse_stand_in(head: bytes, source: SourceFile) -> None:

@@ -45,6 +45,11 @@ class Weights:
         self._lock = threading.Lock()
 
     @property
+    def is_fetched(self) -> bool:
+        """Whether its files are fetched while they are read."""
+        return self._provider is not None
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know, such as a checksum that does not match; grows while data are read."""
         with self._lock:

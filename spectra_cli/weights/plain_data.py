@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +31,7 @@ def parse_json(data: bytes, what: str) -> dict[str, Any]:
         with bounded(what):
             spend_on_json(data)
             value = json.loads(data, object_pairs_hook=_without_repeats)
+            written = b"\\u" not in data or is_text(json.dumps(value, ensure_ascii=False))
     except RecursionError:
         raise SpectraError(f"{what} nests too deep to be a description of weights", hint=hint) from None
     except _RepeatedKeyError as repeated:
@@ -38,7 +40,22 @@ def parse_json(data: bytes, what: str) -> dict[str, Any]:
         raise SpectraError(f"{what} is not valid JSON", hint=hint) from None
     if not isinstance(value, dict):
         raise SpectraError(f"{what} is not a JSON object", hint=hint)
+    if not written:
+        raise SpectraError(f"{what} holds half a surrogate pair, which is no character", hint=hint)
     return value
+
+
+def is_text(value: str) -> bool:
+    r"""Whether a text can be written: it holds no half of a surrogate pair.
+
+    >>> is_text("layers.0"), is_text("layers.\ud800")
+    (True, False)
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def long_name(name: str) -> SpectraError:
@@ -60,6 +77,30 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         raise _RepeatedKeyError(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
     return merged
+
+
+SCALAR = re.compile(r"(?P<key>[A-Za-z_]\w{0,99}):[ ]+(?P<value>[^\s#].{0,999})")
+
+
+def flat_yaml(text: str) -> dict[str, Any]:
+    r"""Return the scalars at the top level of a YAML text; what nests is left out, and nothing is expanded.
+
+    >>> flat_yaml("n_head: 4\nbias: false\nname: pythia  # small\nhf_config:\n  name: x\nscale: 0.5\n")
+    {'n_head': 4, 'bias': False, 'name': 'pythia', 'scale': 0.5}
+    """
+    matches = filter(None, map(SCALAR.fullmatch, text.splitlines()))
+    return {match["key"]: _scalar(match["value"].split(" #")[0].strip()) for match in matches}
+
+
+def _scalar(text: str) -> Any:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return None if text in ("null", "~") else text.strip("'\"")
 
 
 def plain(value: object, depth: int = 6) -> Any:

@@ -37,8 +37,8 @@ class _Entry:
     end: int
 
 
-def read_safetensors(source: SourceFile) -> tuple[dict[str, PlainTensor], tuple[Skipped, ...]]:
-    """Read the header of one safetensors file: where each tensor is, and what cannot be read and why."""
+def read_safetensors(source: SourceFile) -> tuple[dict[str, PlainTensor], tuple[Skipped, ...], dict[str, Any]]:
+    """Read the header of one safetensors file: where each tensor is, what cannot be read and why, what else it says."""
     header, start = _header(source)
     entries = [_entry(source, name, value) for name, value in header.items() if name != "__metadata__"]
     _check_layout(source, entries, source.size - start)
@@ -50,7 +50,8 @@ def read_safetensors(source: SourceFile) -> tuple[dict[str, PlainTensor], tuple[
             continue
         nbytes = entry.end - entry.begin
         tensors[entry.name] = PlainTensor(source, start + entry.begin, nbytes, entry.shape, dtype)
-    return tensors, tuple(skipped)
+    metadata = header.get("__metadata__")
+    return tensors, tuple(skipped), metadata if isinstance(metadata, dict) else {}
 
 
 def _header(source: SourceFile) -> tuple[dict[str, Any], int]:

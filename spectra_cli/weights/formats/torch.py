@@ -22,6 +22,7 @@ from spectra_cli.weights.tensors.plain import PlainTensor, extent, row_by_row
 ZIP_MAGIC = b"PK\x03\x04"
 # The first pickle of the older stream is this number: 0x1950a86a20f9469cfc6c.
 STREAM_MAGIC = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+EXPANDED_BYTES = 1 << 28  # the largest view of repeated entries that is read
 PICKLE_BYTES = 64 * 2**20  # of what describes the tensors: that of 100,000 has 20 MB
 SINGLE_BYTES = 64 * 2**10  # the same where it is one tensor, which takes some 200 bytes
 RESAVE = "load it with the program that wrote it, and save the tensors alone as safetensors"
@@ -75,7 +76,8 @@ def locate(file: TorchFile, view: TensorView) -> PlainTensor | str:
     if record is None:
         raise SpectraError(f"{file.source} lacks the data of storage {printable(view.storage.key)}", hint=COPY_AGAIN)
     stored = min(record.nbytes, view.storage.count * ITEMSIZE[view.storage.dtype])
-    if (view.offset + needed) * size > stored or _count(view.shape) > needed:
+    repeated = _count(view.shape) > needed  # an expanded view: a small file may hold one of terabytes
+    if (view.offset + needed) * size > stored or (repeated and _count(view.shape) * size > EXPANDED_BYTES):
         return f"its shape needs {_count(view.shape) * size:,} bytes, its storage holds {stored:,}"
     stride = None if view.stride == row_by_row(view.shape) else view.stride
     whole = view.offset == 0 and needed * size == record.nbytes
@@ -95,22 +97,21 @@ def read_archive(source: SourceFile, descriptor: int, start: int, size: int, lim
             entries = {entry.filename: entry for entry in archive.infolist()}
             prefix = _check_directory(source, entries, len(archive.infolist()), size)
             pickled = _record(source, descriptor, start, size, entries[f"{prefix}data.pkl"])
+            # Not by the archive's own reading, which refuses a file that was saved without checksums.
             order = entries.get(f"{prefix}byteorder")
-            swapped = order is not None and archive.read(order) == b"big"
+            order_record = _record(source, descriptor, start, size, order) if order else None
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, OverflowError, RuntimeError, KeyError):
         raise SpectraError(
             f"{source} is cut short or damaged: the directory at the end of the archive is not sound", hint=COPY_AGAIN
         ) from None
-    if swapped:
+    if order_record and order_record.nbytes == 3 and _bytes_of(source, descriptor, order_record) == b"big":
         raise SpectraError(f"{source} was written on a big-endian machine, which is not read", hint=RESAVE)
     if pickled.nbytes > limit:
         raise SpectraError(
             f"the description of the tensors in {source} has {pickled.nbytes:,} bytes, more than any needs",
             hint=COPY_AGAIN,
         )
-    data = bytearray(pickled.nbytes)
-    fill(descriptor, memoryview(data), pickled.offset, source)
-    content = _unpickled(source, io.BytesIO(data))
+    content = _unpickled(source, io.BytesIO(_bytes_of(source, descriptor, pickled)))
     records = {
         name.removeprefix(f"{prefix}data/"): _record(source, descriptor, start, size, entry)
         for name, entry in entries.items()
@@ -118,6 +119,12 @@ def read_archive(source: SourceFile, descriptor: int, start: int, size: int, lim
     }
     unchecked = records and all(record.crc is None for record in records.values())
     return TorchFile(source, content, records, (f"{source} holds no checksums",) if unchecked else ())
+
+
+def _bytes_of(source: SourceFile, descriptor: int, record: Record) -> bytes:
+    data = bytearray(record.nbytes)
+    fill(descriptor, memoryview(data), record.offset, source)
+    return bytes(data)
 
 
 def read_single_tensor(

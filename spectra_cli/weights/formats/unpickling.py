@@ -27,6 +27,7 @@ from spectra_cli.weights.formats.pickle_objects import (
     set_items,
     storage_of,
 )
+from spectra_cli.weights.plain_data import is_text
 
 # What an instruction may take besides its argument: an object and a reference to it, or a place in the memory. About 40
 # instructions are a tensor; a checkpoint of 1,000 tensors with two optimizer moments each has 120,000.
@@ -194,6 +195,8 @@ def _extra(name: str, arg: Any) -> int:
 
 def _step(machine: _Machine, name: str, arg: Any) -> None:
     if name in _PUSH:
+        if isinstance(arg, str) and not is_text(arg):
+            raise UnreadablePickleError("it holds half a surrogate pair, which is no character")
         # A number of thousands of digits is nobody's configuration, and Python refuses to write it out.
         machine.stack.append(Shell("int") if isinstance(arg, int) and arg.bit_length() > DIGITS else arg)
     elif name in _FRESH:

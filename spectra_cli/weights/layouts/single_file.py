@@ -13,7 +13,7 @@ from spectra_cli.budget import bounded
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import Skipped
 from spectra_cli.weights.contents import Contents
-from spectra_cli.weights.files import COPY_AGAIN, Boundary, SourceFile, read_json
+from spectra_cli.weights.files import COPY_AGAIN, Boundary, SourceFile, read_flat_yaml, read_json
 from spectra_cli.weights.formats.pickle_objects import TensorView, Unreadable
 from spectra_cli.weights.formats.safetensors import read_safetensors
 from spectra_cli.weights.formats.torch import TorchFile, locate, read_torch
@@ -22,6 +22,7 @@ from spectra_cli.weights.layouts.state_dicts import TENSORS, Leaf, find_state
 from spectra_cli.weights.tensors.plain import PlainTensor
 from spectra_cli.weights.tensors.source import TensorSource
 
+LITGPT, LITGPT_CONFIG = "lit_model.pth", "model_config.yaml"
 NANOCHAT = re.compile(r"model_(\d+)\.pt")
 
 
@@ -34,10 +35,10 @@ def open_file(source: SourceFile, ema: bool) -> Contents:
 def _open_file(source: SourceFile, ema: bool) -> Contents:
     ema = ema and not EMA_FILE.search(source.path.name)
     if source.path.suffix == ".safetensors":
-        tensors, skipped = read_safetensors(source)
+        tensors, skipped, header = read_safetensors(source)
         if ema:
             raise _no_average(source)
-        return Contents(tensors, (source,), skipped=skipped)
+        return Contents(tensors, (source,), skipped=skipped, header=header)
     file = read_torch(source)
     state = find_state(file.content, ema=ema)
     if state is None and ema:
@@ -80,6 +81,7 @@ def merged(parts: Iterable[Contents]) -> Contents:
         next((part.config for part in whole if part.config), {}),
         tuple(dict.fromkeys(note for part in whole for note in part.notes)),
         tuple(skip for part in whole for skip in part.skipped),
+        header={key: value for part in whole for key, value in part.header.items()},
     )
 
 
@@ -93,6 +95,9 @@ def with_config(contents: Contents, folder: Path, boundary: Boundary) -> Content
 
 
 def _config_beside(first: Path, folder: Path, boundary: Boundary) -> tuple[SourceFile, dict[str, Any]] | None:
+    if first.name.startswith(LITGPT) and os.path.lexists(folder / LITGPT_CONFIG):
+        source, config = read_flat_yaml(folder / LITGPT_CONFIG, boundary)
+        return source, {**config, "model_type": "litgpt"}
     if os.path.lexists(folder / "config.json"):
         return read_json(folder / "config.json", boundary, limit=4 * 2**20)
     match = NANOCHAT.fullmatch(first.name)
