@@ -114,7 +114,7 @@ def _whole(name: str, files: Sequence[SourceFile], blocks: Blocks) -> TensorSour
 
 
 def _only_tensor(file: SourceFile) -> PlainTensor:
-    tensors, _ = read_safetensors(file)
+    tensors, _, _ = read_safetensors(file)
     if len(tensors) != 1:
         raise SpectraError(f"{file} holds {len(tensors)} tensors, and nanotron keeps one in a file", hint=COPY_AGAIN)
     return next(iter(tensors.values()))
