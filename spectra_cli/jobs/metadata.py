@@ -49,6 +49,7 @@ def scan_metadata(
         **_commits(plan),
         "model": plan.model,
         "reference": reference.checkpoint.revision if reference else None,
+        "stages": {"order": list(plan.stages.stages), "by": plan.stages.by} if plan.stages.stages else None,
         "layouts": layouts,
         "skipped": layouts[-1]["skipped"],
         "duplicates": {checkpoint.revision: note.duplicate_of for checkpoint, note in notes if note.duplicate_of},

@@ -41,6 +41,8 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
     if duplicates:
         pairs = [f"{twin} repeats {first}" for twin, first in duplicates.items()]
         console.print(f"identical weights: {ellipsis(pairs)}", soft_wrap=True)
+    if scan.metadata["stages"]:
+        console.print(stages_line(scan.metadata["stages"]), soft_wrap=True)
     for line in warnings_of(scan.metadata):
         console.print(line, soft_wrap=True)
     for note in dict.fromkeys(note for layout in scan.metadata["layouts"] for note in layout["notes"]):
@@ -53,6 +55,16 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
         console.print(roles_table(roles))
         if scan.metadata["reference"]:
             console.print(f"\n{closeness_lines(roles, scan.metadata['reference'])}", soft_wrap=True)
+
+
+def stages_line(stages: Mapping[str, Any]) -> str:
+    """Return the order in which the stages were taken, and what says so.
+
+    >>> stages_line({"order": [None, "sft"], "by": "their names"})
+    'stages in order: those without a name, sft (by their names)'
+    """
+    names = ["those without a name" if stage is None else printable(stage) for stage in stages["order"]]
+    return f"stages in order: {ellipsis(names, 8)} (by {stages['by']})"
 
 
 def warnings_of(metadata: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from spectra_cli.records import Skipped
 from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.files import Boundary, admit
 from spectra_cli.weights.grouping import Listing, list_folder
-from spectra_cli.weights.layouts.ranks import check_count, in_order, join, renamed
+from spectra_cli.weights.layouts.joining import check_count, in_order, join, renamed
 from spectra_cli.weights.layouts.single_file import merged, open_file
 from spectra_cli.weights.layouts.tensor_parallel import AXES, gated
 

@@ -12,7 +12,7 @@ from spectra_cli.errors import SpectraError, printable
 from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.files import COPY_AGAIN, Boundary, SourceFile, admit, read_json
 from spectra_cli.weights.grouping import Listing, list_folder
-from spectra_cli.weights.layouts.ranks import Axis, in_order, join
+from spectra_cli.weights.layouts.joining import Axis, in_order, join
 from spectra_cli.weights.layouts.single_file import open_file, with_config
 
 RANK = re.compile(r"consolidated\.(?P<rank>\d+)\.pth")

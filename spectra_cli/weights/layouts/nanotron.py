@@ -17,7 +17,7 @@ from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.files import COPY_AGAIN, Boundary, SourceFile, admit, read_head, read_json
 from spectra_cli.weights.formats.safetensors import read_safetensors
 from spectra_cli.weights.grouping import Listing, list_folder
-from spectra_cli.weights.layouts.ranks import Axis, Blocks, in_order, join_one
+from spectra_cli.weights.layouts.joining import Axis, Blocks, in_order, join_one
 from spectra_cli.weights.plain_data import parse_json
 from spectra_cli.weights.tensors.plain import PlainTensor
 from spectra_cli.weights.tensors.sharded import Box, ShardedTensor

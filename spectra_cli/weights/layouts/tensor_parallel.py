@@ -17,7 +17,7 @@ from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.files import COPY_AGAIN, Boundary, admit
 from spectra_cli.weights.formats.torch import read_torch
 from spectra_cli.weights.grouping import Listing, list_folder
-from spectra_cli.weights.layouts.ranks import Axis, Blocks, check_count, in_order, join, renamed
+from spectra_cli.weights.layouts.joining import Axis, Blocks, check_count, in_order, join, renamed
 from spectra_cli.weights.layouts.single_file import merged, open_file, with_config
 from spectra_cli.weights.layouts.state_dicts import find_config
 
