@@ -15,6 +15,7 @@ from spectra_cli.records import FileRange, StoredTensor
 from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.files import Boundary, Provider, admit
 from spectra_cli.weights.layouts.quantised import pair_scales
+from spectra_cli.weights.layouts.unread_files import name_unread_files
 from spectra_cli.weights.recognition import FORMATS, Format, format_of
 from spectra_cli.weights.tensors.low_rank import LowRank, LowRankTensor
 from spectra_cli.weights.tensors.source import TensorSource
@@ -137,7 +138,10 @@ def _open(path: Path, follow_links: bool, ema: bool, provider: Provider | None) 
             else f"{printable(path, 400)} is not a file of weights in a format that is known",
             hint=f"known are: {'; '.join(f'{format.name} ({format.what})' for format in FORMATS)}",
         )  # fmt: skip
-    contents = pair_scales(format.open(path, boundary, ema))
+    contents = format.open(path, boundary, ema)
+    if is_folder and not ema and not provider:  # of a folder on the Hub, only the files of one set are here
+        contents = name_unread_files(contents, path, boundary)
+    contents = pair_scales(contents)
     if provider:
         provider.release_header()
     return format, contents

@@ -29,7 +29,7 @@ class Pickled:
         data = text.encode("utf-8", "surrogatepass")
         return self.raw(b"X" + struct.pack("<I", len(data)) + data)
 
-    def int(self, value: int) -> Pickled:
+    def integer(self, value: int) -> Pickled:
         """Push an integer of any size."""
         data = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
         return self.raw(b"\x8b" + struct.pack("<i", len(data)) + data)
@@ -46,7 +46,7 @@ class Pickled:
         """Push a tuple of integers."""
         self.raw(b"(")
         for value in values:
-            self.int(value)
+            self.integer(value)
         return self.raw(b"t")
 
     def shared(self, place: int, depth: int, times: int = 2) -> Pickled:
@@ -66,7 +66,7 @@ class Pickled:
         """Push a float32 tensor that fills the storage of this key."""
         stride = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
         self.name("torch._utils", "_rebuild_tensor_v2").raw(b"((").text("storage").name("torch", "FloatStorage")
-        self.text(key).text("cpu").int(math.prod(shape)).raw(b"tQ").int(0).ints(shape).ints(stride)
+        self.text(key).text("cpu").integer(math.prod(shape)).raw(b"tQ").integer(0).ints(shape).ints(stride)
         return self.raw(b"\x89").name("collections", "OrderedDict").raw(b")RtR")
 
     def end(self) -> bytes:

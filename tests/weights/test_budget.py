@@ -63,7 +63,7 @@ def colliding_keys(count: int) -> bytes:
     assert len({hash(pair) for pair in pairs}) == 1
     pickled = with_weights().text("x").raw(b"}(")
     for x, y in pairs:
-        pickled.int(x).int(y).raw(b"\x86N")
+        pickled.integer(x).integer(y).raw(b"\x86N")
     return pickled.raw(b"uu").end()
 
 
@@ -96,7 +96,7 @@ READ = {
     ).end(),
     "tensors within tensors": lambda: typed_within_typed(3000),
     "a number of 6,000 digits": lambda: (
-        with_weights().text("args").raw(b"}(").text("hidden_size").int(10**6000).raw(b"uu").end()
+        with_weights().text("args").raw(b"}(").text("hidden_size").integer(10**6000).raw(b"uu").end()
     ),
     "numbers of NaN as keys": lambda: with_weights().raw((b"G" + b"\x7f\xf8" + bytes(6) + b"N") * 50_000 + b"u").end(),
 }
@@ -146,7 +146,7 @@ def metadata(where: str) -> bytes:
     pickled.raw(b"ub")
     shell("torch.distributed.checkpoint.filesystem", "_StorageInfo").raw(b"}(").text("relative_path")
     pickled.text("__0_0.distcp")
-    return pickled.text("offset").int(0).text("length").int(384).raw(b"ubuub").end()
+    return pickled.text("offset").integer(0).text("length").integer(384).raw(b"ubuub").end()
 
 
 @pytest.mark.parametrize("where", ["fqn", "offsets", "offset", "size"])

@@ -13,6 +13,7 @@ from typing import Any
 
 from spectra_cli.budget import ITEM, spend
 from spectra_cli.weights.formats.pickle_objects import Shell, TensorView, Unreadable
+from spectra_cli.weights.layouts.whole_models import is_module, module_config, module_note, module_tensors
 from spectra_cli.weights.plain_data import NAME_LENGTH, long_name, plain
 
 MODEL = ("state_dict", "model_state_dict", "model", "module", "model_state", "net", "weights", "params")
@@ -55,11 +56,16 @@ def find_state(content: Any, *, ema: bool = False) -> ModelState | None:
     >>> find_state({"model": {"w": weight}, "optimizer": {"state": {0: weight}}, "step": 5}).tensors
     {'w': Unreadable(reason='an example')}
     """
+    if is_module(content):
+        content = {"model": content}
     top = content.state if isinstance(content, Shell) else content
     if isinstance(top, dict) and isinstance(inner := top.get(COMPOSER), dict) and "model" in inner:
         top = inner
     if not isinstance(top, dict):
         return None
+    module = next((value for value in top.values() if is_module(value)), None)
+    if module is not None:
+        top = {key: module_tensors(value) if is_module(value) else value for key, value in top.items()}
     state, left = _model_root(top, ema)
     tensors = dict(_flatten(state)) if state is not None else {}
     averaged = {name: leaf for name, leaf in tensors.items() if EMA_PREFIX.match(name)}
@@ -73,6 +79,8 @@ def find_state(content: Any, *, ema: bool = False) -> ModelState | None:
     if not tensors:
         return None
     notes = (f"left out: {', '.join(left)}",) if left else ()
+    if module is not None:
+        return ModelState(tensors, {**find_config(top), **module_config(module)}, (*notes, module_note(module)))
     return ModelState(tensors, find_config(top), notes)
 
 
