@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spectra_cli.budget import ITEM, spend
-from spectra_cli.weights.formats.pickle_objects import Shell, TensorView, Unreadable
+from spectra_cli.weights.formats.pickle_objects import PartOfTensor, Shell, TensorView, Unreadable
 from spectra_cli.weights.layouts.whole_models import is_module, module_config, module_note, module_tensors
 from spectra_cli.weights.plain_data import NAME_LENGTH, long_name, plain
 
@@ -37,7 +37,7 @@ class TensorKey:
     key: str
 
 
-Leaf = TensorView | Unreadable | TensorKey
+Leaf = TensorView | Unreadable | PartOfTensor | TensorKey
 
 
 @dataclass(frozen=True)
