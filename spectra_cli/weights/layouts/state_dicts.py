@@ -14,6 +14,7 @@ from typing import Any
 from spectra_cli.budget import ITEM, spend
 from spectra_cli.records import StoredTensor
 from spectra_cli.weights.formats.pickle_objects import Shell, TensorView, Unreadable
+from spectra_cli.weights.layouts.whole_models import is_module, module_config, module_note, module_tensors
 from spectra_cli.weights.plain_data import NAME_LENGTH, long_name, plain
 
 MODEL = ("state_dict", "model_state_dict", "model", "module", "model_state", "net", "weights", "params")
@@ -61,11 +62,16 @@ def find_state(content: Any, *, ema: bool = False) -> ModelState | None:
     >>> find_state({"model": {"w": weight}, "optimizer": {"state": {0: weight}}, "step": 5}).tensors
     {'w': Unreadable(reason='an example')}
     """
+    if is_module(content):
+        content = {"model": content}
     top = content.state if isinstance(content, Shell) else content
     if isinstance(top, dict) and isinstance(inner := top.get(COMPOSER), dict) and "model" in inner:
         top = inner
     if not isinstance(top, dict):
         return None
+    module = next((value for value in top.values() if is_module(value)), None)
+    if module is not None:
+        top = {key: module_tensors(value) if is_module(value) else value for key, value in top.items()}
     state, left = _model_root(top, ema)
     tensors = dict(_flatten(state)) if state is not None else {}
     averaged = {name: leaf for name, leaf in tensors.items() if EMA_PREFIX.match(name)}
@@ -79,12 +85,18 @@ def find_state(content: Any, *, ema: bool = False) -> ModelState | None:
     if not tensors:
         return None
     notes = (f"left out: {', '.join(left)}",) if left else ()
-    if ema:  # the weights themselves are left out on purpose
-        return ModelState(tensors, find_config(top), notes)
-    own = {id(leaf) for leaf in dict(_flatten(state or {})).values()}
-    rest = {key: value for key, value in top.items() if not _is_left_out(key) and key not in EMA}
-    beside = {name: leaf for name, leaf in _flatten(rest) if id(leaf) not in own and _is_second_model(name, leaf)}
+    beside = {} if ema else _second_models(top, state or {})  # with `ema` the weights are left out on purpose
+    if module is not None:
+        config = {**find_config(top), **module_config(module)}
+        return ModelState(tensors, config, (*notes, module_note(module)), beside)
     return ModelState(tensors, find_config(top), notes, beside)
+
+
+def _second_models(top: Mapping[Any, Any], own: Tree) -> dict[str, Leaf]:
+    """Find what looks like weights beside the model's own, in neither an optimizer's part nor an average's."""
+    read = {id(leaf) for _, leaf in _flatten(own)}
+    rest = {key: value for key, value in top.items() if not _is_left_out(key) and key not in EMA}
+    return {name: leaf for name, leaf in _flatten(rest) if id(leaf) not in read and _is_second_model(name, leaf)}
 
 
 def _is_second_model(name: str, leaf: Leaf) -> bool:
