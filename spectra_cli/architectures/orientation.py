@@ -176,7 +176,7 @@ def without_unknown_order(ruled: Ruled, sizes: Names) -> tuple[Ruled, list[str]]
     if not unordered:
         return ruled, []
     left = frozenset(unordered)
-    kept = [(s, found, replace(rule, split=None) if rule and s.name in left else rule) for s, found, rule in ruled]
+    kept = [(s, match, replace(rule, split=None) if rule and s.name in left else rule) for s, match, rule in ruled]
     return kept, [f"{_and_more(unordered)} {ROTARY_PAIRS}"]
 
 

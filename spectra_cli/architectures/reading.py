@@ -110,14 +110,14 @@ def _by_rules(
     sizes = named_sizes(config, record.dimensions)
     match = matcher(record)
     matched = [(stored, match(stored.name)) for stored in candidates]
-    ruled = [(stored, found, _rule_for(stored, found.rules, config)) for stored, found in matched]
+    ruled = [(stored, matching, _rule_for(stored, matching.rules, config)) for stored, matching in matched]
     ruled, unordered = without_unknown_order(ruled, sizes)
     orientation = Orientation(config, sizes)
-    orientation.learn(Stored(stored, rule, found.layer) for stored, found, rule in ruled if rule)
+    orientation.learn(Stored(stored, rule, matching.layer) for stored, matching, rule in ruled if rule)
     matrices: dict[str, Matrix] = {}
     left: Left = []
-    for stored, found, rule in ruled:
-        cuts = {matrix.name: matrix for matrix in _cuts(stored, rule, found, sizes, orientation, fused=fused)}
+    for stored, matching, rule in ruled:
+        cuts = {matrix.name: matrix for matrix in _cuts(stored, rule, matching, sizes, orientation, fused=fused)}
         if cuts and matrices.keys().isdisjoint(cuts):
             matrices |= cuts
         else:

@@ -33,7 +33,8 @@ class MatrixResult:
 class CheckpointResult:
     """One checkpoint's rows, the layout they rest on, which checkpoint it repeats, and what went wrong.
 
-    random, unmoved, uncertain, fallbacks: as in MatrixResult; uncertain has metric and matrix of each.
+    random, unmoved, uncertain, fallbacks: as in MatrixResult; uncertain has metric and matrix of each. as_reference:
+    matrices with the entries of the reference, where that is another checkpoint.
     """
 
     rows: tuple[Row, ...]
@@ -42,6 +43,7 @@ class CheckpointResult:
     problems: tuple[Problem, ...]
     random: tuple[str, ...] = ()
     unmoved: tuple[str, ...] = ()
+    as_reference: tuple[str, ...] = ()
     uncertain: tuple[tuple[str, str], ...] = ()
     fallbacks: tuple[Problem, ...] = ()
 
@@ -59,6 +61,9 @@ def combine(comparison: Comparison, results: Sequence[MatrixResult], plan: Plan)
         (*left_out, *layout_differences(current, reference), *matrix_problems),
         random=tuple(name for name, result in named if result.random),
         unmoved=tuple(name for name, result in named if result.unmoved),
+        as_reference=tuple(
+            name for name, result in named if reference and reference.checkpoint.revision in result.equal_to
+        ),
         uncertain=tuple((metric, name) for name, result in named for metric in result.uncertain),
         fallbacks=unique(problem for result in results for problem in result.fallbacks),
     )

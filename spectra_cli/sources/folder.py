@@ -17,6 +17,7 @@ from spectra_cli.sources.names import Name, natural, read_name
 from spectra_cli.sources.stages import beside_each_other, order
 
 Recognise = Callable[[Path], str | None]
+Explain = Callable[[Path], SpectraError | None]
 KNOWN_COMPANIONS = {
     "trainer_state.json", "loss.jsonl", "config.json", "generation_config.json", "training_args.bin", "README.md",
     "all_results.json", "train_results.json", "eval_results.json", "tokenizer.json", "tokenizer_config.json",
@@ -52,12 +53,15 @@ class Listing:
     mapped_stages: tuple[str, ...] = ()
 
 
-def list_folder(path: Path, recognise: Recognise, *, mapping: Path | None = None) -> Listing:
+def list_folder(
+    path: Path, recognise: Recognise, *, mapping: Path | None = None, explain: Explain = lambda _: None
+) -> Listing:
     """Return the checkpoints of a folder of folders, a folder of files, or a single checkpoint.
 
     recognise: returns the format of the weights that a path holds, None where there are none that can be read.
     mapping: a CSV file of `revision,step[,tokens,stage]` for names that no pattern reads; a path counts by its last
-    part. Raises SpectraError where there is nothing to list.
+    part. explain: returns the error for a folder of weights that are known and not read. Raises SpectraError where
+    there is nothing to list.
     """
     if not path.exists():
         raise SpectraError(f"{path} is not there", hint="check the path; a Hub repository is written hf:owner/name")
@@ -88,6 +92,8 @@ def list_folder(path: Path, recognise: Recognise, *, mapping: Path | None = None
             unread.append(Unread(called, "no step in its name: give one with --map"))
         else:
             checkpoints.append(_checkpoint(path.name, called, child, name))
+    if not weights and (known_kind := explain(path)) is not None:
+        raise known_kind
     if not checkpoints:
         raise SpectraError(f"{path} holds no checkpoint that can be read", hint=_nothing_hint(path, unread, deeper))
     return Listing(in_utf8(path.name), tuple(sorted(checkpoints, key=order)), tuple(unread), step_map.stages)

@@ -15,9 +15,11 @@ from spectra_cli.records import FileRange, StoredTensor
 from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.files import Boundary, Provider, admit
 from spectra_cli.weights.layouts.quantised import pair_scales
+from spectra_cli.weights.layouts.unread_files import name_unread_files
 from spectra_cli.weights.recognition import FORMATS, Format, format_of
 from spectra_cli.weights.tensors.low_rank import LowRank, LowRankTensor
 from spectra_cli.weights.tensors.source import TensorSource
+from spectra_cli.weights.unread_kinds import why_unread
 
 if TYPE_CHECKING:
     import torch
@@ -132,12 +134,15 @@ def _open(path: Path, follow_links: bool, ema: bool, provider: Provider | None) 
     if format is None:
         if not is_folder:
             admit(path, boundary)
-        raise SpectraError(
+        raise why_unread(path) or SpectraError(
             f"{printable(path, 400)} holds no weights in a format that is known" if is_folder
             else f"{printable(path, 400)} is not a file of weights in a format that is known",
             hint=f"known are: {'; '.join(f'{format.name} ({format.what})' for format in FORMATS)}",
         )  # fmt: skip
-    contents = pair_scales(format.open(path, boundary, ema))
+    contents = format.open(path, boundary, ema)
+    if is_folder and not ema and not provider:  # of a folder on the Hub, only the files of one set are here
+        contents = name_unread_files(contents, path, boundary)
+    contents = pair_scales(contents)
     if provider:
         provider.release_header()
     return format, contents

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from spectra_cli.jobs.scan import Scan
     from spectra_cli.studies.summary import RoleSummary
 
-STILL = {
+COUNTED = {
     "random_baseline": "no different from random entries",
     "equal_to_first": "unchanged since the first checkpoint",
+    "equal_to_previous": "entries equal to the previous checkpoint's, where others moved",
+    "equal_to_reference": "entries equal to {reference}",
 }
 LOG = "loss.jsonl"  # what a run may keep beside its checkpoints, as that of `spectra demo` does
 ENOUGH_STEPS = 8  # with fewer, a study over steps finds nothing
@@ -68,20 +70,20 @@ def stages_line(stages: Mapping[str, Any]) -> str:
 
 
 def warnings_of(metadata: Mapping[str, Any]) -> list[str]:
-    """Return lines: which matrices are still as at initialisation, and which numbers are uncertain.
+    """Return lines: which matrices are as at initialisation or as elsewhere, and which numbers are uncertain.
 
-    >>> warnings_of({"random_baseline": {"step0": 38, "step1": 38, "step9": 2}, "equal_to_first": {}, "uncertain": {}})
+    >>> warnings_of({"random_baseline": {"step0": 38, "step1": 38, "step9": 2}, "uncertain": {}})
     ['no different from random entries: 38 matrices at step0 … step1, 2 at step9']
     """
     lines = []
-    for key, words in STILL.items():
+    for key, words in COUNTED.items():
         parts: list[str] = []
-        for many, run in groupby(metadata[key].items(), lambda item: item[1]):
+        for many, run in groupby(metadata.get(key, {}).items(), lambda item: item[1]):
             names = [printable(name) for name, _ in run]
             span = f"{names[0]} … {names[-1]}" if names[1:] else names[0]
             parts.append(f"{many if parts else count(many, 'matrix', 'matrices')} at {span}")
         if parts:
-            lines.append(f"{words}: {ellipsis(parts, 4)}")
+            lines.append(f"{words.format(reference=printable(str(metadata.get('reference'))))}: {ellipsis(parts, 4)}")
     uncertain = metadata["uncertain"]
     if uncertain:
         where = sorted({f"{matrix} at {revision}" for places in uncertain.values() for revision, matrix in places})

@@ -101,6 +101,9 @@ class _Machine:
 
     def persistent(self) -> None:
         reference = self.stack.pop()
+        if isinstance(reference, tuple) and reference[:1] == ("module",) and isinstance(reference[1], Name):
+            self.stack.append(reference[1])  # before torch 1.6: a module's class, with the text of its source
+            return
         if not isinstance(reference, tuple) or not 5 <= len(reference) <= 6:
             raise UnreadablePickleError("it refers to something that is not a storage of numbers")
         storage = storage_of(*reference)

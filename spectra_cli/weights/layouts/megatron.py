@@ -58,7 +58,7 @@ def open_megatron(path: Path, boundary: Boundary, ema: bool) -> Contents:
         check_count(path, what, count, key, config.get(key))
     stages, layers = [], 0
     for number in range(counts[1]):
-        stage = _stage(path, {place: part for place, part in places.items() if place.stage == number}, config)
+        stage = _stage(path, {where: part for where, part in places.items() if where.stage == number}, config)
         stages.append(renamed(stage, partial(_shifted, layers)))
         layers += len({match[0] for match in map(LAYER.search, stage.tensors) if match})
     whole = merged(_without_copies(stages))
@@ -84,8 +84,8 @@ def _file(folder: Path) -> Path:
 def _stage(path: Path, places: Mapping[Place, Contents], config: Mapping[str, Any]) -> Contents:
     """Put one stage together: expert ranks share all but their experts, of which each holds the next few."""
     by_rank: dict[int, dict[int, Contents]] = {}
-    for place, part in places.items():
-        by_rank.setdefault(place.expert_rank, {})[place.rank] = part
+    for where, part in places.items():
+        by_rank.setdefault(where.expert_rank, {})[where.rank] = part
     blocks = gated(config)
     first, *others = (join(in_order(path, ranks), AXES, blocks) for ranks in in_order(path, by_rank))
     own = len({match["expert"] for match in map(EXPERT.search, first.tensors) if match})

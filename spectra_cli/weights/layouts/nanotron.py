@@ -14,11 +14,10 @@ from typing import Any
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import Skipped
 from spectra_cli.weights.contents import Contents
-from spectra_cli.weights.files import COPY_AGAIN, Boundary, SourceFile, admit, read_head, read_json
+from spectra_cli.weights.files import COPY_AGAIN, Boundary, SourceFile, admit, read_json
 from spectra_cli.weights.formats.safetensors import read_safetensors
 from spectra_cli.weights.grouping import Listing, list_folder
 from spectra_cli.weights.layouts.joining import Axis, Blocks, in_order, join_one
-from spectra_cli.weights.plain_data import parse_json
 from spectra_cli.weights.tensors.plain import PlainTensor
 from spectra_cli.weights.tensors.sharded import Box, ShardedTensor
 from spectra_cli.weights.tensors.source import TensorSource
@@ -31,7 +30,6 @@ FILE = re.compile(
 )
 MODULES = re.compile(r"decoder|token_position_embeddings|final_layer_norm|lm_head")
 DEPTH, FILES = 8, 200_000
-HEADER = 2**16  # bytes; each file holds one tensor
 SLICES, SHAPE = "local_global_slices_pairs", "unsharded_shape"
 AXES = (
     Axis(re.compile(r"attn\.qkv_proj\.(weight|bias)$"), 0, "q, k, v"),
@@ -101,11 +99,11 @@ def _blocks(config: Mapping[str, Any]) -> Blocks:
 
 
 def _whole(name: str, files: Sequence[SourceFile], blocks: Blocks) -> TensorSource | str:
-    shards = [_only_tensor(file) for file in files]
+    read = [_only_tensor(file) for file in files]
+    shards, described = [tensor for tensor, _ in read], [header for _, header in read]
     if len(shards) == 1:
         return shards[0]
-    described = [_description(file) for file in files]
-    if all(described):
+    if all(SLICES in header and SHAPE in header for header in described):
         return _by_description(name, shards, described)
     rule = next((rule for rule in AXES if rule.names.search(name)), None)
     if rule is not None and rule.blocks == "q, k, v" and rule.blocks not in blocks:
@@ -113,22 +111,15 @@ def _whole(name: str, files: Sequence[SourceFile], blocks: Blocks) -> TensorSour
     return join_one(name, shards, AXES, blocks)
 
 
-def _only_tensor(file: SourceFile) -> PlainTensor:
-    tensors, _, _ = read_safetensors(file)
+def _only_tensor(file: SourceFile) -> tuple[PlainTensor, Mapping[str, Any]]:
+    """Return the tensor of a file, and what its header says of the whole."""
+    tensors, _, header = read_safetensors(file)
     if len(tensors) != 1:
         raise SpectraError(f"{file} holds {len(tensors)} tensors, and nanotron keeps one in a file", hint=COPY_AGAIN)
-    return next(iter(tensors.values()))
+    return next(iter(tensors.values())), header
 
 
-def _description(file: SourceFile) -> dict[str, str]:
-    """Return what a header says of the whole tensor; empty where it says nothing."""
-    head = read_head(file, HEADER)
-    header = parse_json(head[8 : 8 + int.from_bytes(head[:8], "little")], str(file))
-    described = header.get("__metadata__")
-    return described if isinstance(described, dict) and SLICES in described and SHAPE in described else {}
-
-
-def _by_description(name: str, shards: Sequence[PlainTensor], described: Sequence[Mapping[str, str]]) -> TensorSource:
+def _by_description(name: str, shards: Sequence[PlainTensor], described: Sequence[Mapping[str, Any]]) -> TensorSource:
     shape = tuple(int(length) for length in re.findall(r"\d{1,10}", str(described[0][SHAPE])))
     boxes = tuple(
         tuple(_boxes(str(each[SLICES]), shard.shape, shape)) for each, shard in zip(described, shards, strict=True)
