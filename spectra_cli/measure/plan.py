@@ -79,7 +79,7 @@ def make_plan(request: Request, on_wait: OnWait = lambda _: None) -> Plan:
         listing = sources.list_hub(request.source, request.revisions, client, weights.checkpoint_files, mapping=mapping)
     else:
         recognise = partial(weights.recognise, ema=request.ema)
-        listing = sources.list_folder(Path(request.source), recognise, mapping=mapping)
+        listing = sources.list_folder(Path(request.source), recognise, mapping=mapping, explain=weights.why_unread)
     listing = sources.with_tokens(listing, request.tokens_per_step)
     date_of = partial(sources.committed, client=client, wanted=weights.checkpoint_files)
     selection = sources.choose(listing, request.revisions, request.step_range, date_of)

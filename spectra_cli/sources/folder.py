@@ -17,6 +17,7 @@ from spectra_cli.sources.names import Name, natural, read_name
 from spectra_cli.sources.stages import beside_each_other, order
 
 Recognise = Callable[[Path], str | None]
+Explain = Callable[[Path], SpectraError | None]
 KNOWN_COMPANIONS = {
     "trainer_state.json", "loss.jsonl", "config.json", "generation_config.json", "training_args.bin", "README.md",
     "all_results.json", "train_results.json", "eval_results.json", "tokenizer.json", "tokenizer_config.json",
@@ -52,12 +53,15 @@ class Listing:
     mapped_stages: tuple[str, ...] = ()
 
 
-def list_folder(path: Path, recognise: Recognise, *, mapping: Path | None = None) -> Listing:
+def list_folder(
+    path: Path, recognise: Recognise, *, mapping: Path | None = None, explain: Explain = lambda _: None
+) -> Listing:
     """Return the checkpoints of a folder of folders, a folder of files, or a single checkpoint.
 
     recognise: returns the format of the weights that a path holds, None where there are none that can be read.
     mapping: a CSV file of `revision,step[,tokens,stage]` for names that no pattern reads; a path counts by its last
-    part. Raises SpectraError where there is nothing to list.
+    part. explain: returns the error for a folder of weights that are known and not read. Raises SpectraError where
+    there is nothing to list.
     """
     if not path.exists():
         raise SpectraError(f"{path} is not there", hint="check the path; a Hub repository is written hf:owner/name")
@@ -88,16 +92,27 @@ def list_folder(path: Path, recognise: Recognise, *, mapping: Path | None = None
             unread.append(Unread(called, "no step in its name: give one with --map"))
         else:
             checkpoints.append(_checkpoint(path.name, called, child, name))
+    if not weights and (known_kind := explain(path)) is not None:
+        raise known_kind
     if not checkpoints:
         raise SpectraError(f"{path} holds no checkpoint that can be read", hint=_nothing_hint(path, unread, deeper))
-    return Listing(path.name, tuple(sorted(checkpoints, key=order)), tuple(unread), step_map.stages)
+    return Listing(in_utf8(path.name), tuple(sorted(checkpoints, key=order)), tuple(unread), step_map.stages)
+
+
+def in_utf8(name: str) -> str:
+    r"""Return a name with those of its bytes spelled out that are not UTF-8: a table holds UTF-8 alone.
+
+    >>> in_utf8("step1-" + chr(0xDCFF))
+    'step1-\\xff'
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _single(path: Path, step_map: StepMap) -> Listing:
     """Return one checkpoint as a listing; a step in its name makes the folder above it the model."""
     name = _mapped(path.name, path, step_map) or read_name(path.name)
     model = path.parent.name if name.step is not None else path.stem if path.is_file() else path.name
-    return Listing(model, (_checkpoint(model, path.name, path, name),))
+    return Listing(in_utf8(model), (_checkpoint(model, path.name, path, name),))
 
 
 def _names(called: str, path: Path) -> tuple[str, ...]:
@@ -113,7 +128,7 @@ def _mapped(called: str, path: Path, step_map: StepMap) -> Name | None:
 def _checkpoint(model: str, called: str, path: Path, name: Name) -> Checkpoint:
     """Return the record of a local checkpoint."""
     revision = path.stem if path.is_file() else called
-    return Checkpoint(model, revision, path, name.step, name.tokens, name.stage)
+    return Checkpoint(in_utf8(model), in_utf8(revision), path, name.step, name.tokens, name.stage)
 
 
 def _weights_below(folder: Path, recognise: Recognise, deepest: int = 3) -> tuple[Path, ...]:

@@ -19,6 +19,7 @@ from spectra_cli.weights.layouts.unread_files import name_unread_files
 from spectra_cli.weights.recognition import FORMATS, Format, format_of
 from spectra_cli.weights.tensors.low_rank import LowRank, LowRankTensor
 from spectra_cli.weights.tensors.source import TensorSource
+from spectra_cli.weights.unread_kinds import why_unread
 
 if TYPE_CHECKING:
     import torch
@@ -133,7 +134,7 @@ def _open(path: Path, follow_links: bool, ema: bool, provider: Provider | None) 
     if format is None:
         if not is_folder:
             admit(path, boundary)
-        raise SpectraError(
+        raise why_unread(path) or SpectraError(
             f"{printable(path, 400)} holds no weights in a format that is known" if is_folder
             else f"{printable(path, 400)} is not a file of weights in a format that is known",
             hint=f"known are: {'; '.join(f'{format.name} ({format.what})' for format in FORMATS)}",

@@ -14,12 +14,13 @@ from typing import Any
 
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.weights.contents import Contents
-from spectra_cli.weights.files import COPY_AGAIN, Boundary, admit
+from spectra_cli.weights.files import COPY_AGAIN, Boundary, SourceFile, admit
 from spectra_cli.weights.formats.torch import read_torch
 from spectra_cli.weights.grouping import Listing, list_folder
 from spectra_cli.weights.layouts.joining import Axis, Blocks, check_count, in_order, join, renamed
 from spectra_cli.weights.layouts.single_file import merged, open_file, with_config
 from spectra_cli.weights.layouts.state_dicts import find_config
+from spectra_cli.weights.tensors.source import TensorSource
 
 AXES = (
     Axis(re.compile(r"position_embeddings\.weight$"), None),
@@ -37,7 +38,8 @@ DEEPSPEED = re.compile(r"mp_rank_(?P<rank>\d+)_model_states\.pt")
 ZERO3 = re.compile(r"zero_pp_rank_\d+_mp_rank_\d+_model_states\.pt")
 GLOBAL_STEP = re.compile(r"global_step\d+(_universal)?")
 TRAINER = "trainer_state.json"
-UNIVERSAL = "zero"  # the folder of DeepSpeed's universal format, one folder in it for each tensor
+# DeepSpeed's universal format: in this folder one for each tensor, and in each of those this file with this key.
+UNIVERSAL, MASTER, MASTER_KEY = "zero", "fp32.pt", "param"
 TO_FP32 = "run the zero_to_fp32.py that DeepSpeed saved beside them, and scan its result"
 
 
@@ -95,7 +97,9 @@ def open_neox(path: Path, boundary: Boundary, ema: bool) -> Contents:
 def open_deepspeed(path: Path, boundary: Boundary, ema: bool) -> Contents:
     """Open DeepSpeed's mp_rank_XX_model_states.pt: the state dict under `module`."""
     folder = _deepspeed_folder(list_folder(path)) or path
-    _refuse_other_kinds(folder)
+    _refuse_ranks_of_zero3(folder)
+    if UNIVERSAL in list_folder(folder).folders:
+        return with_config(_universal(folder, boundary, ema), path, boundary)
     matches = filter(None, map(DEEPSPEED.fullmatch, sorted(list_folder(folder).files)))
     files = in_order(folder, {int(match["rank"]): match[0] for match in matches})
     parts = [open_file(admit(folder / name, boundary), ema) for name in files]
@@ -107,19 +111,26 @@ def open_deepspeed(path: Path, boundary: Boundary, ema: bool) -> Contents:
     return with_config(join(parts, AXES, gated(parts[0].config)), path, boundary)
 
 
-def _refuse_other_kinds(folder: Path) -> None:
-    listing = list_folder(folder)
-    where = printable(folder, 400)
-    if not _any(DEEPSPEED, listing.files):
+def _refuse_ranks_of_zero3(folder: Path) -> None:
+    if not _any(DEEPSPEED, list_folder(folder).files):
         raise SpectraError(
-            f"{where} holds the files of ZeRO-3's ranks, which keep the weights in parts among the optimizer's states",
+            f"{printable(folder, 400)} holds the files of ZeRO-3's ranks, which keep the weights in parts among the "
+            "optimizer's states",
             hint=TO_FP32,
         )
-    if UNIVERSAL in listing.folders:
-        raise SpectraError(
-            f"{where} is in DeepSpeed's universal format, a folder for each tensor, which is not read",
-            hint="scan the checkpoint that it was made of (after zero_to_fp32.py, where that was ZeRO's)",
-        )
+
+
+def _universal(folder: Path, boundary: Boundary, ema: bool) -> Contents:
+    """Open DeepSpeed's universal format: a folder for each tensor, with the weights in float32 beside their states."""
+    tensors: dict[str, TensorSource] = {}
+    files: list[SourceFile] = []
+    for name in sorted(list_folder(folder / UNIVERSAL).folders):
+        part = open_file(admit(folder / UNIVERSAL / name / MASTER, boundary), ema)
+        files += part.files
+        if MASTER_KEY not in part.tensors:
+            raise SpectraError(f"{part.files[0]} holds no tensor '{MASTER_KEY}'", hint=COPY_AGAIN)
+        tensors[name] = part.tensors[MASTER_KEY]
+    return Contents(tensors, tuple(files), notes=("the weights are the float32 copies that the optimizer keeps",))
 
 
 def gated(config: Mapping[str, Any]) -> Blocks:

@@ -61,7 +61,7 @@ def test_a_model_of_transformers_brings_its_own_configuration(tmp_path: Path) ->
     model = GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=2, n_positions=4, vocab_size=11))
     torch.save(model, tmp_path / "model.pt")
     matrices, _ = read_matrices(tmp_path / "model.pt")
-    fused = model.transformer.h[0].attn.c_attn.weight.detach()
+    fused = model.state_dict()["transformer.h.0.attn.c_attn.weight"]
     for role, block in zip("qkv", fused.chunk(3, 1), strict=True):
         assert torch.equal(torch.from_numpy(matrices[f"layers.0.attn.{role}"]), block.T)
     assert {"embed", "layers.0.mlp.up"} <= set(matrices)
