@@ -1,10 +1,12 @@
 """Folders that hold two sets of weights: one is read, and the other is named by what it holds."""
 
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.distributed.checkpoint import state_dict_saver
 
 from spectra_cli.jobs.scan import Scan, scan_checkpoints
 from spectra_cli.storage.table import read_table
@@ -80,6 +82,31 @@ def test_a_consolidated_file_beside_shards_is_named_and_shards_are_named_once(tm
 def test_a_file_of_weights_that_cannot_be_looked_into_is_named(folder: Path, name: str) -> None:
     (folder / name).write_bytes(b"something")
     assert f"{name} is left out: it cannot be looked into" in left_out(scan(folder))
+
+
+def save_dcp(content: dict[str, object], folder: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        state_dict_saver.save(content, checkpoint_id=folder, no_dist=True)
+
+
+SAVERS = {
+    "zip": lambda content, folder: save_torch(content, folder / "model.pt"),
+    "stream": lambda content, folder: save_torch(content, folder / "model.pt", as_zip=False),
+    "distributed": save_dcp,
+}
+
+
+@pytest.mark.parametrize("save", SAVERS)
+def test_a_second_model_in_one_file_is_named(tmp_path: Path, save: str) -> None:
+    folder = tmp_path / "step1"
+    folder.mkdir()
+    second = {"head.weight": torch.ones(3, 2), "head.bias": torch.ones(3)}
+    optimizer = {"state": {0: {"exp_avg": torch.ones(4, 4)}}}
+    SAVERS[save]({"model": example(), "discriminator": second, "optimizer": optimizer}, folder)
+    scanned = scan(folder)
+    assert left_out(scanned).startswith("step1: discriminator.head.weight is left out: it lies beside the model's own")
+    assert "embed.weight" in set(read_table(scanned.output).to_pandas()["tensor"].astype(str))
 
 
 def test_what_trainers_leave_beside_the_weights_is_no_weight(folder: Path) -> None:

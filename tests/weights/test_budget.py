@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import struct
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,26 +12,13 @@ import torch
 
 from spectra_cli import budget
 from spectra_cli.budget import OverBudgetError
-from spectra_cli.errors import SpectraError
 from spectra_cli.weights import open_weights
-from tests.support.checkpoints import read_all, refusal
+from tests.support.checkpoints import refusal
 from tests.support.pickled import Pickled, with_weights, write_archive
+from tests.support.within import within
 
 METADATA = "torch.distributed.checkpoint.metadata"
 UP = "model.layers.0.mlp.up_proj.weight"
-
-
-def within(path: Path) -> str:
-    """Read everything, within the budget and something for the rest; return what was refused, "" if nothing."""
-    memory, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.thread_time()
-    message = ""
-    try:
-        read_all(path)
-    except SpectraError as error:
-        message = error.message
-    assert time.thread_time() - begun < budget.SECONDS + 2
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < (budget.BYTES >> 10) * 1.3
-    return message
 
 
 def nested_lists(levels: int, times: int) -> bytes:

@@ -103,7 +103,7 @@ def _few(columns: list[str]) -> str:
 def _numbers(path: Path, table: pd.DataFrame, name: str) -> pd.Series:
     try:
         values = pd.to_numeric(table[name].replace("", None)).astype(float)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise SpectraError(
             f"{path} holds something else than numbers in its column '{name}'", hint=COLUMNS_HINT
         ) from None

@@ -24,7 +24,7 @@ from spectra_cli.weights.formats.torch import read_torch
 from spectra_cli.weights.formats.unpickling import read_pickle
 from spectra_cli.weights.grouping import Listing, list_folder
 from spectra_cli.weights.layouts.single_file import with_config
-from spectra_cli.weights.layouts.state_dicts import TensorKey, find_config, find_state
+from spectra_cli.weights.layouts.state_dicts import BESIDE, TensorKey, find_config, find_state
 from spectra_cli.weights.tensors.chunked import Chunk, ChunkedTensor, StackedLayer
 from spectra_cli.weights.tensors.source import TensorSource
 
@@ -82,6 +82,9 @@ def _open(path: Path, folder: _Folder, ema: bool) -> Contents:
         own: layer for name, part in whole.items() for own, layer in _unstacked(name, part)
     }
     skipped = tuple(Skipped(name, reason) for name, reason in parts.items() if isinstance(reason, str))
+    others = {name: leaf.key for name, leaf in model.beside.items() if isinstance(leaf, TensorKey)}
+    sizes = {name: described[key]["size"] for name, key in others.items()}
+    skipped += tuple(Skipped(n, BESIDE) for n, size in sizes.items() if isinstance(size, tuple) and len(size) > 1)
     config = {}
     if os.path.lexists(root / COMMON):
         common = admit(root / COMMON, boundary)

@@ -19,7 +19,7 @@ from spectra_cli.weights.formats.rank_parts import LocalPart, local_part
 from spectra_cli.weights.formats.safetensors import read_safetensors
 from spectra_cli.weights.formats.torch import TorchFile, locate, read_torch
 from spectra_cli.weights.grouping import EMA_FILE
-from spectra_cli.weights.layouts.state_dicts import TENSORS, Leaf, find_state
+from spectra_cli.weights.layouts.state_dicts import BESIDE, TENSORS, Leaf, find_state
 from spectra_cli.weights.tensors.plain import PlainTensor
 from spectra_cli.weights.tensors.sharded import RankPart
 from spectra_cli.weights.tensors.source import TensorSource
@@ -58,7 +58,8 @@ def _open_file(source: SourceFile, ema: bool, parts: bool) -> Contents:
         located = {name: ONE_PART if _is_some(part) else part for name, part in located.items()}
     skipped = tuple(Skipped(name, reason) for name, reason in located.items() if isinstance(reason, str))
     tensors = {name: tensor for name, tensor in located.items() if isinstance(tensor, PlainTensor)}
-    return Contents(tensors, (source,), state.config, (*file.notes, *state.notes), skipped)
+    beside = tuple(Skipped(name, BESIDE) for name in state.beside)
+    return Contents(tensors, (source,), state.config, (*file.notes, *state.notes), (*skipped, *beside))
 
 
 def _located(file: TorchFile, leaf: Leaf) -> PlainTensor | str:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from spectra_cli.budget import ITEM, spend
+from spectra_cli.records import StoredTensor
 from spectra_cli.weights.formats.pickle_objects import PartOfTensor, Shell, TensorView, Unreadable
 from spectra_cli.weights.layouts.whole_models import is_module, module_config, module_note, module_tensors
 from spectra_cli.weights.plain_data import NAME_LENGTH, long_name, plain
@@ -25,6 +26,7 @@ LEFT_OUT = re.compile(
 )
 COMPOSER = "state"  # Composer's name for all that it saves: the model, the optimizers, the callbacks
 EMA_PREFIX = re.compile(r"^(model_ema|ema_model|ema|ema_weights)\.")
+BESIDE = "it lies beside the model's own weights, under a key that is not read"
 DEPTH = 12
 TENSORS = 200_000
 Tree = dict[Any, Any] | list[Any] | tuple[Any, ...]
@@ -42,11 +44,15 @@ Leaf = TensorView | Unreadable | PartOfTensor | TensorKey
 
 @dataclass(frozen=True)
 class ModelState:
-    """The tensors of one model by name, what the file says of its configuration, and what was left out."""
+    """The tensors of one model by name, what the file says of its configuration, and what was left out.
+
+    beside: other tensors that look like weights, of no optimizer and no average: those of a second model.
+    """
 
     tensors: Mapping[str, Leaf]
     config: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    beside: Mapping[str, Leaf] = field(default_factory=dict)
 
 
 def find_state(content: Any, *, ema: bool = False) -> ModelState | None:
@@ -79,9 +85,24 @@ def find_state(content: Any, *, ema: bool = False) -> ModelState | None:
     if not tensors:
         return None
     notes = (f"left out: {', '.join(left)}",) if left else ()
+    beside = {} if ema else _second_models(top, state or {})  # with `ema` the weights are left out on purpose
     if module is not None:
-        return ModelState(tensors, {**find_config(top), **module_config(module)}, (*notes, module_note(module)))
-    return ModelState(tensors, find_config(top), notes)
+        config = {**find_config(top), **module_config(module)}
+        return ModelState(tensors, config, (*notes, module_note(module)), beside)
+    return ModelState(tensors, find_config(top), notes, beside)
+
+
+def _second_models(top: Mapping[Any, Any], own: Tree) -> dict[str, Leaf]:
+    """Find what looks like weights beside the model's own, in neither an optimizer's part nor an average's."""
+    read = {id(leaf) for _, leaf in _flatten(own)}
+    rest = {key: value for key, value in top.items() if not _is_left_out(key) and key not in EMA}
+    return {name: leaf for name, leaf in _flatten(rest) if id(leaf) not in read and _is_second_model(name, leaf)}
+
+
+def _is_second_model(name: str, leaf: Leaf) -> bool:
+    if any(_is_left_out(key) or key in EMA for key in name.split(".")):
+        return False
+    return not isinstance(leaf, TensorView) or StoredTensor(name, leaf.shape, leaf.dtype).looks_like_weight
 
 
 def _model_root(top: dict[Any, Any], ema: bool) -> tuple[dict[Any, Any] | None, list[str]]:
