@@ -96,14 +96,23 @@ def list_folder(
         raise known_kind
     if not checkpoints:
         raise SpectraError(f"{path} holds no checkpoint that can be read", hint=_nothing_hint(path, unread, deeper))
-    return Listing(path.name, tuple(sorted(checkpoints, key=order)), tuple(unread), step_map.stages)
+    return Listing(in_utf8(path.name), tuple(sorted(checkpoints, key=order)), tuple(unread), step_map.stages)
+
+
+def in_utf8(name: str) -> str:
+    r"""Return a name with those of its bytes spelled out that are not UTF-8: a table holds UTF-8 alone.
+
+    >>> in_utf8("step1-" + chr(0xDCFF))
+    'step1-\\xff'
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _single(path: Path, step_map: StepMap) -> Listing:
     """Return one checkpoint as a listing; a step in its name makes the folder above it the model."""
     name = _mapped(path.name, path, step_map) or read_name(path.name)
     model = path.parent.name if name.step is not None else path.stem if path.is_file() else path.name
-    return Listing(model, (_checkpoint(model, path.name, path, name),))
+    return Listing(in_utf8(model), (_checkpoint(model, path.name, path, name),))
 
 
 def _names(called: str, path: Path) -> tuple[str, ...]:
@@ -119,7 +128,7 @@ def _mapped(called: str, path: Path, step_map: StepMap) -> Name | None:
 def _checkpoint(model: str, called: str, path: Path, name: Name) -> Checkpoint:
     """Return the record of a local checkpoint."""
     revision = path.stem if path.is_file() else called
-    return Checkpoint(model, revision, path, name.step, name.tokens, name.stage)
+    return Checkpoint(in_utf8(model), in_utf8(revision), path, name.step, name.tokens, name.stage)
 
 
 def _weights_below(folder: Path, recognise: Recognise, deepest: int = 3) -> tuple[Path, ...]:
@@ -210,6 +219,9 @@ def _nothing_hint(path: Path, unread: list[Unread], deeper: Mapping[Path, tuple[
     """Return what to do where a folder holds no checkpoint."""
     if closed := [left_out for left_out in unread if left_out.hint]:
         return f"{closed[0].reason}: {closed[0].hint}"
+    steps = [(read_name(child.name).step, below) for child, below in deeper.items() if len(below) > 1]
+    if lines := [f"{below[0].relative_to(path)},{step}" for step, below in steps if step is not None]:
+        return f"several models lie in each: name one's with --map FILE, lines such as {' then '.join(lines[:2])}"
     runs = list(dict.fromkeys(inner.parent for below in deeper.values() for inner in below))
     if runs:
         several = f"there are {len(runs)} runs in it" if len(runs) > 1 else "they lie deeper"

@@ -9,8 +9,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.sources.names import Name, read_name
+from spectra_cli.sources.names import LARGEST, Name, read_name
 
+LONGEST = 4096  # signs of a name
 FORM = "revision,step[,tokens,stage]"
 
 
@@ -75,7 +76,7 @@ def read_mapping(path: Path) -> StepMap:
     except (OSError, UnicodeDecodeError):
         raise SpectraError(f"{path} cannot be read", hint=f"--map takes a CSV file: {FORM}") from None
     lines: list[tuple[str, Name]] = []
-    for number, line in enumerate(csv.reader(text.splitlines()), 1):
+    for number, line in enumerate(_rows(path, text), 1):
         cells = [cell.strip() for cell in line]
         if not any(cells) or (number == 1 and cells[1:2] == ["step"]):
             continue
@@ -89,12 +90,29 @@ def read_mapping(path: Path) -> StepMap:
     return StepMap(tuple(lines))
 
 
+def _rows(path: Path, text: str) -> Iterator[list[str]]:
+    """Yield the lines of a CSV text. Raises SpectraError where it is none."""
+    try:
+        yield from csv.reader(text.splitlines())
+    except csv.Error:
+        raise SpectraError(f"{path} is no CSV file", hint=f"--map takes {FORM}") from None
+
+
 def _line(cells: list[str]) -> tuple[str, Name]:
     """Return what one line says. Raises IndexError or ValueError where it says nothing."""
     stage = cells[3] if len(cells) > 3 and cells[3] else None
     if stage is None or cells[1]:
-        step: int | None = int(cells[1])
+        step: int | None = _whole(cells[1])
     else:
         step = None
-    tokens = int(cells[2]) if len(cells) > 2 and cells[2] else None
+    tokens = _whole(cells[2]) if len(cells) > 2 and cells[2] else None
+    if len(stage or "") > LONGEST or len(cells[0]) > LONGEST:
+        raise ValueError
     return cells[0].strip("/"), Name(step, tokens, stage)
+
+
+def _whole(text: str) -> int:
+    """Return a whole number that a table can hold. Raises ValueError for anything else."""
+    if not text.isascii() or not text.isdecimal() or len(text) > 19 or int(text) > LARGEST:
+        raise ValueError
+    return int(text)

@@ -103,6 +103,10 @@ class Name:
     prefix: str = ""
 
 
+LARGEST = 2**63 - 1
+DIGITS = 100  # of a number in a name
+
+
 def _first(patterns: tuple[Pattern, ...], name: str) -> re.Match[str] | None:
     """Return the match of the first pattern that matches, None where none does."""
     return next((match for pattern in patterns if (match := pattern.expression.search(name))), None)
@@ -114,7 +118,10 @@ def _number(match: re.Match[str] | None) -> int | None:
     >>> _number(TOKENS_PATTERNS[0].expression.search("token-2.5T"))
     2500000000000
     """
-    return None if match is None else int(Decimal(match[1]) * MULTIPLES[match[2].lower()])
+    if match is None:
+        return None
+    number = int(Decimal(match[1][:DIGITS]) * MULTIPLES[match[2].lower()])
+    return number if number <= LARGEST else None  # a table holds no larger one: the name means something else
 
 
 def read_name(name: str) -> Name:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -174,18 +175,20 @@ def count_parts(path: str | Path) -> int:
         return int(file.num_row_groups)
 
 
-def _open(path: str | Path) -> pq.ParquetFile:
+@contextmanager
+def _open(path: str | Path) -> Iterator[pq.ParquetFile]:
+    """Open a table as a file: pyarrow takes a name for an address, and refuses one that is no UTF-8."""
     if not Path(path).is_file():
         what = "is no file" if Path(path).exists() else "is not there"
         raise SpectraError(f"{path} {what}", hint="`spectra scan SOURCE -o FILE` writes such a table")
-    try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError):
-        raise SpectraError(f"{path} is not a Parquet file", hint="give a table that spectra wrote") from None
-    if lacking := missing_columns(file.schema_arrow.names):
-        file.close()
-        raise SpectraError(
-            f"{path} is not a table of spectra: it has no column {lacking[0]}, or two of it",
-            hint="give a file that `spectra scan` or `diff` wrote",
-        )
-    return file
+    with open(path, "rb") as source:
+        try:
+            file = pq.ParquetFile(source)
+        except (pa.ArrowException, OSError):
+            raise SpectraError(f"{path} is not a Parquet file", hint="give a table that spectra wrote") from None
+        if lacking := missing_columns(file.schema_arrow.names):
+            raise SpectraError(
+                f"{path} is not a table of spectra: it has no column {lacking[0]}, or two of it",
+                hint="give a file that `spectra scan` or `diff` wrote",
+            )
+        yield file

@@ -64,6 +64,8 @@ def join_one(name: str, shards: Sequence[PlainTensor], axes: Sequence[Axis], blo
     rule = next((rule for rule in axes if rule.names.search(name)), None)
     if rule is None and len(first.shape) >= 2:
         return NO_RULE
+    if rule is not None and rule.axis is not None and first.shape and rule.axis >= len(first.shape):
+        return NO_RULE  # a vector under the name of a matrix
     if rule is None or rule.axis is None or not first.shape:
         if len({(s.shape, s.dtype) for s in shards}) > 1:
             return "the ranks hold copies that differ in shape"

@@ -63,7 +63,7 @@ def test_an_unknown_key_and_an_unknown_tensor_are_named(tmp_path: Path, spectra)
     run = tmp_path / "run"
     run.mkdir()
     other = {f"{Q}.lora_new.weight": torch.ones(2, 2)} | {
-        name.replace("q_proj", "v_proj"): tensor for name, tensor in FACTORS.items()
+        name.replace("q_proj", "v_proj"): tensor.clone() for name, tensor in FACTORS.items()
     }
     save(run, FACTORS | other, use_newlora=True, some_default=None)
     said = spectra("scan", run, "-o", tmp_path / "a.parquet", "-q")

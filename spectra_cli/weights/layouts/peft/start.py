@@ -30,8 +30,8 @@ def find_start(path: Path, config: Mapping[str, Any], boundary: Boundary) -> Con
         return None
     if INITIAL.fullmatch(path.resolve().name):
         return _opened(path, config, boundary.follow_links)
-    found = (_opened(folder, config, boundary.follow_links) for folder in _candidates(path))
-    return next((contents for contents in found if contents is not None), None)
+    initial = (_opened(folder, config, boundary.follow_links) for folder in _candidates(path))
+    return next((contents for contents in initial if contents is not None), None)
 
 
 def _candidates(path: Path) -> Iterator[Path]:
