@@ -57,6 +57,16 @@ def test_of_two_below_one_step_none_is_guessed_and_the_map_names_one(tmp_path):
     ]
 
 
+def test_where_every_step_holds_two_models_the_lines_that_are_proposed_work(tmp_path):
+    paths = [f"global_step_{step}/{part}/huggingface" for step in (10, 20) for part in ("actor", "critic")]
+    folder = run_of(tmp_path / "run", paths)
+    with pytest.raises(SpectraError) as caught:
+        listed(folder)
+    mapping = tmp_path / "map.csv"
+    mapping.write_text("\n".join(caught.value.hint.partition("lines such as ")[2].split(" then ")) + "\n")
+    assert [step for _, step in facts(listed(folder, mapping))] == [10, 20]
+
+
 @pytest.mark.parametrize("start", ["", "run/", "/somewhere/run/"])
 def test_a_map_may_write_a_path_from_anywhere(tmp_path, start):
     folder = run_of(tmp_path / "run", ["a/x", "a/y"])

@@ -106,8 +106,6 @@ DAMAGE = {
     "steps with fractions": ("step", 1.5, pa.float64()),
     "steps as dates": ("step", 0, pa.timestamp("ns")),
     "layers as text": ("layer", "3", pa.string()),
-    "layers beyond any model": ("layer", 2**31 - 1, pa.int32()),
-    "layers of 999,999": ("layer", 999_999, pa.int32()),
     "negative layers": ("layer", -2, pa.int32()),
     "values as text": ("value", "1.0", pa.string()),
     "values as lists": ("value", [1.0], pa.list_(pa.float64())),
@@ -142,6 +140,16 @@ def test_a_column_of_another_kind_is_named_by_whatever_reads_it(table_path, tmp_
             read()
         assert caught.value.hint
     assert any(name in finding.message for finding in verify_table(out).findings)
+
+
+@pytest.mark.parametrize("layer", [2**31 - 1, 999_999, 10_000])
+def test_a_layer_that_no_model_has_is_named_by_studies_and_read_by_all_else(table_path, tmp_path, layer):
+    out = tmp_path / "other.parquet"
+    pq.write_table(with_column(pq.read_table(table_path), "layer", layer, pa.int32()), out)
+    assert read_table(out).num_rows
+    assert summarise(out)
+    with pytest.raises(SpectraError, match=f"layer {layer:,}"):
+        read_inputs([out], None)
 
 
 def test_texts_that_are_no_utf8_are_damage(table_path, tmp_path):

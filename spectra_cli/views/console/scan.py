@@ -26,6 +26,10 @@ COUNTED = {
     "equal_to_previous": "entries equal to the previous checkpoint's, where others moved",
     "equal_to_reference": "entries equal to {reference}",
 }
+ASKED = {
+    "fused": "fused tensors are kept whole, as --fused asks: the spectrum of q, k and v together is none of theirs",
+    "ema": "the weights are averages over the training, as --ema asks",
+}
 LOG = "loss.jsonl"  # what a run may keep beside its checkpoints, as that of `spectra demo` does
 ENOUGH_STEPS = 8  # with fewer, a study over steps finds nothing
 
@@ -47,6 +51,8 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
         console.print(stages_line(scan.metadata["stages"]), soft_wrap=True)
     for line in warnings_of(scan.metadata):
         console.print(line, soft_wrap=True)
+    for words in (words for option, words in ASKED.items() if scan.metadata["options"].get(option)):
+        console.print(f"note: {words}", soft_wrap=True)
     for note in dict.fromkeys(note for layout in scan.metadata["layouts"] for note in layout["notes"]):
         console.print(f"note: {printable(note, 400)}", soft_wrap=True)
     if scan.metadata["unread"]:
