@@ -221,9 +221,7 @@ def _nothing_hint(path: Path, unread: list[Unread], deeper: Mapping[Path, tuple[
         return f"{closed[0].reason}: {closed[0].hint}"
     steps = [(read_name(child.name).step, below) for child, below in deeper.items() if len(below) > 1]
     if lines := [f"{below[0].relative_to(path)},{step}" for step, below in steps if step is not None]:
-        return (
-            f"several models lie in each: name one's with --map FILE, lines such as {' then '.join(lines[:2])}"
-        )
+        return f"several models lie in each: name one's with --map FILE, lines such as {' then '.join(lines[:2])}"
     runs = list(dict.fromkeys(inner.parent for below in deeper.values() for inner in below))
     if runs:
         several = f"there are {len(runs)} runs in it" if len(runs) > 1 else "they lie deeper"
