@@ -230,3 +230,34 @@ def test_the_budget_of_a_block_within_it_is_its_own_unless_it_is_for_the_same_th
         with budget.bounded("a"), pytest.raises(OverBudgetError, match=r"^a takes over 512 MB"):
             budget.spend(2000)
     budget.spend(2 * budget.BYTES)  # where there is none, nothing is counted
+
+
+@pytest.mark.parametrize("wide", [128, 10**9, 2**40, 2**63 - 1])
+def test_a_block_that_is_larger_than_its_matrix_takes_no_more_than_it(tmp_path, wide):
+    scales = np.array([[0.5], [0.25]], np.float32)
+    codes = bytes(range(1, 65)) * 512
+    data = codes + scales.tobytes()
+    header = {
+        UP: {"dtype": "F8_E4M3", "shape": [256, 128], "data_offsets": [0, len(codes)]},
+        f"{UP}_scale_inv": {"dtype": "F32", "shape": [2, 1], "data_offsets": [len(codes), len(data)]},
+    }
+    text = json.dumps(header).encode()
+    (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
+    quantised = {"quant_method": "fp8", "weight_block_size": [128, wide]}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "quantization_config": quantised}))
+    numbers = torch.frombuffer(bytearray(codes), dtype=torch.float8_e4m3fn).float().reshape(256, 128).numpy()
+    with open_weights(tmp_path) as weights:
+        got = weights.read(UP).float().numpy()
+    np.testing.assert_array_equal(got, numbers * np.repeat(scales, 128, axis=0))
+
+
+def test_a_vector_under_the_name_of_a_matrix_that_ranks_share_is_left_out_by_name(tmp_path):
+    for rank in (0, 1):
+        layer = {"layers.0.self_attention.dense.weight": torch.ones(8),
+                 "layers.0.mlp.dense_h_to_4h.weight": torch.randn(16, 8)}  # fmt: skip
+        path = tmp_path / "iter_0000001" / f"mp_rank_0{rank}" / "model_optim_rng.pt"
+        path.parent.mkdir(parents=True)
+        torch.save({"model": {"language_model": {"encoder": layer}}}, path)
+    with open_weights(tmp_path / "iter_0000001") as weights:
+        assert [skip.tensor.rpartition("layers.0.")[2] for skip in weights.skipped] == ["self_attention.dense.weight"]
+        assert [tuple(tensor.shape) for tensor in weights.tensors.values()] == [(32, 8)]

@@ -64,7 +64,8 @@ def _apply(
     if block is None:
         operation(numbers, beside.reshape(()) if beside.numel() == 1 else beside.reshape(*numbers.shape[:-1], 1))
         return
-    rows, columns = block
+    # A configuration may give blocks of thousands of millions: no block is larger than the matrix.
+    rows, columns = (min(size, whole) for size, whole in zip(block, numbers.shape[-2:], strict=True))
     stack = numbers.view(-1, *numbers.shape[-2:])
     for matrix, values in zip(stack, beside.reshape(-1, *beside.shape[-2:]), strict=True):
         for band, row in zip(matrix.split(rows), values, strict=True):
