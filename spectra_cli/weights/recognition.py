@@ -18,6 +18,7 @@ from spectra_cli.weights.layouts.megatron import is_megatron, open_megatron
 from spectra_cli.weights.layouts.meta import is_meta, open_meta
 from spectra_cli.weights.layouts.nanotron import is_nanotron, open_nanotron
 from spectra_cli.weights.layouts.peft import is_adapter, open_adapter
+from spectra_cli.weights.layouts.rank_files import is_rank_files, open_rank_files
 from spectra_cli.weights.layouts.shards import open_safetensors, open_torch
 from spectra_cli.weights.layouts.tensor_parallel import is_deepspeed, is_neox, open_deepspeed, open_neox
 from spectra_cli.weights.plain_data import JSON_BYTES
@@ -76,6 +77,8 @@ FORMATS = (
     Format("deepspeed", "DeepSpeed's mp_rank_XX_model_states.pt", _unless_whole(is_deepspeed), _never, open_deepspeed),
     Format("megatron", "Megatron's mp_rank_XX folders", _unless_whole(is_megatron), _never, open_megatron),
     Format("meta", "Meta's consolidated.NN.pth", _unless_whole(is_meta), _never, open_meta),
+    Format("rank_files", "a file of torch.save from each rank, …rank_0.pt", _unless_whole(is_rank_files), _never,
+           open_rank_files),
     Format("nanotron", "nanotron's folders below model/model", _unless_whole(is_nanotron), _never, open_nanotron),
     Format(
         "safetensors", "one file, or shards with or without an index",

@@ -70,6 +70,14 @@ class Unreadable:
     reason: str
 
 
+@dataclass(frozen=True)
+class PartOfTensor:
+    """What one rank holds of a tensor that several share, a DTensor: with what it was rebuilt from."""
+
+    args: tuple[Any, ...]
+    state: Any
+
+
 STORAGE_DTYPES = {
     "DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
     "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8",
@@ -133,8 +141,10 @@ def _tensor_v3(
     return _view(storage, dtype.name, offset, shape, stride)
 
 
-def _of_type(function: Any, kind: Any, args: Any, _state: Any) -> Any:
+def _of_type(function: Any, kind: Any, args: Any, state: Any) -> Any:
     """Return a tensor with attributes, or of a subclass: `torch._tensor._rebuild_from_type_v2`."""
+    if isinstance(kind, Name) and kind.name == "DTensor" and kind.module.startswith("torch.distributed"):
+        return PartOfTensor(args if isinstance(args, tuple) else (), state)
     if kind not in PLAIN_TENSORS:
         return Unreadable(
             f"it is a {printable(kind.name) if isinstance(kind, Name) else 'subclass'}, not a plain tensor"

@@ -13,7 +13,7 @@ from typing import Any
 
 from spectra_cli.budget import ITEM, spend
 from spectra_cli.records import StoredTensor
-from spectra_cli.weights.formats.pickle_objects import Shell, TensorView, Unreadable
+from spectra_cli.weights.formats.pickle_objects import PartOfTensor, Shell, TensorView, Unreadable
 from spectra_cli.weights.layouts.whole_models import is_module, module_config, module_note, module_tensors
 from spectra_cli.weights.plain_data import NAME_LENGTH, long_name, plain
 
@@ -39,7 +39,7 @@ class TensorKey:
     key: str
 
 
-Leaf = TensorView | Unreadable | TensorKey
+Leaf = TensorView | Unreadable | PartOfTensor | TensorKey
 
 
 @dataclass(frozen=True)

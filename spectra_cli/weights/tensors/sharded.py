@@ -25,6 +25,14 @@ class Box:
 
 
 @dataclass(frozen=True)
+class RankPart(PlainTensor):
+    """One rank's part of a tensor of shape `whole`, which follows the lower ranks' along `axis`."""
+
+    whole: tuple[int, ...] = ()
+    axis: int = 0
+
+
+@dataclass(frozen=True)
 class ShardedTensor:
     """The shards of all ranks, each with the boxes of it that make up the whole."""
 
