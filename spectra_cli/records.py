@@ -65,11 +65,15 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor as a file declares it, before any of its data is read. dtype: torch's name for it, `float16`."""
+    """A tensor as a file declares it, before any of its data is read. dtype: torch's name for it, `float16`.
+
+    outputs_first: its last two axes are [out, in], whatever the family's own files keep: an adapter's change.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    outputs_first: bool = False
 
     @property
     def nbytes(self) -> int:

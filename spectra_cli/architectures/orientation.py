@@ -104,7 +104,8 @@ class Orientation:
         choice = next((ways[0] for ways in narrowed if len(ways) == 1), None)
         if choice is None:
             self.assumed.append(stored.tensor.name)
-        if choice:
+            choice = stored.rule.transposed and stored.tensor.outputs_first
+        if choice and not stored.tensor.outputs_first:
             self.turned.append(stored.tensor.name)
         return bool(choice)
 

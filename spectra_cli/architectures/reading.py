@@ -166,9 +166,10 @@ def _cuts(
     if rule is None or rule.becomes is None:
         return
     own = Stored(stored, rule, matched.layer)
-    if own.is_one and orientation.is_turned_matrix(own, expert=matched.expert is not None):
+    against_rule = rule.transposed and stored.outputs_first
+    if own.is_one and (against_rule or orientation.is_turned_matrix(own, expert=matched.expert is not None)):
         rule = replace(rule, transposed=not rule.transposed)
-    is_turned = partial(orientation.is_turned, own) if own.stacked else lambda: False
+    is_turned = partial(orientation.is_turned, own) if own.stacked else lambda: against_rule and rule.split is not None
     for matrix in matrices_of(rule, stored, matched.canonical, sizes, fused=fused, is_turned=is_turned):
         expert = matrix.expert if matrix.expert is not None else matched.expert
         yield replace(matrix, layer=matched.layer, expert=expert)

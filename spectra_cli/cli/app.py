@@ -77,7 +77,15 @@ def _refused(error: Exception) -> int:
 
 
 def _print_any_name() -> None:
-    """Let the streams spell out what their encoding lacks, as in Python: names from files may hold anything."""
+    """Let the streams spell out what their encoding lacks, as in Python: names from files may hold anything.
+
+    A stream that was closed is one that nobody reads: a file that is opened later must not take its number.
+    """
+    for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            while (null := os.open(os.devnull, os.O_RDWR)) < number:
+                pass  # each lower number that is free is taken too
+            setattr(sys, name, open(null, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -14,10 +14,11 @@ from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import FileRange, StoredTensor
 from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.files import Boundary, Provider, admit
+from spectra_cli.weights.layouts.peft.adapter import without_factors
 from spectra_cli.weights.layouts.quantised import pair_scales
 from spectra_cli.weights.layouts.unread_files import name_unread_files
 from spectra_cli.weights.recognition import FORMATS, Format, format_of
-from spectra_cli.weights.tensors.low_rank import LowRank, LowRankTensor
+from spectra_cli.weights.tensors.low_rank import LowRank, LowRankStack, LowRankTensor, is_change_of_outputs
 from spectra_cli.weights.tensors.source import TensorSource
 from spectra_cli.weights.unread_kinds import why_unread
 
@@ -37,7 +38,9 @@ class Weights:
     def __init__(self, format: str, contents: Contents, provider: Provider | None, labels: tuple[str, str]) -> None:
         """Nothing is read yet. labels: a path in messages, and what they call it instead; empty where it stays."""
         self.format = format
-        self.tensors = MappingProxyType({n: StoredTensor(n, t.shape, t.dtype) for n, t in contents.tensors.items()})
+        self.tensors = MappingProxyType(
+            {n: StoredTensor(n, t.shape, t.dtype, is_change_of_outputs(t)) for n, t in contents.tensors.items()}
+        )
         self.config = MappingProxyType(dict(contents.config))
         self.files = tuple(file.path for file in contents.files)
         self.skipped = (*contents.skipped, *contents.helpers)
@@ -73,7 +76,7 @@ class Weights:
     def factors(self, name: str) -> LowRank | None:
         """Read a tensor that is kept as two small factors as those; None for one that is kept whole."""
         source = self._source(name)
-        if not isinstance(source, LowRankTensor):
+        if not isinstance(source, LowRankTensor | LowRankStack):
             return None
         with self._materialized(name):
             return source.factors(name, self._warn)
@@ -142,7 +145,7 @@ def _open(path: Path, follow_links: bool, ema: bool, provider: Provider | None) 
     contents = format.open(path, boundary, ema)
     if is_folder and not ema and not provider:  # of a folder on the Hub, only the files of one set are here
         contents = name_unread_files(contents, path, boundary)
-    contents = pair_scales(contents)
+    contents = pair_scales(contents if format.name == "peft" else without_factors(contents))
     if provider:
         provider.release_header()
     return format, contents

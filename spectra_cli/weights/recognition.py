@@ -17,7 +17,7 @@ from spectra_cli.weights.layouts.dcp import is_dcp, open_dcp
 from spectra_cli.weights.layouts.megatron import is_megatron, open_megatron
 from spectra_cli.weights.layouts.meta import is_meta, open_meta
 from spectra_cli.weights.layouts.nanotron import is_nanotron, open_nanotron
-from spectra_cli.weights.layouts.peft import is_adapter, open_adapter
+from spectra_cli.weights.layouts.peft.adapter import is_adapter, is_adapter_file, open_adapter
 from spectra_cli.weights.layouts.rank_files import is_rank_files, open_rank_files
 from spectra_cli.weights.layouts.shards import open_safetensors, open_torch
 from spectra_cli.weights.layouts.tensor_parallel import is_deepspeed, is_neox, open_deepspeed, open_neox
@@ -67,7 +67,7 @@ def _unless_whole(test: Callable[[Listing], bool]) -> Callable[[Listing], bool]:
 FORMATS = (
     Format(
         "peft", "a LoRA adapter of PEFT: adapter_model and adapter_config.json",
-        _unless_whole(is_adapter), _never, open_adapter,
+        _unless_whole(is_adapter), is_adapter_file, open_adapter,
     ),
     Format(
         "dcp", "a torch distributed checkpoint: .metadata and .distcp files",

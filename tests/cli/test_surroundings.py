@@ -145,6 +145,16 @@ def test_every_encoding_of_the_terminal_shows_something(kept_run, table_path, en
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_descriptor_that_is_closed_is_one_that_nobody_reads(kept_run, tmp_path, closed):
+    command = " ".join([*COMMAND, "scan", str(kept_run), "-o", str(tmp_path / "a.parquet"), closed])
+    done = subprocess.run(["/bin/sh", "-c", f"exec {command}"], capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr + done.stdout
+    assert pq.read_table(tmp_path / "a.parquet").num_rows > 1000
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_a_figure_under_a_limit_of_addresses_is_refused_and_not_a_dump(table_path, tmp_path, suffix):
     done = process("plot", table_path, "--kind", "heatmap", "-o", tmp_path / f"p.{suffix}", limit=2**35)

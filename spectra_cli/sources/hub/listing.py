@@ -174,20 +174,35 @@ def _by_folder(
         remote = Remote(repository, commit, folder, own)
         return Listing(model, (Checkpoint(model, called, remote, name.step, name.tokens, name.stage),))
     checkpoints, unread = [], []
-    paths = sorted(name for name in folders if str(PurePosixPath(name).parent) == (folder or ".") and name)
-    names = _names({path: (PurePosixPath(path).name,) for path in paths}, step_map)
-    for path in paths:
-        called, files = PurePosixPath(path).name, _chosen(folders[path], wanted)
+    children = _below(folders, folder, wanted)
+    names = _names({path: (path.removeprefix(f"{folder}/"), PurePosixPath(path).name) for path in children}, step_map)
+    for path, deeper in children.items():
+        called, files = PurePosixPath(path).name, _chosen(folders.get(deeper, ()), wanted)
         name = names[path]
         if not files or name.step is None:
             nameless = "no step in its name: give one with --map"
             unread.append(Unread(called, nameless if files else "a folder without weights that can be read"))
             continue
-        remote = Remote(repository, commit, path, files)
+        remote = Remote(repository, commit, deeper, files)
         checkpoints.append(Checkpoint(model, called, remote, name.step, name.tokens, name.stage))
     if not checkpoints:
         raise _no_weights(f"{repository} at {revision}", [file for files in folders.values() for file in files])
     return Listing(model, tuple(sorted(checkpoints, key=order)), tuple(unread), step_map.stages)
+
+
+def _below(folders: Mapping[str, Sequence[RemoteFile]], folder: str, wanted: Wanted) -> dict[str, str]:
+    """Return the folders in a folder, and where in each its weights lie: in itself, or alone in one deeper in it."""
+    depth = len(PurePosixPath(folder).parts)
+    own = PurePosixPath(folder).parts
+    below = [name for name in folders if name != folder and PurePosixPath(name).parts[:depth] == own]
+    children: dict[str, str] = {}
+    for path in sorted({"/".join(PurePosixPath(name).parts[: depth + 1]) for name in below}):
+        inside = [name for name in below if name == path or name.startswith(f"{path}/")]
+        holding = [name for name in inside if _chosen(folders[name], wanted)]
+        nearest = min((name.count("/") for name in holding), default=0)
+        first = [name for name in holding if name.count("/") == nearest]
+        children[path] = first[0] if len(first) == 1 else path
+    return children
 
 
 def _files(client: Client, repository: str, commit: str, *, deep: bool) -> tuple[RemoteFile, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -145,3 +146,13 @@ def test_inspect_waits_for_the_hub_and_says_so(spectra_process, hub):
     result = spectra_process("inspect", "hf:own/small")
     assert result.code == 0
     assert "it answers 503" in result.err
+
+
+def test_weights_that_lie_deeper_in_a_folder_of_a_revision_are_its_checkpoint(hub, inspected, kept_run, tmp_path):
+    for step, name in ((10, "step1"), (20, "step16")):
+        shutil.copytree(kept_run / name, tmp_path / "deep" / f"global_step_{step}" / "actor" / "huggingface")
+    repository = hub.add("own/deep", kept_run)
+    repository.branches = {"main": hub.commit(repository, tmp_path / "deep")}
+    inspection = inspected("hf:own/deep@main")
+    assert chosen(inspection) == ["global_step_10", "global_step_20"]
+    assert [checkpoint["step"] for checkpoint in inspection["checkpoints"]] == [10, 20]
