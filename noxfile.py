@@ -15,7 +15,7 @@ def tests(session):
 @nox.session
 def slow(session):
     """Run the tests that take longer: the Hub, Ray, browsers, calibrations; arguments go to pytest."""
-    session.run("python", "-m", "pytest", "-q", "-n", "auto", "-m", "slow", *session.posargs)
+    session.run("python", "-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile", "-m", "slow", *session.posargs)
 
 
 @nox.session

@@ -52,7 +52,7 @@ def write(path: Path, checkpoints: int, layers: int) -> int:
 
 
 def _parts(checkpoints: int, layers: int, names: list[str]) -> Iterator[pa.Table]:
-    from spectra_cli.storage.table import SCHEMA
+    from spectra_cli.storage.schema import SCHEMA
 
     random = np.random.default_rng(0)
     matrices = layers * len(ROLES)

@@ -65,11 +65,15 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor as a file declares it, before any of its data is read. dtype: torch's name for it, `float16`."""
+    """A tensor as a file declares it, before any of its data is read. dtype: torch's name for it, `float16`.
+
+    outputs_first: its last two axes are [out, in], whatever the family's own files keep: an adapter's change.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    outputs_first: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -79,6 +83,20 @@ class StoredTensor:
         24
         """
         return math.prod(self.shape) * ITEMSIZE.get(self.dtype, 8)
+
+    @property
+    def looks_like_weight(self) -> bool:
+        """Whether it is more than a vector, and of numbers that a weight may be made of.
+
+        Integers of 8 to 32 bits may be the codes of a quantised weight; truth values and 64 bits never are. An empty
+        one is what ZeRO-3 leaves in place of a weight.
+
+        >>> [StoredTensor("w", shape, "float32").looks_like_weight for shape in ((3, 4), (1, 1, 4), (0,))]
+        [True, False, True]
+        """
+        longer = sum(size != 1 for size in self.shape)
+        vector = len(self.shape) < 2 or (len(self.shape) > 2 and longer < 2)
+        return self.dtype not in ("bool", "int64", "uint64") and (not vector or 0 in self.shape)
 
 
 ITEMSIZE = {
@@ -114,20 +132,28 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A stored tensor that is not measured, with the reason: nothing is left out in silence."""
+    """A stored tensor that is not measured, with the reason: nothing is left out in silence.
+
+    harmless: known to be no weight, or to be measured as part of another.
+    """
 
     tensor: str
     reason: str
+    harmless: bool = False
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What the tensors of one checkpoint mean: the matrices, what is left out, and what had to be assumed."""
+    """What the tensors of one checkpoint mean: the matrices, what is left out, and what had to be assumed.
+
+    lost: those of `skipped` that look like weights, to be reported as problems.
+    """
 
     architecture: str
     matrices: tuple[Matrix, ...]
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...] = ()
+    lost: tuple[Skipped, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,6 @@
 """Fixtures that several tests share: a small run on the disk, its table, and the command line in this process."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,10 @@ from tests.support import runs
 
 settings.register_profile("on any machine", deadline=None)  # a busy one is no failure
 settings.load_profile("on any machine")
+
+# A shell starts what runs in its background deaf to SIGINT, and so would be the processes that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class CommandResult(NamedTuple):

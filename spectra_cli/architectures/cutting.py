@@ -19,6 +19,7 @@ Array = TypeVar("Array")
 
 MOST_EXPERTS = 65_536  # a hostile shape must not become as many records
 EXPERT = re.compile(r"\bexpert\b")
+TURNED_BY_ROTARY = ("q", "k")
 
 
 def cut(stored: Array, matrix: Matrix) -> Array:
@@ -47,7 +48,8 @@ def cut(stored: Array, matrix: Matrix) -> Array:
 def cut_factors(b: Array, a: Array, matrix: Matrix) -> tuple[Array, Array]:
     """Return the factors of one matrix of a stored tensor B·A: rows of B, and columns of A.
 
-    b: (stored rows, rank), a: (rank, stored cols); NumPy or torch alike. The result is for [out features, in features].
+    b: (stored rows, rank), a: (rank, stored cols), both with an axis of experts before these where the tensor stacks
+    them; NumPy or torch alike. The result is for [out features, in features].
     Raises SpectraError for a cut that does not take whole rows and columns.
 
     >>> import numpy as np
@@ -56,6 +58,10 @@ def cut_factors(b: Array, a: Array, matrix: Matrix) -> tuple[Array, Array]:
     array([[1, 4]])
     """
     left, right = cast(Any, b), cast(Any, a)
+    if left.ndim == 3 and matrix.index and isinstance(matrix.index[0], int):
+        expert = matrix.index[0]
+        view = matrix.view[1:] if matrix.view else None
+        return cut_factors(left[expert], right[expert], replace(matrix, view=view, index=matrix.index[1:]))
     stored = (left.shape[0], right.shape[1])
     view = matrix.view or stored
     between = next((axis for axis in range(len(view) + 1) if math.prod(view[:axis]) == stored[0]), None)
@@ -97,7 +103,8 @@ def matrices_of(
     split = rule.split or Split("transposed" if rule.transposed else "as stored", "*, *", ())
     name = rule.becomes or ""
     if fused and rule.split and not split.whole and not split.swapped:
-        yield _whole(rule, stored, canonical(name, None))
+        own = replace(rule, transposed=False) if stored.outputs_first else rule
+        yield _whole(own, stored, canonical(name, None))
         return
     parts = split.parts if split.parts and (not fused or split.swapped) else ((name, split.whole),)
     try:
@@ -238,6 +245,6 @@ def _matrix(
         view=None if view == stored.shape else view,
         index=cut_index,
         transposed=rule.transposed,
-        swapped=rule.split.swapped if rule.split else None,
+        swapped=rule.split.swapped if rule.split and role_of(name) in TURNED_BY_ROTARY else None,
         rule=title if rule.split is None else f"{title}: {list(view)}",
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spectra_cli.architectures.expressions import Contradiction, size
+from spectra_cli.architectures.expressions import Contradiction, UnknownSizeError, size
 
 LARGEST = 2**31 - 1  # what the table's int32 columns hold
 
@@ -92,7 +92,7 @@ def named_sizes(config: Mapping[str, Any], given: tuple[tuple[str, str | int], .
         if name in table and (otherwise := table[name].otherwise):
             return size(otherwise, lookup)
         looked_for = f" (looked for {', '.join(keys)})" if keys else ""
-        raise Contradiction(f"the config does not give {name}{looked_for}")
+        raise UnknownSizeError(f"the config does not give {name}{looked_for}")
 
     return lookup
 

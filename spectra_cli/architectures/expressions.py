@@ -24,6 +24,10 @@ class Contradiction(ValueError):
     """A rule does not fit what it is applied to; the caller knows the tensor and names it."""
 
 
+class UnknownSizeError(Contradiction):
+    """No config and no record gives a size."""
+
+
 def size(text: str, names: Names) -> int:
     """Return the whole number that a text evaluates to. `//` is exact: Contradiction where a remainder is left.
 

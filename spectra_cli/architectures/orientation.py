@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from spectra_cli.architectures.dimensions import config_value
-from spectra_cli.architectures.expressions import Contradiction, Names, size
+from spectra_cli.architectures.expressions import Contradiction, Names, UnknownSizeError, size
 from spectra_cli.architectures.matching import Match
 from spectra_cli.architectures.record import Rule
 from spectra_cli.records import StoredTensor
@@ -104,7 +104,8 @@ class Orientation:
         choice = next((ways[0] for ways in narrowed if len(ways) == 1), None)
         if choice is None:
             self.assumed.append(stored.tensor.name)
-        if choice:
+            choice = stored.rule.transposed and stored.tensor.outputs_first
+        if choice and not stored.tensor.outputs_first:
             self.turned.append(stored.tensor.name)
         return bool(choice)
 
@@ -176,13 +177,21 @@ def without_unknown_order(ruled: Ruled, sizes: Names) -> tuple[Ruled, list[str]]
     if not unordered:
         return ruled, []
     left = frozenset(unordered)
-    kept = [(s, found, replace(rule, split=None) if rule and s.name in left else rule) for s, found, rule in ruled]
+    kept = [(s, match, replace(rule, split=None) if rule and s.name in left else rule) for s, match, rule in ruled]
     return kept, [f"{_and_more(unordered)} {ROTARY_PAIRS}"]
 
 
 def _lacks_sizes(rule: Rule, sizes: Names) -> bool:
-    swapped = rule.split is not None and rule.split.swapped is not None
-    return swapped and any(_size(name, sizes) is None for name in NAME.findall(rule.split.view if rule.split else ""))
+    if rule.split is None or rule.split.swapped is None:
+        return False
+    for name in NAME.findall(rule.split.view):
+        try:
+            sizes(name)
+        except UnknownSizeError:
+            return True
+        except Contradiction:  # it is said where the tensor is cut, with its name
+            continue
+    return False
 
 
 def _hidden_side(sides: Shape, role: str, *, turned: bool) -> int:

@@ -11,12 +11,12 @@ from typing import Any
 
 from spectra_cli.architectures.cutting import matrices_of
 from spectra_cli.architectures.dimensions import config_value, named_sizes, text_config
-from spectra_cli.architectures.fallback import fused_note, guess_layer, guess_role
+from spectra_cli.architectures.fallback import fused_note, guess_layer
 from spectra_cli.architectures.families import ARCHITECTURES
 from spectra_cli.architectures.matching import Match, matcher
 from spectra_cli.architectures.orientation import Orientation, Stored, without_unknown_order
 from spectra_cli.architectures.record import Architecture, Rule
-from spectra_cli.architectures.skipping import is_convolution, reason_to_skip
+from spectra_cli.architectures.skipping import is_convolution, skip
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Layout, Matrix, Skipped, StoredTensor
 
@@ -24,6 +24,7 @@ from spectra_cli.records import Layout, Matrix, Skipped, StoredTensor
 FLOW = ("q", "k", "v", "qkv", "o", "gate", "up", "gate_up", "down", "router")
 OUTSIDE = {"embed": 0, "pos_embed": 1, "unembed": 4}
 UNKNOWN = Architecture("unknown", (), (), ())
+Equal = Callable[[Matrix, Matrix], bool]
 
 
 def layout(
@@ -32,12 +33,14 @@ def layout(
     *,
     fused: bool = False,
     architecture: Architecture | None = None,
+    equal: Equal = lambda *_: True,
 ) -> Layout:
     """Return what each stored tensor is: matrices, with names that mean the same in every family, or skipped.
 
     config: config.json's plain data, `{}` when there is none. tensors: by stored name. fused: keep fused tensors
-    whole. architecture: the record to use instead of the one that the config's `model_type` names. Raises
-    SpectraError where config and shapes contradict each other.
+    whole. architecture: the record to use instead of the one that the config's `model_type` names. equal: whether two
+    matrices have the same entries; asked where the config ties one to the other. Raises SpectraError where config and
+    shapes contradict each other.
 
     >>> stored = {name: StoredTensor(name, shape, "float32") for name, shape in (
     ...     ("h.0.attn.c_attn.weight", (8, 24)), ("h.0.ln_1.weight", (8,)), ("wte.weight", (50, 8)))}
@@ -45,17 +48,17 @@ def layout(
     >>> [(matrix.name, matrix.rows, matrix.cols) for matrix in result.matrices]
     [('embed', 50, 8), ('layers.0.attn.q', 8, 8), ('layers.0.attn.k', 8, 8), ('layers.0.attn.v', 8, 8)]
     >>> result.skipped
-    (Skipped(tensor='h.0.ln_1.weight', reason='vector'),)
+    (Skipped(tensor='h.0.ln_1.weight', reason='vector', harmless=True),)
     """
     plain = text_config(config)
     family = architecture or architecture_of(config, tensors)
     record = family or UNKNOWN
-    reasons = {stored.name: reason_to_skip(stored) for stored in tensors.values()}
-    skipped = [Skipped(name, reason) for name, reason in reasons.items() if reason]
-    candidates = [stored for stored in tensors.values() if reasons[stored.name] is None]
+    no_matrices = {stored.name: skip(stored, tensors) for stored in tensors.values()}
+    skipped = [skipped for skipped in no_matrices.values() if skipped]
+    candidates = [stored for stored in tensors.values() if no_matrices[stored.name] is None]
     matrices, left, assumed = _by_rules(candidates, record, plain, fused=fused)
     skipped += _by_stored_names([stored for stored, _ in left], matrices, record, guess=family is None)
-    skipped += _drop_tied(matrices, plain, record)
+    skipped += _drop_tied(matrices, plain, record, equal)
     unnamed = architecture is None and not (plain.get("model_type") or config.get("model_type"))
     notes = (*_notes(config, family, left, unnamed=unnamed), *assumed)
     return Layout(record.name, tuple(sorted(matrices.values(), key=_natural_order)), tuple(skipped), notes)
@@ -107,14 +110,14 @@ def _by_rules(
     sizes = named_sizes(config, record.dimensions)
     match = matcher(record)
     matched = [(stored, match(stored.name)) for stored in candidates]
-    ruled = [(stored, found, _rule_for(stored, found.rules, config)) for stored, found in matched]
+    ruled = [(stored, matching, _rule_for(stored, matching.rules, config)) for stored, matching in matched]
     ruled, unordered = without_unknown_order(ruled, sizes)
     orientation = Orientation(config, sizes)
-    orientation.learn(Stored(stored, rule, found.layer) for stored, found, rule in ruled if rule)
+    orientation.learn(Stored(stored, rule, matching.layer) for stored, matching, rule in ruled if rule)
     matrices: dict[str, Matrix] = {}
     left: Left = []
-    for stored, found, rule in ruled:
-        cuts = {matrix.name: matrix for matrix in _cuts(stored, rule, found, sizes, orientation, fused=fused)}
+    for stored, matching, rule in ruled:
+        cuts = {matrix.name: matrix for matrix in _cuts(stored, rule, matching, sizes, orientation, fused=fused)}
         if cuts and matrices.keys().isdisjoint(cuts):
             matrices |= cuts
         else:
@@ -129,9 +132,9 @@ def _by_stored_names(
     match = matcher(record)
     skipped = []
     for stored in left:
-        if len(stored.shape) == 2 or is_convolution(stored):
+        if _sides(stored) is not None:
             layer = guess_layer(stored.name) if guess else match(stored.name).layer
-            matrix = _under_stored_name(stored, matrices, layer, guess=guess)
+            matrix = _under_stored_name(stored, matrices, layer)
             matrices[matrix.name] = matrix
         else:
             skipped.append(Skipped(stored.name, f"{len(stored.shape)} axes, and no rule of {record.name} speaks of it"))
@@ -163,9 +166,10 @@ def _cuts(
     if rule is None or rule.becomes is None:
         return
     own = Stored(stored, rule, matched.layer)
-    if own.is_one and orientation.is_turned_matrix(own, expert=matched.expert is not None):
+    against_rule = rule.transposed and stored.outputs_first
+    if own.is_one and (against_rule or orientation.is_turned_matrix(own, expert=matched.expert is not None)):
         rule = replace(rule, transposed=not rule.transposed)
-    is_turned = partial(orientation.is_turned, own) if own.stacked else lambda: False
+    is_turned = partial(orientation.is_turned, own) if own.stacked else lambda: against_rule and rule.split is not None
     for matrix in matrices_of(rule, stored, matched.canonical, sizes, fused=fused, is_turned=is_turned):
         expert = matrix.expert if matrix.expert is not None else matched.expert
         yield replace(matrix, layer=matched.layer, expert=expert)
@@ -178,38 +182,51 @@ def _holds(rule: Rule, config: Mapping[str, Any]) -> bool:
     return bool(config_value(config, key) == value)
 
 
-def _under_stored_name(
-    stored: StoredTensor, matrices: Mapping[str, Matrix], layer: int | None, *, guess: bool
-) -> Matrix:
-    """Return a matrix that no rule names; a convolution is flattened to [out, in·k]."""
+def _under_stored_name(stored: StoredTensor, matrices: Mapping[str, Matrix], layer: int | None) -> Matrix:
+    """Return a matrix that no rule names, of the sides that `_sides` gives."""
     name = next((name for name in (stored.name.removesuffix(".weight"), stored.name) if name not in matrices), None)
     if name is None:
         raise SpectraError(
             f"{stored.name} has the name that another tensor's matrix is given",
             hint="rename it, or describe this model with --arch FILE.toml",
         )
-    rows, cols = stored.shape[0], math.prod(stored.shape[1:])
+    rows, cols = _sides(stored) or (0, 0)
     return Matrix(
         name=name,
-        role=guess_role(stored.name) if guess else "other",
+        role="other",
         tensor=stored.name,
         rows=rows,
         cols=cols,
         layer=layer,
         view=None if len(stored.shape) == 2 else (rows, cols),
-        rule="as stored" if len(stored.shape) == 2 else "convolution: out, in times kernel",
+        rule="convolution: out, in times kernel" if is_convolution(stored) else "as stored",
     )
 
 
-def _drop_tied(matrices: dict[str, Matrix], config: Mapping[str, Any], record: Architecture) -> list[Skipped]:
-    """Remove an unembedding that the model ties to its embedding: some files hold the same weights twice."""
+def _sides(stored: StoredTensor) -> tuple[int, int] | None:
+    """Return the rows and columns of a tensor without a rule, axes of one entry left out; None where it has more."""
+    if is_convolution(stored):
+        return stored.shape[0], math.prod(stored.shape[1:])
+    sides = stored.shape if len(stored.shape) == 2 else tuple(size for size in stored.shape if size != 1)
+    return (sides[0], sides[1]) if len(sides) == 2 else None
+
+
+def _drop_tied(
+    matrices: dict[str, Matrix], config: Mapping[str, Any], record: Architecture, equal: Equal
+) -> list[Skipped]:
+    """Remove an unembedding that repeats the embedding it is tied to: some files hold the same weights twice.
+
+    Where the two differ the config's word is not taken: transformers from 5 on does not tie such ones either.
+    """
     stated = config.get("tie_word_embeddings")
     tied = stated if isinstance(stated, bool) else record.tied
     embed, unembed = matrices.get("embed"), matrices.get("unembed")
     if not tied or embed is None or unembed is None or (embed.rows, embed.cols) != (unembed.rows, unembed.cols):
         return []
+    if not equal(embed, unembed):
+        return []
     del matrices["unembed"]
-    return [Skipped(unembed.tensor, "tied: the same weights as the embedding")]
+    return [Skipped(unembed.tensor, "tied: the same weights as the embedding", harmless=True)]
 
 
 def _notes(config: Mapping[str, Any], family: Architecture | None, left: Left, *, unnamed: bool) -> Iterator[str]:
@@ -224,7 +241,7 @@ def _notes(config: Mapping[str, Any], family: Architecture | None, left: Left, *
     else:
         why = "there is no config"
     if family is None:
-        yield f"{why}: every matrix keeps its stored name, and roles are guessed where the name is plain"
+        yield f"{why}: every matrix keeps its stored name, with role other"
     elif unnamed:
         shown = f"the tensors' names show {family.name}, and it is read so"
         yield f"no config names a family: {shown}; --arch names another"

@@ -16,8 +16,9 @@ class Split:
     parts: (canonical name, index into that view); an index with `expert` in it is taken once for each expert.
     whole: the index of the fused matrix, for `--fused`. title: the words `inspect` shows. reshape: the sizes to read
     the stored numbers with first, where the file's own axes mean nothing; `rows` and `cols` are the stored sizes.
-    swapped: two axes of the view, by number, that change places after it: rows that the file keeps in another order.
-    Where the config lacks a size for that, the rows stay as stored, and a note says so.
+    swapped: two axes of the view, by number, that change places after it in what becomes q or k: the rows that the
+    rotary embedding turns together lie otherwise in the file. Where the config lacks a size for that, the rows stay as
+    stored, and a note says so.
 
     >>> Split("by head", "heads 3 head_dim, *", (("attn.q", ":, 0"), ("attn.k", ":, 1"), ("attn.v", ":, 2"))).title
     'by head'

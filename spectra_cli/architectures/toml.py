@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 
 from spectra_cli.architectures.families import ARCHITECTURES
 from spectra_cli.architectures.record import Architecture, Rule, Split
-from spectra_cli.errors import SpectraError
+from spectra_cli.budget import bounded, check_clock, spend
+from spectra_cli.errors import SpectraError, printable
 
 Value = TypeVar("Value")
 
+LONGEST = 1_000_000  # signs; the largest record of this package has 3,000
 START_FROM = "spectra inspect prints a record to start from"
 
 KEYS = {"name", "model_types", "layers", "tied", "dimensions", "in_layer", "outside", "signs"}
@@ -33,7 +35,11 @@ def load(name_or_path: str | Path) -> Architecture:
             return record
     path = Path(name_or_path)
     try:
-        return from_toml(path.read_text(encoding="utf-8"), source=str(path))
+        if not path.is_file() and path.exists():
+            raise SpectraError(f"{path} is no file", hint="give a TOML file to --arch")
+        with open(path, encoding="utf-8") as file:
+            text = file.read(LONGEST + 1)
+        return from_toml(text, source=str(path))
     except FileNotFoundError as problem:
         raise SpectraError(
             f"{path} is neither a file nor the name of an architecture",
@@ -49,10 +55,16 @@ def from_toml(text: str, *, source: str = "the record") -> Architecture:
     >>> from_toml(to_toml(load("gpt2"))) == load("gpt2")
     True
     """
+    if len(text) > LONGEST:
+        raise SpectraError(f"{source} has more than {LONGEST:,} signs", hint=START_FROM)
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
-        raise SpectraError(f"{source} is not TOML: {problem}", hint=START_FROM) from problem
+        with bounded(source):
+            spend(len(text) * 100)
+            data = tomllib.loads(text)
+            check_clock()
+    except (ValueError, RecursionError) as problem:  # also numbers of thousands of digits
+        why = f": {printable(problem)}" if isinstance(problem, tomllib.TOMLDecodeError) else ""
+        raise SpectraError(f"{source} is not TOML{why}", hint=START_FROM) from None
     _only(data, KEYS, source)
     dimensions = _get(data, "dimensions", dict, {}, source)
     if not all(isinstance(value, str | int) and not isinstance(value, bool) for value in dimensions.values()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from spectra_cli.cli.scanning import diff, scan
 from spectra_cli.cli.studies import lifecycle, scaling, stability
 from spectra_cli.errors import SpectraError
 
+# What the loader of libraries and the threads of Python say where the system refuses them something.
+REFUSED = ("start new thread", "failed to map segment", "annot allocate memory", "shared object")
 COMMANDS = (scan, diff, verify, inspect, stability, metrics, lifecycle, scaling, plot, report, demo)
 
 app = typer.Typer(
@@ -42,6 +45,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 usage, 3 done but something could not be read."""
+    _print_any_name()
     try:
         code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False, prog_name="spectra")
         sys.stdout.flush()
@@ -54,12 +58,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except (typer.Abort, KeyboardInterrupt):
         return _fail("stopped", "nothing was written: give the command again", 1)
-    except MemoryError as error:
+    except (MemoryError, ImportError, RuntimeError) as error:
+        return _refused(error)
+    except OSError as error:  # files are named where they are read and written: what is left is standard output
+        return _output_lost(error)
+
+
+def _refused(error: Exception) -> int:
+    """Show that there is no memory or no thread for something; raise what means anything else."""
+    if isinstance(error, MemoryError):
         what = str(error) if type(error) is MemoryError and error.args else "this matrix"  # a library's text says less
         hint = "give --threads 1, or leave it out with --match; the same scan goes on from what it finished"
         return _fail(f"there is not enough memory for {what}", hint, 1)
-    except OSError as error:  # files are named where they are read and written: what is left is standard output
-        return _output_lost(error)
+    if not any(sign in str(error) for sign in REFUSED):
+        raise error
+    hint = "raise the limits on memory and processes (ulimit -v, -u), or give --threads 1; what is finished is kept"
+    return _fail("the system refuses this process more memory or threads", hint, 1)
+
+
+def _print_any_name() -> None:
+    """Let the streams spell out what their encoding lacks, as in Python: names from files may hold anything.
+
+    A stream that was closed is one that nobody reads: a file that is opened later must not take its number.
+    """
+    for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            while (null := os.open(os.devnull, os.O_RDWR)) < number:
+                pass  # each lower number that is free is taken too
+            setattr(sys, name, open(null, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115, PTH123
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _output_lost(error: OSError) -> int:

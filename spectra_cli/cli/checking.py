@@ -38,7 +38,7 @@ def inspect(
     from spectra_cli.jobs.inspect import inspect_source
     from spectra_cli.views.console.inspect import inspection_json, show_inspection
     from spectra_cli.views.console.output import make_console
-    from spectra_cli.views.console.problems import show_error, show_waiting
+    from spectra_cli.views.console.problems import show_problems, show_waiting
 
     inspection = inspect_source(address, on_wait=show_waiting, **options_of(*groups))
     if record:
@@ -49,10 +49,8 @@ def inspect(
             text=lambda: show_inspection(make_console(error=False), inspection, everything=everything),
             facts=lambda: inspection_json(inspection),
         )
-    unreadable = [fact.problem for fact in inspection.facts if fact.problem]
-    for problem in unreadable:
-        show_error(problem.message, problem.hint)
-    return 3 if unreadable else 0
+    show_problems(inspection.problems)
+    return 3 if inspection.problems else 0
 
 
 def _record(name: str) -> str:

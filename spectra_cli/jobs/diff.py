@@ -77,7 +77,8 @@ def _only_checkpoint(source: str, client: sources.Client, ema: bool) -> Checkpoi
     if sources.is_hub(source):
         listing = sources.list_hub(source, (), client, weights.checkpoint_files)
     else:
-        listing = sources.list_folder(Path(source), partial(weights.recognise, ema=ema))
+        recognise = partial(weights.recognise, ema=ema)
+        listing = sources.list_folder(Path(source), recognise, explain=weights.why_unread)
     if len(listing.checkpoints) > 1:
         names = ", ".join(checkpoint.revision for checkpoint in listing.checkpoints[:3])
         raise SpectraError(

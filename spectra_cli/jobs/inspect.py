@@ -13,10 +13,11 @@ from typing import Any
 
 from spectra_cli import sources, svd, weights
 from spectra_cli.errors import SpectraError
+from spectra_cli.measure.left_out import left_out_problem
 from spectra_cli.measure.open_checkpoint import open_weights
 from spectra_cli.measure.plan import OnWait, Plan, make_plan
 from spectra_cli.measure.request import Request
-from spectra_cli.records import Checkpoint, Layout, Remote, StoredTensor
+from spectra_cli.records import Checkpoint, Layout, Problem, Remote, StoredTensor
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,10 @@ class Fetching:
 
 @dataclass(frozen=True)
 class CheckpointFacts:
-    """One checkpoint as `inspect` shows it; problem says why it cannot be read, and then the rest is empty."""
+    """One checkpoint as `inspect` shows it; problem says why it cannot be read, and then the rest is empty.
+
+    left_out: what looks like a weight and is not measured.
+    """
 
     checkpoint: Checkpoint
     format: str = ""
@@ -59,6 +63,7 @@ class CheckpointFacts:
     duplicate_of: str | None = None
     files: tuple[Path, ...] = ()
     problem: SpectraError | None = None
+    left_out: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,12 @@ class Inspection:
     cost: Cost
     differing: tuple[str, ...]
     fetching: Fetching | None = None
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What a scan would name as not read."""
+        unreadable = (Problem(fact.problem.message, fact.problem.hint) for fact in self.facts if fact.problem)
+        return (*self.plan.problems, *unreadable, *(problem for fact in self.facts for problem in fact.left_out))
 
 
 def inspect_source(source: str | Path, *, on_wait: OnWait = lambda _: None, **options: Any) -> Inspection:
@@ -160,7 +171,8 @@ def _facts(checkpoint: Checkpoint, opened: weights.Weights, layout: Layout) -> C
     used = {matrix.tensor for matrix in layout.matrices}
     dtypes = tuple(sorted({opened.tensors[name].dtype for name in used if name in opened.tensors}))
     nbytes = sum(file.stat().st_size for file in opened.files)
-    return CheckpointFacts(checkpoint, opened.format, nbytes, dtypes, files=opened.files)
+    left_out = tuple(left_out_problem(checkpoint, lost) for lost in layout.lost)
+    return CheckpointFacts(checkpoint, opened.format, nbytes, dtypes, files=opened.files, left_out=left_out)
 
 
 def _cost(layout: Layout, facts: Sequence[CheckpointFacts], device: str, request: Request) -> Cost:

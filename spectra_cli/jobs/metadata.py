@@ -23,6 +23,7 @@ def notes_of(result: CheckpointResult) -> CheckpointNotes:
         result.duplicate_of,
         result.random,
         result.unmoved,
+        result.as_reference,
         result.uncertain,
         result.problems,
     )
@@ -49,6 +50,7 @@ def scan_metadata(
         **_commits(plan),
         "model": plan.model,
         "reference": reference.checkpoint.revision if reference else None,
+        "stages": {"order": list(plan.stages.stages), "by": plan.stages.by} if plan.stages.stages else None,
         "layouts": layouts,
         "skipped": layouts[-1]["skipped"],
         "duplicates": {checkpoint.revision: note.duplicate_of for checkpoint, note in notes if note.duplicate_of},
@@ -84,18 +86,38 @@ def _warnings(notes: Sequence[tuple[Checkpoint, CheckpointNotes]]) -> dict[str, 
     """Return what a reader should know before trusting a number: by checkpoint, or by metric.
 
     random_baseline: how many matrices have the spectrum of independent entries. equal_to_first: how many have the very
-    entries of the first checkpoint. uncertain: checkpoints and matrices where the error of σ reaches the third digit.
+    entries of the first checkpoint. equal_to_previous, equal_to_reference: how many of the others have the entries of
+    that checkpoint, where not all have. uncertain: checkpoints and matrices where the error of σ reaches the third
+    digit.
     """
-    equal: dict[str, int] = {}
-    random: dict[str, int] = {}
+    counts: dict[str, dict[str, int]] = {
+        name: {} for name in ("random_baseline", "equal_to_first", "equal_to_previous", "equal_to_reference")
+    }
+    for (checkpoint, note), unmoved in zip(notes, _never_moved(notes), strict=True):
+        counts["random_baseline"][checkpoint.revision] = len(note.random)
+        counts["equal_to_first"][checkpoint.revision] = len(unmoved) if checkpoint is not notes[0][0] else 0
+        for name, equal in (("equal_to_previous", note.unmoved), ("equal_to_reference", note.as_reference)):
+            if len(equal) < note.matrices:
+                counts[name][checkpoint.revision] = len({*equal} - unmoved)
+    known = {name: {revision: many for revision, many in each.items() if many} for name, each in counts.items()}
+    return {**known, "uncertain": _uncertain(notes)}
+
+
+def _never_moved(notes: Sequence[tuple[Checkpoint, CheckpointNotes]]) -> list[set[str]]:
+    """Return, for each checkpoint, the matrices that kept the first one's entries until then; the first's, to the end.
+
+    Such a matrix equals the previous checkpoint's and the reference's too, which is no news.
+    """
+    kept: list[set[str]] = []
+    for _, note in notes[1:]:
+        kept.append(kept[-1] & {*note.unmoved} if kept else {*note.unmoved})
+    return [kept[-1] if kept else set(), *kept]
+
+
+def _uncertain(notes: Sequence[tuple[Checkpoint, CheckpointNotes]]) -> dict[str, list[list[str]]]:
+    """Return, by metric, the checkpoints and matrices where the error of σ reaches the third digit."""
     uncertain: dict[str, list[list[str]]] = {}
-    unmoved: set[str] = set()
-    for index, (checkpoint, note) in enumerate(notes):
-        unmoved = set(note.unmoved) if index == 1 else unmoved & set(note.unmoved)
-        if unmoved:
-            equal[checkpoint.revision] = len(unmoved)
-        if note.random:
-            random[checkpoint.revision] = len(note.random)
+    for checkpoint, note in notes:
         for metric, matrix in note.uncertain:
             uncertain.setdefault(metric, []).append([checkpoint.revision, matrix])
-    return {"random_baseline": random, "equal_to_first": equal, "uncertain": uncertain}
+    return uncertain

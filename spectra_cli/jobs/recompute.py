@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from spectra_cli import svd
 from spectra_cli.errors import SpectraError
@@ -19,10 +18,43 @@ from spectra_cli.measure.plan import Plan, make_plan
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.trajectory import Trajectory
 from spectra_cli.records import Problem, Row
+from spectra_cli.storage.table import row_group
 
 SAME = 1e-6  # what a number may differ by, as a share of itself: on one machine it is the same to the last bit
 OTHER = "another checkpoint lies there now, or another machine computed it"
 Identity = tuple[str, str | None]  # revision and stage
+MOST_VECTORS = 10_000
+
+
+def _text_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _count_or_none(value: Any) -> bool:
+    return value is None or (type(value) is int and 0 < value < 2**63)
+
+
+def _flag(value: Any) -> bool:
+    return type(value) is bool
+
+
+# The options of a scan that change numbers, with their forms. Who wrote the table does not say where else to read, by
+# which links, with how many threads or on whose cluster.
+_FROM_TABLE: Mapping[str, Callable[[Any], bool]] = {
+    "revisions": _texts,
+    "steps": _text_or_none,
+    "metrics": _texts,
+    "vectors": lambda value: _count_or_none(value) and (value or 0) <= MOST_VECTORS,
+    "alpha_range": _text_or_none,
+    "fused": _flag,
+    "arch": _text_or_none,
+    "tokens_per_step": _count_or_none,
+    "ema": _flag,
+}
 
 
 @dataclass(frozen=True)
@@ -64,14 +96,16 @@ def compute_again(
 
 
 def _request(metadata: Mapping[str, Any], names: Sequence[str], source: str | None, map: str | None) -> Request:
-    if source is None and not isinstance(metadata["source"], str):
+    if source is None and not isinstance(metadata.get("source"), str):
         raise SpectraError(
             "the table compares two sources", hint="run the same `spectra diff` again in place of --sample"
         )
-    known = {field.name for field in fields(Request)} - {"source", "roles", "layers", "match", "reference", "map"}
-    options = {name: value for name, value in metadata["options"].items() if name in known}
+    options = {name: value for name, value in metadata.get("options", {}).items() if name in _FROM_TABLE}
+    wrong = [name for name, value in options.items() if not _FROM_TABLE[name](value)]
+    if wrong:
+        raise SpectraError(f"the table's option {wrong[0]} is not one of a scan", hint="scan again")
     exactly = "|".join(f"^{re.escape(name)}$" for name in names)
-    return Request(source or metadata["source"], match=exactly, reference=metadata["reference"], map=map, **options)
+    return Request(source or metadata["source"], match=exactly, reference=metadata.get("reference"), map=map, **options)
 
 
 def _measure(plan: Plan, wanted: Identity, previous: Identity | None) -> tuple[Row, ...]:
@@ -89,8 +123,7 @@ def _measure(plan: Plan, wanted: Identity, previous: Identity | None) -> tuple[R
 
 
 def _stored(path: Path, group: int, names: Sequence[str]) -> pd.DataFrame:
-    with pq.ParquetFile(path) as file:
-        frame = file.read_row_group(group).to_pandas()
+    frame = row_group(path, group).to_pandas()
     return frame[frame["matrix"].isin(names)]
 
 

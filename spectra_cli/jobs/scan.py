@@ -133,7 +133,7 @@ def _measure(
 
 def _problems(trajectory: Trajectory, measured: _Measured) -> list[Problem]:
     """Return what went wrong, in the checkpoints' order. Raises SpectraError where no checkpoint could be measured."""
-    problems = list(trajectory.problems)
+    problems = [*trajectory.plan.problems, *trajectory.problems]
     for checkpoint in trajectory.plan.checkpoints:
         notes = measured.notes.get(checkpoint)
         problems += notes.problems if notes else (measured.failures[checkpoint],)

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from spectra_cli import architectures, sources, svd, weights
 from spectra_cli.errors import SpectraError
+from spectra_cli.measure.left_out import lost
 from spectra_cli.measure.plan import Plan
 from spectra_cli.measure.request import Request
 from spectra_cli.records import Checkpoint, Layout, Matrix, Problem, Remote, Skipped, Spectrum, StoredTensor
@@ -183,9 +185,11 @@ def open_weights(
         ) as opened,
     ):
         layout = architectures.layout(
-            opened.config, opened.tensors, fused=request.fused, architecture=request.architecture
-        )
+            opened.config, opened.tensors, fused=request.fused, architecture=request.architecture,
+            equal=partial(_equal, opened, reads=not (ahead or checkpoint_files.headers_only)),
+        )  # fmt: skip
         skipped = (*opened.skipped, *layout.skipped)
+        left_out = lost(layout.skipped, opened.unreadable, opened.tensors)
         chosen = tuple(matrix for matrix in layout.matrices if request.chooses(matrix))
         if not layout.matrices:
             raise _no_matrix(checkpoint, (*opened.unreadable, *skipped))
@@ -197,7 +201,22 @@ def open_weights(
         if files.view is not None:
             tensors = dict.fromkeys(matrix.tensor for matrix in chosen)
             files.view.expect([file_range for name in tensors for file_range in opened.file_ranges(name)])
-        yield opened, replace(layout, matrices=chosen, skipped=skipped, notes=(*opened.notes, *layout.notes))
+        notes = (*opened.notes, *layout.notes)
+        yield opened, replace(layout, matrices=chosen, skipped=skipped, notes=notes, lost=left_out)
+
+
+def _equal(opened: weights.Weights, first: Matrix, second: Matrix, *, reads: bool) -> bool:
+    """Whether two matrices of one shape hold the same entries.
+
+    reads: whether files that have to be fetched are to be read for it; they are taken to be equal otherwise.
+    """
+    if opened.file_ranges(first.tensor) == opened.file_ranges(second.tensor) or (opened.is_fetched and not reads):
+        return True
+    try:
+        arrays = [architectures.cut(opened.read(matrix.tensor), matrix) for matrix in (first, second)]
+    except SpectraError:
+        return False  # to be measured apart, where the error is met again and named
+    return svd.compare_each(arrays[0], arrays[1:])[0][1] == 0.0
 
 
 def _no_matrix(checkpoint: Checkpoint, skipped: Sequence[Skipped]) -> SpectraError:

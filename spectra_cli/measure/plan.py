@@ -9,7 +9,7 @@ from pathlib import Path
 
 from spectra_cli import metrics, sources, weights
 from spectra_cli.measure.request import Request
-from spectra_cli.records import Checkpoint, Remote
+from spectra_cli.records import Checkpoint, Problem, Remote
 
 OnWait = Callable[[str], None]
 
@@ -24,6 +24,7 @@ class Plan:
     reference: Checkpoint | None
     unread: tuple[sources.Unread, ...] = ()
     not_chosen: int = 0
+    stages: sources.StageOrder = sources.StageOrder()
     client: sources.Client = field(default_factory=sources.Client, compare=False)
 
     def checkpoint_files(self, *, headers_only: bool = False) -> sources.CheckpointFiles:
@@ -40,6 +41,11 @@ class Plan:
             selective=self.request.selective,
             headers_only=headers_only,
         )
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What of the source may be a checkpoint and could not be looked into."""
+        return tuple(Problem(unread.reason, unread.hint) for unread in self.unread if unread.hint)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -73,16 +79,18 @@ def make_plan(request: Request, on_wait: OnWait = lambda _: None) -> Plan:
         listing = sources.list_hub(request.source, request.revisions, client, weights.checkpoint_files, mapping=mapping)
     else:
         recognise = partial(weights.recognise, ema=request.ema)
-        listing = sources.list_folder(Path(request.source), recognise, mapping=mapping)
+        listing = sources.list_folder(Path(request.source), recognise, mapping=mapping, explain=weights.why_unread)
     listing = sources.with_tokens(listing, request.tokens_per_step)
-    chosen = sources.choose(listing.checkpoints, request.revisions, request.step_range)
+    date_of = partial(sources.committed, client=client, wanted=weights.checkpoint_files)
+    selection = sources.choose(listing, request.revisions, request.step_range, date_of)
+    chosen = selection.checkpoints
     left = len(listing.checkpoints) - len(chosen)
     named = [sources.pick_reference(listing.checkpoints, request.reference)] if request.reference else []
     chosen, without = sources.resolve_files(chosen, client, weights.checkpoint_files)
     named = list(sources.resolve_files(named, client, weights.checkpoint_files)[0]) if named else []
     reference = named[0] if named else sources.pick_reference(chosen, None)
     compared = reference if len(chosen) > 1 or request.reference else None
-    return Plan(request, listing.model, chosen, compared, (*listing.unread, *without), left, client)
+    return Plan(request, listing.model, chosen, compared, (*listing.unread, *without), left, selection.stages, client)
 
 
 def make_client(request: Request, on_wait: OnWait = lambda _: None) -> sources.Client:

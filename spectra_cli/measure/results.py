@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from spectra_cli.measure.comparison import Comparison, layout_differences
+from spectra_cli.measure.left_out import left_out_problem
 from spectra_cli.measure.plan import Plan
 from spectra_cli.records import Layout, Problem, Row
 
@@ -32,7 +33,8 @@ class MatrixResult:
 class CheckpointResult:
     """One checkpoint's rows, the layout they rest on, which checkpoint it repeats, and what went wrong.
 
-    random, unmoved, uncertain, fallbacks: as in MatrixResult; uncertain has metric and matrix of each.
+    random, unmoved, uncertain, fallbacks: as in MatrixResult; uncertain has metric and matrix of each. as_reference:
+    matrices with the entries of the reference, where that is another checkpoint.
     """
 
     rows: tuple[Row, ...]
@@ -41,6 +43,7 @@ class CheckpointResult:
     problems: tuple[Problem, ...]
     random: tuple[str, ...] = ()
     unmoved: tuple[str, ...] = ()
+    as_reference: tuple[str, ...] = ()
     uncertain: tuple[tuple[str, str], ...] = ()
     fallbacks: tuple[Problem, ...] = ()
 
@@ -49,21 +52,18 @@ def combine(comparison: Comparison, results: Sequence[MatrixResult], plan: Plan)
     """Return what the matrices of the current checkpoint gave together; results: one for each, in their order."""
     current, reference = comparison.current, comparison.reference
     named = list(zip((matrix.name for matrix in current.layout.matrices), results, strict=True))
-    unreadable = (
-        Problem(
-            f"{current.checkpoint.revision}: {skipped.tensor} is left out: {skipped.reason}",
-            "the other tensors are measured",
-        )
-        for skipped in current.weights.unreadable
-    )
+    left_out = (left_out_problem(current.checkpoint, lost) for lost in current.layout.lost)
     matrix_problems = (result.problem for result in results if result.problem)
     return CheckpointResult(
         tuple(row for result in results for row in result.rows),
         current.layout,
         _twin(comparison, results, plan),
-        (*unreadable, *layout_differences(current, reference), *matrix_problems),
+        (*left_out, *layout_differences(current, reference), *matrix_problems),
         random=tuple(name for name, result in named if result.random),
         unmoved=tuple(name for name, result in named if result.unmoved),
+        as_reference=tuple(
+            name for name, result in named if reference and reference.checkpoint.revision in result.equal_to
+        ),
         uncertain=tuple((metric, name) for name, result in named for metric in result.uncertain),
         fallbacks=unique(problem for result in results for problem in result.fallbacks),
     )

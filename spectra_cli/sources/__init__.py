@@ -11,6 +11,7 @@ from spectra_cli.sources.folder import list_folder as list_folder
 from spectra_cli.sources.folder import with_tokens as with_tokens
 from spectra_cli.sources.hub.cache import cached_path as cached_path
 from spectra_cli.sources.hub.client import Client as Client
+from spectra_cli.sources.hub.listing import committed as committed
 from spectra_cli.sources.hub.listing import list_hub as list_hub
 from spectra_cli.sources.hub.listing import resolve_files as resolve_files
 from spectra_cli.sources.hub.retry import RetryPolicy as RetryPolicy
@@ -21,3 +22,4 @@ from spectra_cli.sources.names import gaps as gaps
 from spectra_cli.sources.select import StepRange as StepRange
 from spectra_cli.sources.select import choose as choose
 from spectra_cli.sources.select import pick_reference as pick_reference
+from spectra_cli.sources.stages import StageOrder as StageOrder

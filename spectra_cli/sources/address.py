@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -74,7 +76,15 @@ def join(sources: Sequence[str], revisions: Sequence[str]) -> str:
             hint="put the pattern in quotes, as in --revisions 'step*'",
             code=2,
         )
-    raise SpectraError(f"{sources[1]} is one source too many", hint="give one folder, or several hf: ones", code=2)
+    if len(strays) < len(sources):
+        both = "they are on this machine and on the Hub: scan one after the other"
+        raise SpectraError(f"{strays[0]} is one source too many", hint=both, code=2)
+    parent = os.path.commonpath([os.path.abspath(source) for source in sources])
+    raise SpectraError(
+        f"{sources[1]} is one source too many",
+        hint=f"give the folder that holds them: {shlex.quote(parent)}, perhaps with --revisions",
+        code=2,
+    )
 
 
 def parse_size(text: str) -> int:

@@ -6,10 +6,12 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from os.path import commonprefix
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Checkpoint
-from spectra_cli.sources.names import read_name
+from spectra_cli.sources.folder import Listing
+from spectra_cli.sources.stages import DateOf, StageOrder, in_order
 
 
 @dataclass(frozen=True)
@@ -58,30 +60,41 @@ class StepRange:
         return (self.first is None or step >= self.first) and (self.last is None or step <= self.last)
 
     def of(self, checkpoints: Sequence[Checkpoint]) -> tuple[Checkpoint, ...]:
-        """Return the checkpoints in the range, thinned to every N-th, the last always among them.
-
-        Raises SpectraError where there is none.
-        """
+        """Return the checkpoints in the range. Raises SpectraError where there is none."""
         inside = tuple(checkpoint for checkpoint in checkpoints if self.holds(checkpoint.step))
         if not inside:
             known = [checkpoint.step for checkpoint in checkpoints if checkpoint.step is not None]
             spread = f"the steps run from {min(known)} to {max(known)}" if known else "no checkpoint has a step"
             raise SpectraError(f"no checkpoint lies in steps {self.text}", hint=spread, code=2)
-        return inside[:: -self.every][::-1]
+        return inside
+
+    def thinned(self, checkpoints: tuple[Checkpoint, ...]) -> tuple[Checkpoint, ...]:
+        """Return every N-th of some checkpoints, the last always among them."""
+        return checkpoints[:: -self.every][::-1]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The checkpoints that are wanted, in the order of training, and how their stages follow each other."""
+
+    checkpoints: tuple[Checkpoint, ...]
+    stages: StageOrder = StageOrder()
 
 
 def choose(
-    checkpoints: Sequence[Checkpoint], revisions: Sequence[str] = (), steps: StepRange | None = None
-) -> tuple[Checkpoint, ...]:
-    """Return the checkpoints that match any of the patterns and lie in the range of steps, in the order given.
+    listing: Listing, revisions: Sequence[str] = (), steps: StepRange | None = None, date_of: DateOf = lambda _: None
+) -> Chosen:
+    """Return the checkpoints that match any of the patterns and lie in the range of steps, in the order of training.
 
-    revisions: shell patterns, each perhaps a comma-separated list. Raises SpectraError where nothing is left, or
-    where two of those left have the same stage and step.
+    revisions: shell patterns, each perhaps a comma-separated list. date_of: returns when a checkpoint was committed;
+    it is asked only where names do not tell which of two stages came first. Raises SpectraError where nothing is left,
+    where two of those left have the same stage and step, or where nothing orders their stages.
     """
     patterns = [piece.strip() for text in revisions for piece in text.split(",") if piece.strip()]
-    chosen = tuple(c for c in checkpoints if not patterns or any(fnmatchcase(c.revision, p) for p in patterns))
+    every = listing.checkpoints
+    chosen = tuple(c for c in every if not patterns or any(fnmatchcase(c.revision, p) for p in patterns))
     if not chosen:
-        raise _nothing(", ".join(patterns), checkpoints)
+        raise _nothing(", ".join(patterns), every)
     chosen = chosen if steps is None else steps.of(chosen)
     seen: dict[tuple[str | None, int], Checkpoint] = {}
     for checkpoint in chosen:
@@ -91,17 +104,19 @@ def choose(
         if twin is not checkpoint:
             raise SpectraError(
                 f"{twin.revision} and {checkpoint.revision} of {checkpoint.model} are both step {checkpoint.step}",
-                hint=_which(twin, checkpoint),
+                hint=f"choose one of them, as with --revisions '{_without(chosen, twin)}', or give steps with --map",
             )
-    return chosen
+    ordered, stages = in_order(chosen, listing.mapped_stages, date_of)
+    return Chosen(ordered if steps is None else steps.thinned(ordered), stages)
 
 
-def _which(*twins: Checkpoint) -> str:
-    """Return a hint on how to keep one of two checkpoints of the same step."""
-    seeds = [read_name(twin.revision).seed for twin in twins]
-    if None not in seeds and len(set(seeds)) == len(seeds):
-        return f"they are of two runs, by their seeds: scan one at a time, with --revisions '*seed{seeds[0]}*', say"
-    return "choose one of them with --revisions, or give other steps with --map"
+def _without(checkpoints: Sequence[Checkpoint], twin: Checkpoint) -> str:
+    """Return a value for --revisions that leaves one of two checkpoints out."""
+    names = [checkpoint.revision for checkpoint in checkpoints if checkpoint is not twin]
+    pattern = commonprefix(names) + "*"
+    if names[1:] and not fnmatchcase(twin.revision, pattern):
+        return pattern
+    return ",".join(names)
 
 
 def _nothing(patterns: str, checkpoints: Sequence[Checkpoint]) -> SpectraError:

@@ -27,8 +27,8 @@ class CheckpointNotes:
     """What the metadata will say of one checkpoint, kept with its part.
 
     matrices: how many are in the table. duplicate_of: the revision whose entries it repeats. random: matrices on their
-    random baseline. unmoved: those with the entries of the checkpoint before. uncertain: metric and matrix of every
-    number whose third digit the error of σ could change.
+    random baseline. unmoved: those with the entries of the checkpoint before. as_reference: those with the entries of
+    the reference. uncertain: metric and matrix of every number whose third digit the error of σ could change.
     """
 
     layout: LayoutNotes = LayoutNotes()
@@ -36,6 +36,7 @@ class CheckpointNotes:
     duplicate_of: str | None = None
     random: tuple[str, ...] = ()
     unmoved: tuple[str, ...] = ()
+    as_reference: tuple[str, ...] = ()
     uncertain: tuple[tuple[str, str], ...] = ()
     problems: tuple[Problem, ...] = ()
 
@@ -50,6 +51,7 @@ class CheckpointNotes:
             notes["duplicate_of"],
             tuple(notes["random"]),
             tuple(notes["unmoved"]),
+            tuple(notes["as_reference"]),
             tuple((metric, matrix) for metric, matrix in notes["uncertain"]),
             tuple(Problem(problem["message"], problem["hint"]) for problem in notes["problems"]),
         )

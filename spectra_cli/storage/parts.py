@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +15,8 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spectra_cli.errors import SpectraError
-from spectra_cli.storage.atomic import WRITING, digest, replace_file, temporary_name
+from spectra_cli.errors import SpectraError, printable
+from spectra_cli.storage.atomic import WRITING, check_target, digest, replace_file, temporary_name
 from spectra_cli.storage.lock import LOCK, remove_folder, take_lock
 from spectra_cli.storage.manifest import (
     CheckpointNotes,
@@ -26,6 +28,8 @@ from spectra_cli.storage.manifest import (
     read_manifest,
 )
 from spectra_cli.storage.table import write_table
+
+OWN = re.compile(rf"{LOCK}|manifest\.json|[0-9a-f]{{16}}\.parquet")  # what a scan keeps in its folder
 
 
 @dataclass
@@ -53,6 +57,7 @@ class Parts:
         """Take the lock and read what an earlier run left."""
         try:
             _check_target(self.output)
+            _refuse_foreign(self.folder)
             self._lock = take_lock(self.folder, self.output)
             self._clear(everything=self.restart)
             self._load()
@@ -194,9 +199,23 @@ def _checkpoints(count: int) -> str:
     return "1 checkpoint is" if count == 1 else f"{count} checkpoints are"
 
 
+def _refuse_foreign(folder: Path) -> None:
+    """Raise SpectraError where a folder is not one that a scan made: what is in it would be deleted at the end."""
+    try:
+        is_folder = stat.S_ISDIR(folder.lstat().st_mode)
+        names = sorted(path.name for path in folder.iterdir()) if is_folder else [folder.name]
+    except FileNotFoundError:  # it is not there, or its holder was done just now
+        return
+    foreign = next((name for name in names if not OWN.fullmatch(name.removesuffix(WRITING).lstrip("."))), "")
+    if foreign:
+        raise SpectraError(
+            f"{folder} is not a folder that a scan made: {printable(foreign)} is there",
+            hint="move it away, or give another -o; a scan keeps its own files under that name",
+        )
+
+
 def _check_target(output: Path) -> None:
-    if output.is_dir():
-        raise SpectraError(f"{output} is a folder", hint="give -o the name of a file, such as scan.parquet")
+    check_target(output)
     if not output.parent.is_dir():
         raise SpectraError(
             f"{output.parent} is not there, so {output.name} cannot be written",

@@ -1,10 +1,11 @@
-"""The table: its schema, its metadata, and how it is read. Knows rows, and nothing of how they were made."""
+"""The table: its metadata, and how it is written and read. Knows rows, and nothing of how they were made."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,32 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from spectra_cli.budget import bounded, spend_on_json
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Row
+from spectra_cli.storage.schema import CATEGORY, DAMAGED, SCHEMA, check_metadata, missing_columns, normalised
 
 SCHEMA_VERSION = 1
 METADATA_KEY = b"spectra"
-_CATEGORY = pa.dictionary(pa.int32(), pa.string())
-
-SCHEMA = pa.schema(
-    [
-        pa.field("model", _CATEGORY),
-        pa.field("revision", _CATEGORY),
-        pa.field("stage", _CATEGORY),
-        pa.field("step", pa.int64()),
-        pa.field("tokens", pa.int64()),
-        pa.field("matrix", _CATEGORY),
-        pa.field("role", _CATEGORY),
-        pa.field("tensor", _CATEGORY),
-        pa.field("layer", pa.int32()),
-        pa.field("expert", pa.int32()),
-        pa.field("rows", pa.int32()),
-        pa.field("cols", pa.int32()),
-        pa.field("metric", _CATEGORY),
-        pa.field("value", pa.float64()),
-        pa.field("vector", pa.list_(pa.float32())),
-    ]
-)
 WITHOUT_VECTORS = [name for name in SCHEMA.names if name != "vector"]
 
 
@@ -64,7 +46,7 @@ def to_arrow(rows: Sequence[Row]) -> pa.Table:
 
 
 def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
-    if kind == _CATEGORY:
+    if kind == CATEGORY:
         return pa.array(values, pa.string()).dictionary_encode()
     return pa.array(values, kind, from_pandas=False)
 
@@ -109,7 +91,7 @@ def rows_digest(part: pa.Table) -> str:
 
 
 def _flat(column: pa.Array, kind: pa.DataType) -> Iterator[bytes]:
-    if kind == _CATEGORY:
+    if kind == CATEGORY:
         texts = column.cast(pa.string()).fill_null("")
         yield pc.binary_length(texts).cast(pa.int32()).to_numpy(zero_copy_only=False).tobytes()
         yield "".join(texts.to_pylist()).encode()
@@ -134,44 +116,79 @@ def read_table(
     where the file is not there or is no such table.
     """
     wanted = list(columns) if columns is not None else SCHEMA.names if vectors else WITHOUT_VECTORS
-    with _open(path) as file:
-        if metrics is None:
-            return file.read(columns=wanted).select(wanted)
-        chosen = pa.array(list(metrics), pa.string())
-        parts = [file.schema_arrow.empty_table().select(wanted)]
-        for index in range(file.num_row_groups):
-            group = file.read_row_group(index, columns=[*wanted, "metric"])
-            parts.append(group.filter(pc.is_in(group["metric"].cast(pa.string()), chosen)).select(wanted))
+    read = wanted if metrics is None else list(dict.fromkeys([*wanted, "metric"]))
+    chosen = None if metrics is None else pa.array(list(metrics), pa.string())
+    parts = [SCHEMA.empty_table().select(wanted)]
+    for group in row_groups(path, read):
+        rows = group if chosen is None else group.filter(pc.is_in(group["metric"].cast(pa.string()), chosen))
+        parts.append(rows.select(wanted))
     return pa.concat_tables(parts).unify_dictionaries()
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
-    """Return how a table was made: versions, source, options, reference, what was skipped and why."""
+    """Return how a table was made: versions, source, options, reference, what was skipped and why.
+
+    Nothing where another program wrote the file and kept none of it. Raises SpectraError where they are damaged.
+    """
     with _open(path) as file:
-        text = file.metadata.metadata[METADATA_KEY]
+        text = (file.metadata.metadata or {}).get(METADATA_KEY)
+    if text is None:
+        return {}
     try:
-        return dict(json.loads(text))
+        with bounded(f"the metadata of {path}"):
+            spend_on_json(text)
+            return check_metadata(json.loads(text), path)
     except (ValueError, TypeError, RecursionError):
-        raise SpectraError(
-            f"the metadata of {path} are damaged", hint="take the file from where it came, or scan again"
-        ) from None
+        raise SpectraError(f"the metadata of {path} are damaged", hint=DAMAGED) from None
 
 
-def row_groups(path: str | Path) -> Iterator[pa.Table]:
-    """Yield the table one checkpoint at a time."""
+def row_groups(path: str | Path, columns: Sequence[str] = SCHEMA.names) -> Iterator[pa.Table]:
+    """Yield the table in its parts, each checked and in the types of SCHEMA: a checkpoint each where `scan` wrote it.
+
+    Another program may have put several in one. Raises SpectraError where one cannot be read.
+    """
     with _open(path) as file:
         for index in range(file.num_row_groups):
-            yield file.read_row_group(index)
+            yield _row_group(file, index, columns, path)
 
 
-def _open(path: str | Path) -> pq.ParquetFile:
-    if not Path(path).exists():
-        raise SpectraError(f"{path} is not there", hint="`spectra scan SOURCE -o FILE` writes such a table")
+def row_group(path: str | Path, index: int) -> pa.Table:
+    """Return one part of the table. Raises SpectraError where it cannot be read."""
+    with _open(path) as file:
+        return _row_group(file, index, SCHEMA.names, path)
+
+
+def _row_group(file: pq.ParquetFile, index: int, columns: Sequence[str], path: str | Path) -> pa.Table:
+    there = [name for name in columns if name in file.schema_arrow.names]
     try:
-        file = pq.ParquetFile(path)
+        group = file.read_row_group(index, columns=there)
     except (pa.ArrowException, OSError):
-        raise SpectraError(f"{path} is not a Parquet file", hint="give a table that spectra wrote") from None
-    if METADATA_KEY not in (file.metadata.metadata or {}) or file.schema_arrow.names != SCHEMA.names:
-        file.close()
-        raise SpectraError(f"{path} is not a table of spectra", hint="give a file that `spectra scan` or `diff` wrote")
-    return file
+        raise SpectraError(
+            f"part {index + 1} of {file.num_row_groups} of {path} cannot be read", hint=DAMAGED
+        ) from None
+    return normalised(group, columns, path)
+
+
+def count_parts(path: str | Path) -> int:
+    """Return how many row groups a table has."""
+    with _open(path) as file:
+        return int(file.num_row_groups)
+
+
+@contextmanager
+def _open(path: str | Path) -> Iterator[pq.ParquetFile]:
+    """Open a table as a file: pyarrow takes a name for an address, and refuses one that is no UTF-8."""
+    if not Path(path).is_file():
+        what = "is no file" if Path(path).exists() else "is not there"
+        raise SpectraError(f"{path} {what}", hint="`spectra scan SOURCE -o FILE` writes such a table")
+    with open(path, "rb") as source:
+        try:
+            file = pq.ParquetFile(source)
+        except (pa.ArrowException, OSError):
+            raise SpectraError(f"{path} is not a Parquet file", hint="give a table that spectra wrote") from None
+        if lacking := missing_columns(file.schema_arrow.names):
+            raise SpectraError(
+                f"{path} is not a table of spectra: it has no column {lacking[0]}, or two of it",
+                hint="give a file that `spectra scan` or `diff` wrote",
+            )
+        yield file

@@ -110,11 +110,11 @@ def read_spectra(path: str | Path, run: Run, matrices: Sequence[str], most: int 
     frame = frame[frame["matrix"].isin(list(matrices))]
     if frame.empty:
         raise SpectraError(f"{path} holds no spectra of these matrices", hint="scan again with sd among the --metrics")
-    keys = {_key(point): order for order, point in run.checkpoints.iterrows()}
+    keys = {checkpoint_key(point): order for order, point in run.checkpoints.iterrows()}
     where = positions(run)
     parts = []
     for line in frame.to_dict("records"):
-        order = keys.get(_key(line))
+        order = keys.get(checkpoint_key(line))
         if order is not None and line["vector"] is not None:
             ranks = ranks_shown(len(line["vector"]), most)
             facts = {"order": order, "step": where[order], "matrix": str(line["matrix"]), "role": str(line["role"])}
@@ -122,7 +122,8 @@ def read_spectra(path: str | Path, run: Run, matrices: Sequence[str], most: int 
     return pd.concat(parts, ignore_index=True)
 
 
-def _key(point: Mapping[str, object] | pd.Series) -> tuple[str, str]:
+def checkpoint_key(point: Mapping[str, object] | pd.Series) -> tuple[str, str]:
+    """Return what tells one checkpoint of a run from another: its revision and its stage."""
     stage = point["stage"]
     return str(point["revision"]), "" if pd.isna(stage) else str(stage)
 

@@ -50,7 +50,9 @@ def _series_by_role(table: pa.Table) -> dict[tuple[str, str], Series]:
     plain = table.set_column(0, "revision", table["revision"].cast(pa.string()))
     for index, name in ((2, "role"), (3, "metric")):
         plain = plain.set_column(index, name, plain[name].cast(pa.string()))
-    means = plain.group_by(keys, use_threads=False).aggregate([("value", "mean")])
+    plain = plain.append_column("line", pa.array(range(len(plain)), pa.int64()))
+    means = plain.group_by(keys, use_threads=False).aggregate([("value", "mean"), ("line", "min")])
+    means = means.sort_by("line_min")  # groups come in the order of their hashes where a table is one row group
     series: dict[tuple[str, str], Series] = {}
     for row in means.to_pylist():
         series.setdefault((row["role"], row["metric"]), []).append((row["step"], row["value_mean"]))

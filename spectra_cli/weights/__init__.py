@@ -7,5 +7,16 @@ of tensor, which reads itself). Nothing here imports torch until the first tenso
 from spectra_cli.weights.opening import Weights, open_weights
 from spectra_cli.weights.recognition import FORMATS, Format, checkpoint_files, header_size, recognise
 from spectra_cli.weights.tensors.low_rank import LowRank
+from spectra_cli.weights.unread_kinds import why_unread
 
-__all__ = ["FORMATS", "Format", "LowRank", "Weights", "checkpoint_files", "header_size", "open_weights", "recognise"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "LowRank",
+    "Weights",
+    "checkpoint_files",
+    "header_size",
+    "open_weights",
+    "recognise",
+    "why_unread",
+]

@@ -16,6 +16,7 @@ class Contents:
     """The tensors of one checkpoint by name, and the files that describe them.
 
     skipped: tensors that cannot be read. helpers: those that are read only with another, such as its scale.
+    header: what the files' own headers say besides.
     """
 
     tensors: Mapping[str, TensorSource]
@@ -24,3 +25,4 @@ class Contents:
     notes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     helpers: tuple[Skipped, ...] = ()
+    header: Mapping[str, Any] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import FileRange
-from spectra_cli.weights.plain_data import parse_json
+from spectra_cli.weights.plain_data import flat_yaml, parse_json
 
 COPY_AGAIN = "copy or download the file again, or leave this checkpoint out"
 LFS_POINTER = b"version https://git-lfs"
@@ -210,6 +210,15 @@ class BoundedReader(io.BufferedReader):
             raise ValueError("a part of the header is too long")
         return super().read(size)
 
+    def readline(self, size: int | None = -1) -> bytes:
+        """Read a line, ValueError if it is beyond reason: a hole of gigabytes is a line too."""
+        if size is not None and 0 <= size <= self.LIMIT:
+            return super().readline(size)
+        line = super().readline(self.LIMIT + 1)
+        if len(line) > self.LIMIT:
+            raise ValueError("a line of the header is too long")
+        return line
+
 
 def read_json(path: Path, boundary: Boundary, limit: int = 64 * 2**20) -> tuple[SourceFile, dict[str, object]]:
     """Read a JSON object beside the weights, with bounds on its size, depth and count."""
@@ -221,6 +230,15 @@ def read_json(path: Path, boundary: Boundary, limit: int = 64 * 2**20) -> tuple[
         fill(descriptor, memoryview(data), 0, source)
     refuse_stand_in(bytes(data[:512]), source)
     return source, parse_json(bytes(data), str(source))
+
+
+def read_flat_yaml(path: Path, boundary: Boundary, limit: int = 2**20) -> tuple[SourceFile, dict[str, object]]:
+    """Read the scalars at the top of a YAML file beside the weights."""
+    source = admit(path, boundary)
+    if source.size > limit:
+        raise SpectraError(f"{source} is too large for what it should be ({source.size:,} bytes)", hint=COPY_AGAIN)
+    data = read_head(source, limit)
+    return source, flat_yaml(data.decode("utf-8", "replace"))
 
 
 def refuse_stand_in(head: bytes, source: SourceFile) -> None:

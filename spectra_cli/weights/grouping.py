@@ -53,7 +53,7 @@ SAFETENSORS = Naming(
     (".safetensors",),
 )
 TORCH = Naming(
-    ("pytorch_model.bin", "model.pt", "model.pth", "model.bin", "model.ckpt", "pytorch_model.pt"),
+    ("pytorch_model.bin", "model.pt", "model.pth", "model.bin", "model.ckpt", "pytorch_model.pt", "lit_model.pth"),
     ("pytorch_model.bin.index.json",),
     (".bin", ".pt", ".pth", ".ckpt"),
 )

@@ -14,10 +14,13 @@ from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import FileRange, StoredTensor
 from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.files import Boundary, Provider, admit
+from spectra_cli.weights.layouts.peft.adapter import without_factors
 from spectra_cli.weights.layouts.quantised import pair_scales
+from spectra_cli.weights.layouts.unread_files import name_unread_files
 from spectra_cli.weights.recognition import FORMATS, Format, format_of
-from spectra_cli.weights.tensors.low_rank import LowRank, LowRankTensor
+from spectra_cli.weights.tensors.low_rank import LowRank, LowRankStack, LowRankTensor, is_change_of_outputs
 from spectra_cli.weights.tensors.source import TensorSource
+from spectra_cli.weights.unread_kinds import why_unread
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +38,9 @@ class Weights:
     def __init__(self, format: str, contents: Contents, provider: Provider | None, labels: tuple[str, str]) -> None:
         """Nothing is read yet. labels: a path in messages, and what they call it instead; empty where it stays."""
         self.format = format
-        self.tensors = MappingProxyType({n: StoredTensor(n, t.shape, t.dtype) for n, t in contents.tensors.items()})
+        self.tensors = MappingProxyType(
+            {n: StoredTensor(n, t.shape, t.dtype, is_change_of_outputs(t)) for n, t in contents.tensors.items()}
+        )
         self.config = MappingProxyType(dict(contents.config))
         self.files = tuple(file.path for file in contents.files)
         self.skipped = (*contents.skipped, *contents.helpers)
@@ -43,6 +48,11 @@ class Weights:
         self._contents, self._provider, self._labels = contents, provider, labels
         self._warnings: dict[str, None] = {}
         self._lock = threading.Lock()
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether its files are fetched while they are read."""
+        return self._provider is not None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -66,7 +76,7 @@ class Weights:
     def factors(self, name: str) -> LowRank | None:
         """Read a tensor that is kept as two small factors as those; None for one that is kept whole."""
         source = self._source(name)
-        if not isinstance(source, LowRankTensor):
+        if not isinstance(source, LowRankTensor | LowRankStack):
             return None
         with self._materialized(name):
             return source.factors(name, self._warn)
@@ -127,12 +137,15 @@ def _open(path: Path, follow_links: bool, ema: bool, provider: Provider | None) 
     if format is None:
         if not is_folder:
             admit(path, boundary)
-        raise SpectraError(
+        raise why_unread(path) or SpectraError(
             f"{printable(path, 400)} holds no weights in a format that is known" if is_folder
             else f"{printable(path, 400)} is not a file of weights in a format that is known",
             hint=f"known are: {'; '.join(f'{format.name} ({format.what})' for format in FORMATS)}",
         )  # fmt: skip
-    contents = pair_scales(format.open(path, boundary, ema))
+    contents = format.open(path, boundary, ema)
+    if is_folder and not ema and not provider:  # of a folder on the Hub, only the files of one set are here
+        contents = name_unread_files(contents, path, boundary)
+    contents = pair_scales(contents if format.name == "peft" else without_factors(contents))
     if provider:
         provider.release_header()
     return format, contents

@@ -14,16 +14,13 @@ from spectra_cli.weights.files import LFS_POINTER, Boundary
 from spectra_cli.weights.formats.torch import STREAM_MAGIC, ZIP_MAGIC
 from spectra_cli.weights.grouping import SAFETENSORS, STATES, TORCH, Listing, has_better_twin, list_folder, pick
 from spectra_cli.weights.layouts.dcp import is_dcp, open_dcp
-from spectra_cli.weights.layouts.peft import is_adapter, open_adapter
+from spectra_cli.weights.layouts.megatron import is_megatron, open_megatron
+from spectra_cli.weights.layouts.meta import is_meta, open_meta
+from spectra_cli.weights.layouts.nanotron import is_nanotron, open_nanotron
+from spectra_cli.weights.layouts.peft.adapter import is_adapter, is_adapter_file, open_adapter
+from spectra_cli.weights.layouts.rank_files import is_rank_files, open_rank_files
 from spectra_cli.weights.layouts.shards import open_safetensors, open_torch
-from spectra_cli.weights.layouts.tensor_parallel import (
-    is_deepspeed,
-    is_megatron,
-    is_neox,
-    open_deepspeed,
-    open_megatron,
-    open_neox,
-)
+from spectra_cli.weights.layouts.tensor_parallel import is_deepspeed, is_neox, open_deepspeed, open_neox
 from spectra_cli.weights.plain_data import JSON_BYTES
 
 META = re.compile(r"meta_\d+\.json")  # nanochat's description of a step
@@ -70,7 +67,7 @@ def _unless_whole(test: Callable[[Listing], bool]) -> Callable[[Listing], bool]:
 FORMATS = (
     Format(
         "peft", "a LoRA adapter of PEFT: adapter_model and adapter_config.json",
-        _unless_whole(is_adapter), _never, open_adapter,
+        _unless_whole(is_adapter), is_adapter_file, open_adapter,
     ),
     Format(
         "dcp", "a torch distributed checkpoint: .metadata and .distcp files",
@@ -79,6 +76,10 @@ FORMATS = (
     Format("neox", "GPT-NeoX's layer_XX-model_YY-model_states.pt", _unless_whole(is_neox), _never, open_neox),
     Format("deepspeed", "DeepSpeed's mp_rank_XX_model_states.pt", _unless_whole(is_deepspeed), _never, open_deepspeed),
     Format("megatron", "Megatron's mp_rank_XX folders", _unless_whole(is_megatron), _never, open_megatron),
+    Format("meta", "Meta's consolidated.NN.pth", _unless_whole(is_meta), _never, open_meta),
+    Format("rank_files", "a file of torch.save from each rank, …rank_0.pt", _unless_whole(is_rank_files), _never,
+           open_rank_files),
+    Format("nanotron", "nanotron's folders below model/model", _unless_whole(is_nanotron), _never, open_nanotron),
     Format(
         "safetensors", "one file, or shards with or without an index",
         lambda listing: pick(listing, SAFETENSORS) is not None, _safetensors_file, open_safetensors,

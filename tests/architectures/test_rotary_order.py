@@ -65,7 +65,7 @@ def test_without_heads_the_rows_stay_as_stored_and_a_note_says_so() -> None:
 
 
 def test_heads_that_do_not_divide_the_rows_are_refused() -> None:
-    with pytest.raises(SpectraError, match="does not divide by 10"):
+    with pytest.raises(SpectraError, match="24 does not divide by 5"):
         read(SIZES | {"num_attention_heads": 5}, {META["q"]: weights()["q"]})
 
 

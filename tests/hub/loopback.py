@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 LARGE = re.compile(r"\.(safetensors|bin|pt)$")
+EPOCH = "2024-01-01T00:00:00.000Z"
 PAGE = 1000
 CHUNK = 1 << 16
 
@@ -53,6 +54,7 @@ class Repository:
     branches: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     commits: dict[str, dict[str, Path]] = field(default_factory=dict)
+    dates: dict[str, str] = field(default_factory=dict)  # of commits, where it is not EPOCH
     gated: bool = False
     private: bool = False
     renamed_to: str | None = None
@@ -236,7 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif what == "revision":
             self._json({"id": called, "sha": commit, "siblings": [{"rfilename": file} for file in files]})
         elif what == "tree":
-            self._tree(files)
+            self._tree(files, repository.dates.get(commit, EPOCH))
         elif what == "paths-info":
             wanted = json.loads(body)["paths"]
             self._json([entry(file, files[file]) for file in wanted if file in files])
@@ -245,7 +247,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._resolve(commit, name, files[name], fault)
 
-    def _tree(self, files: Mapping[str, Path]) -> None:
+    def _tree(self, files: Mapping[str, Path], date: str) -> None:
         query = parse_qs(urlsplit(self.path).query)
         deep = query.get("recursive", ["false"])[0].lower() == "true"
         start = int(query.get("cursor", ["0"])[0])
@@ -256,7 +258,9 @@ class _Handler(BaseHTTPRequestHandler):
             base = self.path.partition("?")[0]
             deeper = "&recursive=True" if deep else ""
             more = {"Link": f'<{self.server.hub.endpoint}{base}?cursor={start + len(shown)}{deeper}>; rel="next"'}
-        self._json([self.server.hub.rewrite(entry(name, files[name])) for name in shown], more)
+        expand = query.get("expand", ["false"])[0].lower() == "true"
+        last = {"lastCommit": {"id": "0" * 40, "title": "upload", "date": date}} if expand else {}
+        self._json([self.server.hub.rewrite({**entry(name, files[name]), **last}) for name in shown], more)
 
     def _resolve(self, commit: str, name: str, path: Path, fault: Fault | None) -> None:
         facts = entry(name, path)

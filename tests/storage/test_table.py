@@ -8,7 +8,8 @@ import pytest
 
 from spectra_cli import read_table
 from spectra_cli.errors import SpectraError
-from spectra_cli.storage.table import SCHEMA, read_metadata
+from spectra_cli.storage.schema import SCHEMA
+from spectra_cli.storage.table import read_metadata
 from tests.support import runs
 
 

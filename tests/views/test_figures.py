@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from spectra_cli.cli.app import app
-from spectra_cli.storage.table import SCHEMA, read_metadata, row_groups, write_table
+from spectra_cli.storage.schema import SCHEMA
+from spectra_cli.storage.table import read_metadata, row_groups, write_table
 from spectra_cli.studies.inputs.run_inputs import RunInput
 from spectra_cli.studies.inputs.runs import Run, read_run
 from spectra_cli.studies.lifecycle import lifecycle_tables

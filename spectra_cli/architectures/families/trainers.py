@@ -10,8 +10,12 @@ from spectra_cli.architectures.record import Architecture, Rule, Split
 
 # Meta keeps the two rows that the rotary embedding turns together side by side; Hugging Face, and so the canonical
 # order, half a head apart. Only with the heads can the one be made of the other.
-ROTARY_Q = Split("rotary pairs apart", "heads * 2, *", (("attn.q", ""),), swapped=(1, 2))
-ROTARY_K = Split("rotary pairs apart", "kv_heads * 2, *", (("attn.k", ""),), swapped=(1, 2))
+ROTARY_Q = Split("rotary pairs apart", "heads head_dim//2 2, *", (("attn.q", ""),), swapped=(1, 2))
+ROTARY_K = Split("rotary pairs apart", "kv_heads head_dim//2 2, *", (("attn.k", ""),), swapped=(1, 2))
+
+ROTARY_QKV = Split(
+    "blocks of heads, rotary pairs apart", "heads+2*kv_heads head_dim//2 2, *", QKV_BLOCKS.parts, swapped=(1, 2)
+)
 
 META_LLAMA = Architecture(
     name="meta_llama",
@@ -73,6 +77,7 @@ NANOTRON = Architecture(
     model_types=("nanotron",),
     layers=("decoder.{layer}.pp_block.",),
     in_layer=(
+        Rule("attn.qkv_proj.weight", "attn.qkv", ROTARY_QKV, when=("rope_interleaved", True)),
         Rule("attn.qkv_proj.weight", "attn.qkv", QKV_BLOCKS),
         Rule("attn.o_proj.weight", "attn.o"),
         Rule("mlp.gate_up_proj.weight", "mlp.gate_up", DENSE_GATE_UP),

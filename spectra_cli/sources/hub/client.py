@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -76,6 +77,22 @@ class Client:
             raise SpectraError(f"{where} lists more than {FILES:,} files", hint="name a smaller folder", stops=True)
         files = [entry for entry in entries if isinstance(entry, RepoFile)]
         return tuple(check_file(where, f.path, f.size, f.lfs.sha256 if f.lfs else f.blob_id) for f in files)
+
+    def dates(self, repository: str, commit: str, folder: str = "") -> dict[str, datetime]:
+        """Return when each file in one folder of a commit was last written, by name. One request for fifty."""
+        from huggingface_hub import HfApi
+        from huggingface_hub.hf_api import RepoFile
+
+        self._begin()
+        where = f"hf:{repository}@{commit[:12]}"
+        with bounded_listing(self.retry_policy), translated(repository, commit), _understood(where):
+            entries = HfApi().list_repo_tree(repository, folder or None, revision=commit, expand=True)
+            files = [entry for entry in islice(entries, FILES) if isinstance(entry, RepoFile)]
+        return {
+            check_file(where, f.path, f.size, f.blob_id).name.rpartition("/")[2]: f.last_commit.date
+            for f in files
+            if f.last_commit
+        }
 
     def similar(self, repository: str) -> list[str]:
         """Return the names of up to three repositories of the same owner that are near this one."""

@@ -10,15 +10,18 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Checkpoint, Remote, RemoteFile
 from spectra_cli.sources.address import Address, addresses
-from spectra_cli.sources.folder import Listing, Unread, order, read_mapping
+from spectra_cli.sources.folder import Listing, Unread
 from spectra_cli.sources.hub.cache import cached_files, cached_references
 from spectra_cli.sources.hub.client import Client, UnknownRepositoryError
+from spectra_cli.sources.mapping import StepMap, read_mapping
 from spectra_cli.sources.names import Name, read_name
+from spectra_cli.sources.stages import beside_each_other, order
 
 Wanted = Callable[[Sequence[str]], tuple[str, ...]]
 GLOB = frozenset("*?[")
@@ -34,20 +37,16 @@ def list_hub(
     of a folder's file names that make up a checkpoint. Raises SpectraError where there is nothing to list.
     """
     read = addresses(source)
-    named = read_mapping(mapping) if mapping else {}
+    step_map = read_mapping(mapping) if mapping else StepMap()
     if len(read) > 1:
-        checkpoints = [_whole_repository(address, client, named) for address in read]
-        names = [checkpoint.model for checkpoint in checkpoints]
-        model = os.path.commonprefix(names).rstrip("-_.") or names[0]
-        renamed = (replace(checkpoint, model=model) for checkpoint in checkpoints)
-        return Listing(model, tuple(sorted(renamed, key=order)))
+        return _by_repository(read, client, step_map)
     repository = read[0].repository
     references = _references(repository, client)
     revision, folder = _split(read[0], references)
     if revision is None and not folder:
-        return _by_revision(repository, references, _literal(patterns), named)
+        return _by_revision(repository, references, _literal(patterns), step_map)
     commit = _commit(repository, references, revision or "main")
-    return _by_folder(repository, revision or "main", commit, folder, client, wanted, named)
+    return _by_folder(repository, revision or "main", commit, folder, client, wanted, step_map)
 
 
 def _model(repository: str) -> str:
@@ -101,13 +100,12 @@ def _commit(repository: str, references: Mapping[str, str], revision: str) -> st
     )
 
 
-def _by_revision(
-    repository: str, references: Mapping[str, str], literal: frozenset[str], named: Mapping[str, Name]
-) -> Listing:
+def _by_revision(repository: str, references: Mapping[str, str], literal: frozenset[str], step_map: StepMap) -> Listing:
     """Return the revisions whose names say a step or are asked for in full; `main` alone where there is none."""
     checkpoints, unread = [], []
+    names = _names({revision: (revision,) for revision in references}, step_map)
     for revision, commit in references.items():
-        name = named.get(revision) or read_name(revision)
+        name = names[revision]
         if name.step is None and revision not in literal:
             unread.append(Unread(revision, "no step in its name: name it with --revisions, or give one with --map"))
             continue
@@ -118,24 +116,50 @@ def _by_revision(
         checkpoints = [Checkpoint(_model(repository), "main", Remote(repository, references["main"]))]
     if not checkpoints:
         raise SpectraError(f"{repository} has no revision with a step in its name", hint="give the steps with --map")
-    return Listing(_model(repository), tuple(sorted(checkpoints, key=order)), tuple(unread))
+    return Listing(_model(repository), tuple(sorted(checkpoints, key=order)), tuple(unread), step_map.stages)
 
 
-def _whole_repository(address: Address, client: Client, named: Mapping[str, Name]) -> Checkpoint:
-    """Return a repository as one checkpoint, whose step its name says."""
+def _names(called: Mapping[str, Sequence[str]], step_map: StepMap) -> dict[str, Name]:
+    """Return what the map says of each checkpoint, or else its name beside the others'.
+
+    called: what each may be called, the first that says a step counts.
+    """
+    mapped = {key: step_map.name_of(*texts) for key, texts in called.items()}
+    read = {key: [read_name(text) for text in texts] for key, texts in called.items() if mapped[key] is None}
+    compared = beside_each_other(
+        {key: next((name for name in names if name.step is not None), names[0]) for key, names in read.items()}
+    )
+    return {key: mapped[key] or compared[key] for key in called}
+
+
+def _by_repository(repositories: Sequence[Address], client: Client, step_map: StepMap) -> Listing:
+    """Return repositories as the checkpoints of one model, each whole."""
+    checkpoints = [_whole_repository(address, client) for address in repositories]
+    own = [checkpoint.model for checkpoint in checkpoints]
+    model = os.path.commonprefix(own).rstrip("-_.") or own[0]
+    called = {
+        checkpoint.revision: (checkpoint.model, *((address.revision,) if address.revision else ()), checkpoint.revision)
+        for checkpoint, address in zip(checkpoints, repositories, strict=True)
+    }
+    names = _names(called, step_map)
+    listed = [
+        replace(c, model=model, step=name.step, tokens=name.tokens, stage=name.stage)
+        for c, name in ((c, names[c.revision]) for c in checkpoints)
+    ]
+    return Listing(model, tuple(sorted(listed, key=order)), (), step_map.stages)
+
+
+def _whole_repository(address: Address, client: Client) -> Checkpoint:
+    """Return a repository as one checkpoint, its name not read yet."""
     references = _references(address.repository, client)
     revision, folder = _split(address, references)
     commit = _commit(address.repository, references, revision or "main")
     own = _model(address.repository)
-    called = f"{own}@{revision}" if revision else own
-    name = named.get(own) or read_name(own)
-    if name.step is None and revision:
-        name = named.get(revision) or read_name(revision)
-    return Checkpoint(own, called, Remote(address.repository, commit, folder), name.step, name.tokens, name.stage)
+    return Checkpoint(own, f"{own}@{revision}" if revision else own, Remote(address.repository, commit, folder))
 
 
 def _by_folder(
-    repository: str, revision: str, commit: str, folder: str, client: Client, wanted: Wanted, named: Mapping[str, Name]
+    repository: str, revision: str, commit: str, folder: str, client: Client, wanted: Wanted, step_map: StepMap
 ) -> Listing:
     """Return one revision as a checkpoint, or its folders as checkpoints where it holds no weights itself."""
     folders = _in_folders(_files(client, repository, commit, deep=True))
@@ -146,23 +170,39 @@ def _by_folder(
     model, own = _model(repository), _chosen(folders.get(folder, ()), wanted)
     if own:
         called = PurePosixPath(folder).name if folder else revision
-        name = named.get(called) or read_name(called)
+        name = step_map.name_of(called) or read_name(called)
         remote = Remote(repository, commit, folder, own)
         return Listing(model, (Checkpoint(model, called, remote, name.step, name.tokens, name.stage),))
     checkpoints, unread = [], []
-    for path in sorted(name for name in folders if str(PurePosixPath(name).parent) == (folder or ".") and name):
-        called, files = PurePosixPath(path).name, _chosen(folders[path], wanted)
-        name = named.get(called) or read_name(called)
+    children = _below(folders, folder, wanted)
+    names = _names({path: (path.removeprefix(f"{folder}/"), PurePosixPath(path).name) for path in children}, step_map)
+    for path, deeper in children.items():
+        called, files = PurePosixPath(path).name, _chosen(folders.get(deeper, ()), wanted)
+        name = names[path]
         if not files or name.step is None:
-            unread.append(
-                Unread(called, "no step in its name" if files else "a folder without weights that can be read")
-            )
+            nameless = "no step in its name: give one with --map"
+            unread.append(Unread(called, nameless if files else "a folder without weights that can be read"))
             continue
-        remote = Remote(repository, commit, path, files)
+        remote = Remote(repository, commit, deeper, files)
         checkpoints.append(Checkpoint(model, called, remote, name.step, name.tokens, name.stage))
     if not checkpoints:
         raise _no_weights(f"{repository} at {revision}", [file for files in folders.values() for file in files])
-    return Listing(model, tuple(sorted(checkpoints, key=order)), tuple(unread))
+    return Listing(model, tuple(sorted(checkpoints, key=order)), tuple(unread), step_map.stages)
+
+
+def _below(folders: Mapping[str, Sequence[RemoteFile]], folder: str, wanted: Wanted) -> dict[str, str]:
+    """Return the folders in a folder, and where in each its weights lie: in itself, or alone in one deeper in it."""
+    depth = len(PurePosixPath(folder).parts)
+    own = PurePosixPath(folder).parts
+    below = [name for name in folders if name != folder and PurePosixPath(name).parts[:depth] == own]
+    children: dict[str, str] = {}
+    for path in sorted({"/".join(PurePosixPath(name).parts[: depth + 1]) for name in below}):
+        inside = [name for name in below if name == path or name.startswith(f"{path}/")]
+        holding = [name for name in inside if _chosen(folders[name], wanted)]
+        nearest = min((name.count("/") for name in holding), default=0)
+        first = [name for name in holding if name.count("/") == nearest]
+        children[path] = first[0] if len(first) == 1 else path
+    return children
 
 
 def _files(client: Client, repository: str, commit: str, *, deep: bool) -> tuple[RemoteFile, ...]:
@@ -170,6 +210,18 @@ def _files(client: Client, repository: str, commit: str, *, deep: bool) -> tuple
     from huggingface_hub import is_offline_mode
 
     return cached_files(repository, commit) if is_offline_mode() else client.files(repository, commit, deep=deep)
+
+
+def committed(checkpoint: Checkpoint, client: Client, wanted: Wanted) -> datetime | None:
+    """Return when the weights of a checkpoint were last committed; None for one on this machine, or offline."""
+    from huggingface_hub import is_offline_mode
+
+    remote = checkpoint.path
+    if not isinstance(remote, Remote) or is_offline_mode():
+        return None
+    dates = client.dates(remote.repository, remote.commit, remote.folder)
+    known = [dates[name] for name in wanted(list(dates))]
+    return max(known, default=None)
 
 
 def _in_folders(files: Iterable[RemoteFile]) -> dict[str, tuple[RemoteFile, ...]]:
@@ -222,7 +274,7 @@ def resolve_files(
 
 
 def _no_weights(where: str, files: Sequence[RemoteFile]) -> SpectraError:
-    """Return the error for a place without weights, with the formats that it holds instead."""
+    """Return the error for a address without weights, with the formats that it holds instead."""
     return SpectraError(
         f"{where} holds no weights that can be read",
         hint=f"read are .safetensors and torch's .bin and .pt; found were {_formats(files)}",

@@ -15,6 +15,7 @@ from spectra_cli.storage.table import read_metadata, read_table
 
 ATTENTION = ("q", "k", "v", "o")
 MLP = ("gate", "up", "down")
+DEEPEST = 9_999  # studies make grids of layers
 COLUMNS = ("model", "revision", "stage", "step", "tokens", "matrix", "role", "layer", "expert", "rows", "cols")
 
 
@@ -44,6 +45,12 @@ def read_run(path: str | Path, metrics: Sequence[str], label: str | None = None)
     if frame.empty:
         raise SpectraError(
             f"{path} holds none of {', '.join(metrics)}", hint="scan again with these --metrics, or without --metrics"
+        )
+    deepest = frame["layer"].max()
+    if deepest > DEEPEST:
+        raise SpectraError(
+            f"{path} holds a layer {int(deepest):,}, and studies are of models of at most {DEEPEST + 1:,}",
+            hint="scan again without that matrix, by --layers or --match",
         )
     return Run(label or Path(path).stem, _widen(frame, metrics), metadata)
 

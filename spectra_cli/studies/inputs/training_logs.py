@@ -25,6 +25,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "train_loss": ("train_loss", "training_loss", "loss_train", "loss", "lm_loss", "ce_loss"),
     "lr": ("lr", "learning_rate", "train_lr", "train_learning_rate", "lr_group0"),
 }  # fmt: skip
+LARGEST = 500_000_000  # bytes; a line for each of 2 million steps has 300 MB
 COLUMNS_HINT = "name them with --loss-columns step=…,loss=…,lr=…"
 
 
@@ -103,7 +104,7 @@ def _few(columns: list[str]) -> str:
 def _numbers(path: Path, table: pd.DataFrame, name: str) -> pd.Series:
     try:
         values = pd.to_numeric(table[name].replace("", None)).astype(float)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise SpectraError(
             f"{path} holds something else than numbers in its column '{name}'", hint=COLUMNS_HINT
         ) from None
@@ -114,6 +115,8 @@ def _read(path: Path) -> pd.DataFrame:
     if not path.is_file():
         what = "is not there" if not path.exists() else "is no file"
         raise SpectraError(f"{path} {what}", hint="give the file in which the run logged its losses")
+    if path.stat().st_size > LARGEST:
+        raise SpectraError(f"{path} has more than {LARGEST:,} bytes", hint="cut it to the columns of --loss-columns")
     try:
         table = _reader(path)(path)
     except (ValueError, OSError, csv.Error, RecursionError) as error:
@@ -125,6 +128,7 @@ def _read(path: Path) -> pd.DataFrame:
         ) from None
     if table.empty:
         raise SpectraError(f"{path} logs nothing", hint="give the file in which the run logged its losses")
+    table.columns = pd.Index([str(name) for name in table.columns])  # numbers and pairs, as pandas lets them be
     return table.loc[:, ~table.columns.duplicated()]
 
 

@@ -177,6 +177,7 @@ def _notes(run: Run, steps: pd.Series, losses: Losses | None) -> Iterator[str]:
         at = int(np.argmax(gaps))
         positive = steps[steps > 0].tolist()
         yield f"nothing was saved between steps {positive[at]} and {positive[at + 1]}: a bend there could not be seen"
+    yield from _equal(run)
     undefined = int(run.numbers[RATE].isna().groupby(run.numbers["order"]).sum().iloc[1:].sum())
     if undefined:
         yield f"{undefined} values of {RATE} are undefined and left out"
@@ -184,3 +185,26 @@ def _notes(run: Run, steps: pd.Series, losses: Losses | None) -> Iterator[str]:
         first, last = losses.frame["step"].iloc[0], losses.frame["step"].iloc[-1]
         if last < steps.iloc[0] or first > steps.iloc[-1]:
             yield f"the losses cover steps {first} to {last}, none of the checkpoints"
+
+
+EQUAL = {
+    "equal_to_first": "the entries that they had at the first",
+    "equal_to_previous": "the very entries of the checkpoint before, where others moved",
+    "equal_to_reference": "the very entries of {reference}",
+}
+
+
+def _equal(run: Run) -> Iterator[str]:
+    """Yield which matrices are copies: layers that are frozen, or a file of another checkpoint; both bend a mean."""
+    matrices = run.numbers["matrix"].nunique()
+    revisions = run.checkpoints["revision"].tolist()
+    for key, words in EQUAL.items():
+        counts = run.metadata.get(key, {})
+        where = [revision for revision in revisions if 0 < counts.get(revision, 0) < matrices]
+        if where:
+            many = sorted({counts[revision] for revision in where})
+            some = f"{many[0]}" if len(many) == 1 else f"{many[0]} to {many[-1]}"
+            at = f"{where[0]}" if len(where) == 1 else f"{len(where)} checkpoints from {where[0]} to {where[-1]}"
+            entries = words.format(reference=run.metadata.get("reference"))
+            cause = "frozen layers, or a file of another checkpoint, and every mean over matrices is bent by them"
+            yield f"at {at}, {some} of {matrices} matrices have {entries}: {cause}"

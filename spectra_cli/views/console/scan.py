@@ -20,9 +20,15 @@ if TYPE_CHECKING:
     from spectra_cli.jobs.scan import Scan
     from spectra_cli.studies.summary import RoleSummary
 
-STILL = {
+COUNTED = {
     "random_baseline": "no different from random entries",
     "equal_to_first": "unchanged since the first checkpoint",
+    "equal_to_previous": "entries equal to the previous checkpoint's, where others moved",
+    "equal_to_reference": "entries equal to {reference}",
+}
+ASKED = {
+    "fused": "fused tensors are kept whole, as --fused asks: the spectrum of q, k and v together is none of theirs",
+    "ema": "the weights are averages over the training, as --ema asks",
 }
 LOG = "loss.jsonl"  # what a run may keep beside its checkpoints, as that of `spectra demo` does
 ENOUGH_STEPS = 8  # with fewer, a study over steps finds nothing
@@ -41,8 +47,12 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
     if duplicates:
         pairs = [f"{twin} repeats {first}" for twin, first in duplicates.items()]
         console.print(f"identical weights: {ellipsis(pairs)}", soft_wrap=True)
+    if scan.metadata["stages"]:
+        console.print(stages_line(scan.metadata["stages"]), soft_wrap=True)
     for line in warnings_of(scan.metadata):
         console.print(line, soft_wrap=True)
+    for words in (words for option, words in ASKED.items() if scan.metadata["options"].get(option)):
+        console.print(f"note: {words}", soft_wrap=True)
     for note in dict.fromkeys(note for layout in scan.metadata["layouts"] for note in layout["notes"]):
         console.print(f"note: {printable(note, 400)}", soft_wrap=True)
     if scan.metadata["unread"]:
@@ -55,21 +65,31 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
             console.print(f"\n{closeness_lines(roles, scan.metadata['reference'])}", soft_wrap=True)
 
 
-def warnings_of(metadata: Mapping[str, Any]) -> list[str]:
-    """Return lines: which matrices are still as at initialisation, and which numbers are uncertain.
+def stages_line(stages: Mapping[str, Any]) -> str:
+    """Return the order in which the stages were taken, and what says so.
 
-    >>> warnings_of({"random_baseline": {"step0": 38, "step1": 38, "step9": 2}, "equal_to_first": {}, "uncertain": {}})
+    >>> stages_line({"order": [None, "sft"], "by": "their names"})
+    'stages in order: those without a name, sft (by their names)'
+    """
+    names = ["those without a name" if stage is None else printable(stage) for stage in stages["order"]]
+    return f"stages in order: {ellipsis(names, 8)} (by {stages['by']})"
+
+
+def warnings_of(metadata: Mapping[str, Any]) -> list[str]:
+    """Return lines: which matrices are as at initialisation or as elsewhere, and which numbers are uncertain.
+
+    >>> warnings_of({"random_baseline": {"step0": 38, "step1": 38, "step9": 2}, "uncertain": {}})
     ['no different from random entries: 38 matrices at step0 … step1, 2 at step9']
     """
     lines = []
-    for key, words in STILL.items():
+    for key, words in COUNTED.items():
         parts: list[str] = []
-        for many, run in groupby(metadata[key].items(), lambda item: item[1]):
+        for many, run in groupby(metadata.get(key, {}).items(), lambda item: item[1]):
             names = [printable(name) for name, _ in run]
             span = f"{names[0]} … {names[-1]}" if names[1:] else names[0]
             parts.append(f"{many if parts else count(many, 'matrix', 'matrices')} at {span}")
         if parts:
-            lines.append(f"{words}: {ellipsis(parts, 4)}")
+            lines.append(f"{words.format(reference=printable(str(metadata.get('reference'))))}: {ellipsis(parts, 4)}")
     uncertain = metadata["uncertain"]
     if uncertain:
         where = sorted({f"{matrix} at {revision}" for places in uncertain.values() for revision, matrix in places})

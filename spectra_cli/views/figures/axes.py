@@ -61,7 +61,8 @@ def step_scale(steps: Sequence[int], are_steps: bool = True) -> dict[str, Any]:
         axis = {"values": _decades(low, high)} if high >= 10 * low else {}
         return {"title": "step", "scale": {"type": "log", "domain": domain, "nice": False}, "axis": axis}
     scale = {"type": "symlog", "constant": 1, "domain": domain, "nice": False}
-    return {"title": "step, spaced by log(1 + step)", "scale": scale, "axis": {"values": [0, *_decades(1, high)]}}
+    ticks = [0, *_decades(1, high)] if high >= 1 else [0]  # a checkpoint of step 0 alone
+    return {"title": "step, spaced by log(1 + step)", "scale": scale, "axis": {"values": ticks}}
 
 
 def _decades(low: float, high: float) -> list[float]:

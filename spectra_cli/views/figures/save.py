@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,21 @@ def specification(chart: Chart) -> dict[str, Any]:
     return {**spec, "config": theme(), "padding": 12}
 
 
+def _refuse_little_address_space(suffix: str) -> None:
+    """Raise SpectraError under a limit of addresses: what draws reserves thousands of GB, and dies where it cannot."""
+    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+        raise SpectraError(
+            f"a {suffix[1:].upper()} cannot be drawn where addresses are limited (ulimit -v)",
+            hint="give -o FILE.html, which needs no drawing here, or `ulimit -v unlimited`",
+        )
+
+
 def _content(spec: dict[str, Any], suffix: str, title: str) -> bytes:
     if suffix == ".html":
         from spectra_cli.views.report.shell import figure_page
 
         return figure_page(spec, title).encode()
+    _refuse_little_address_space(suffix)
     import vl_convert
 
     if suffix == ".png":

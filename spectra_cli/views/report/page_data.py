@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from spectra_cli.errors import printable
 from spectra_cli.storage.table import row_groups
 from spectra_cli.studies.inputs.runs import Run, metrics_in
-from spectra_cli.studies.series import MOST_RANKS, has_steps, positions, ranks_shown
+from spectra_cli.studies.series import MOST_RANKS, checkpoint_key, has_steps, positions, ranks_shown
 from spectra_cli.views.figures.studied import StudiedRun
 
 Thinned = tuple[NDArray[np.float32] | None, list[int], list[int]]
@@ -119,10 +119,13 @@ def read_thinned(path: str | Path, run: Run, names: list[str]) -> Thinned:
     ranks = ranks_shown(longest, many)
     spectra = np.full((len(carried), orders, len(ranks)), np.nan, np.float32)
     seen = False
-    for order, group in enumerate(row_groups(path)):
-        part = group.select(["matrix", "metric", "vector"]).filter(_is_sd(group))
-        for name, vector in zip(part["matrix"].to_pylist(), part["vector"], strict=True):
-            if name in index_of and order < orders and vector.is_valid:
+    order_of = {checkpoint_key(point): order for order, point in run.checkpoints.iterrows()}
+    for group in row_groups(path, ("revision", "stage", "matrix", "metric", "vector")):
+        part = group.filter(_is_sd(group))
+        keys = part.select(["revision", "stage"]).to_pylist()
+        for key, name, vector in zip(keys, part["matrix"].to_pylist(), part["vector"], strict=True):
+            order = order_of.get(checkpoint_key(key))
+            if name in index_of and order is not None and vector.is_valid:
                 values = vector.values.to_numpy(zero_copy_only=False)
                 inside = ranks[ranks <= len(values)]
                 spectra[index_of[name], order, : len(inside)] = values[inside - 1]

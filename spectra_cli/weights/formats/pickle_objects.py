@@ -6,10 +6,11 @@ library are let through. Nothing that a file names is ever imported, called or b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from spectra_cli.budget import spend
 from spectra_cli.errors import printable
 
 
@@ -28,7 +29,7 @@ class Name(NamedTuple):
         return f"{self.module}.{self.name}"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Shell:
     """An object of a class that is not imported: its class, its constructor's arguments, its attributes or items."""
 
@@ -36,6 +37,10 @@ class Shell:
     args: tuple[Any, ...] = ()
     state: Any = None
     items: dict[Any, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Name the class alone: what it holds may be a graph whose text has no end."""
+        return f"<{printable(self.kind)}>"
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,14 @@ class Unreadable:
     """A tensor of a kind that holds no plain numbers, with the reason it is left out."""
 
     reason: str
+
+
+@dataclass(frozen=True)
+class PartOfTensor:
+    """What one rank holds of a tensor that several share, a DTensor: with what it was rebuilt from."""
+
+    args: tuple[Any, ...]
+    state: Any
 
 
 STORAGE_DTYPES = {
@@ -128,13 +141,23 @@ def _tensor_v3(
     return _view(storage, dtype.name, offset, shape, stride)
 
 
-def _of_type(function: Any, kind: Any, args: Any, _state: Any) -> Any:
+def _of_type(function: Any, kind: Any, args: Any, state: Any) -> Any:
     """Return a tensor with attributes, or of a subclass: `torch._tensor._rebuild_from_type_v2`."""
+    if isinstance(kind, Name) and kind.name == "DTensor" and kind.module.startswith("torch.distributed"):
+        return PartOfTensor(args if isinstance(args, tuple) else (), state)
     if kind not in PLAIN_TENSORS:
         return Unreadable(
             f"it is a {printable(kind.name) if isinstance(kind, Name) else 'subclass'}, not a plain tensor"
         )
+    if isinstance(function, Name) and BUILDERS.get(str(function)) is _of_type:
+        return Unreadable("it is a tensor within a tensor")
     return rebuild(function, args)
+
+
+def _size(shape: Any = ()) -> tuple[Any, ...]:
+    if not isinstance(shape, tuple | list) or len(shape) > 64:
+        raise UnreadablePickleError("it holds a shape that is none")
+    return tuple(shape)
 
 
 def _mapping(*args: Any) -> dict[Any, Any]:
@@ -143,7 +166,8 @@ def _mapping(*args: Any) -> dict[Any, Any]:
     The list is emptied: used again and again, it would be work without end from a small file.
     """
     pairs = args[0] if args and isinstance(args[0], list) else []
-    mapping = {key_of(pair[0]): pair[1] for pair in pairs if isinstance(pair, list | tuple) and len(pair) == 2}
+    mapping: dict[Any, Any] = {}
+    set_items(mapping, (pair for pair in pairs if isinstance(pair, list | tuple) and len(pair) == 2))
     pairs.clear()
     return mapping
 
@@ -159,7 +183,7 @@ BUILDERS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _mapping,
     "collections.Counter": _mapping,
     "collections.defaultdict": _mapping,
-    "torch.Size": lambda shape=(): tuple(shape),
+    "torch.Size": _size,
     "torch._utils._rebuild_tensor": _tensor_v2,
     "torch._utils._rebuild_tensor_v2": _tensor_v2,
     "torch._utils._rebuild_tensor_v3": _tensor_v3,
@@ -182,11 +206,19 @@ def rebuild(function: Any, args: Any) -> Any:
     builder = BUILDERS.get(str(function))
     if builder is None:
         by_copyreg = function.name == "_reconstructor" and args and isinstance(args[0], Name)
+        spend(500)
         return Shell(str(args[0] if by_copyreg else function), args)
     try:
         return builder(*args)
     except TypeError:
         raise UnreadablePickleError(f"it calls {printable(function)} with arguments that it does not take") from None
+
+
+def set_items(target: dict[Any, Any], pairs: Iterable[Any]) -> None:
+    """Set items one by one: each costs, and where keys collide, the clock ends it."""
+    for key, value in pairs:
+        spend(100)
+        target[key_of(key)] = value
 
 
 def key_of(value: Any) -> Any:

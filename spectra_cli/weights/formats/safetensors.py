@@ -13,7 +13,7 @@ from typing import Any
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import Skipped
 from spectra_cli.weights.files import COPY_AGAIN, SourceFile, fill, opened, read_head, refuse_stand_in
-from spectra_cli.weights.plain_data import JSON_BYTES, parse_json
+from spectra_cli.weights.plain_data import JSON_BYTES, NAME_LENGTH, long_name, parse_json
 from spectra_cli.weights.tensors.plain import PlainTensor
 
 # The format's name → torch's name and bits of an element; None where torch has no dtype of one element each.
@@ -37,8 +37,8 @@ class _Entry:
     end: int
 
 
-def read_safetensors(source: SourceFile) -> tuple[dict[str, PlainTensor], tuple[Skipped, ...]]:
-    """Read the header of one safetensors file: where each tensor is, and what cannot be read and why."""
+def read_safetensors(source: SourceFile) -> tuple[dict[str, PlainTensor], tuple[Skipped, ...], dict[str, Any]]:
+    """Read the header of one safetensors file: where each tensor is, what cannot be read and why, what else it says."""
     header, start = _header(source)
     entries = [_entry(source, name, value) for name, value in header.items() if name != "__metadata__"]
     _check_layout(source, entries, source.size - start)
@@ -50,7 +50,8 @@ def read_safetensors(source: SourceFile) -> tuple[dict[str, PlainTensor], tuple[
             continue
         nbytes = entry.end - entry.begin
         tensors[entry.name] = PlainTensor(source, start + entry.begin, nbytes, entry.shape, dtype)
-    return tensors, tuple(skipped)
+    metadata = header.get("__metadata__")
+    return tensors, tuple(skipped), metadata if isinstance(metadata, dict) else {}
 
 
 def _header(source: SourceFile) -> tuple[dict[str, Any], int]:
@@ -74,6 +75,8 @@ def _damaged(source: SourceFile, why: str) -> SpectraError:
 
 
 def _entry(source: SourceFile, name: str, value: object) -> _Entry:
+    if len(name) > NAME_LENGTH:
+        raise long_name(name)
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
         raise _damaged(source, f"the entry of {printable(name)} lacks dtype, shape or data_offsets")
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
+from spectra_cli.budget import bounded, spend
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import ITEMSIZE
 from spectra_cli.weights.files import COPY_AGAIN, BoundedReader, SourceFile, Window, fill, opened, read_head
@@ -21,6 +22,9 @@ from spectra_cli.weights.tensors.plain import PlainTensor, extent, row_by_row
 ZIP_MAGIC = b"PK\x03\x04"
 # The first pickle of the older stream is this number: 0x1950a86a20f9469cfc6c.
 STREAM_MAGIC = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+EXPANDED_BYTES = 1 << 28  # the largest view of repeated entries that is read
+PICKLE_BYTES = 64 * 2**20  # of what describes the tensors: that of 100,000 has 20 MB
+SINGLE_BYTES = 64 * 2**10  # the same where it is one tensor, which takes some 200 bytes
 RESAVE = "load it with the program that wrote it, and save the tensors alone as safetensors"
 
 
@@ -45,6 +49,11 @@ class TorchFile:
 
 def read_torch(source: SourceFile) -> TorchFile:
     """Read all but the data of a file of `torch.save`."""
+    with bounded(source):
+        return _read_torch(source)
+
+
+def _read_torch(source: SourceFile) -> TorchFile:
     head = read_head(source)
     if head.startswith(ZIP_MAGIC):
         with opened(source) as descriptor:
@@ -67,7 +76,8 @@ def locate(file: TorchFile, view: TensorView) -> PlainTensor | str:
     if record is None:
         raise SpectraError(f"{file.source} lacks the data of storage {printable(view.storage.key)}", hint=COPY_AGAIN)
     stored = min(record.nbytes, view.storage.count * ITEMSIZE[view.storage.dtype])
-    if (view.offset + needed) * size > stored or _count(view.shape) > needed:
+    repeated = _count(view.shape) > needed  # an expanded view: a small file may hold one of terabytes
+    if (view.offset + needed) * size > stored or (repeated and _count(view.shape) * size > EXPANDED_BYTES):
         return f"its shape needs {_count(view.shape) * size:,} bytes, its storage holds {stored:,}"
     stride = None if view.stride == row_by_row(view.shape) else view.stride
     whole = view.offset == 0 and needed * size == record.nbytes
@@ -79,25 +89,29 @@ def _count(shape: tuple[int, ...]) -> int:
     return extent(shape, row_by_row(shape))
 
 
-def read_archive(source: SourceFile, descriptor: int, start: int, size: int) -> TorchFile:
-    """Read the directory and the pickle of a zip archive that fills `size` bytes from `start`."""
+def read_archive(source: SourceFile, descriptor: int, start: int, size: int, limit: int = PICKLE_BYTES) -> TorchFile:
+    """Read the directory and the pickle, of at most `limit` bytes, of a zip archive of `size` bytes from `start`."""
     stream = BoundedReader(Window(descriptor, start, size))
     try:
         with zipfile.ZipFile(stream) as archive:
             entries = {entry.filename: entry for entry in archive.infolist()}
             prefix = _check_directory(source, entries, len(archive.infolist()), size)
             pickled = _record(source, descriptor, start, size, entries[f"{prefix}data.pkl"])
+            # Not by the archive's own reading, which refuses a file that was saved without checksums.
             order = entries.get(f"{prefix}byteorder")
-            swapped = order is not None and archive.read(order) == b"big"
+            order_record = _record(source, descriptor, start, size, order) if order else None
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, OverflowError, RuntimeError, KeyError):
         raise SpectraError(
             f"{source} is cut short or damaged: the directory at the end of the archive is not sound", hint=COPY_AGAIN
         ) from None
-    if swapped:
+    if order_record and order_record.nbytes == 3 and _bytes_of(source, descriptor, order_record) == b"big":
         raise SpectraError(f"{source} was written on a big-endian machine, which is not read", hint=RESAVE)
-    data = bytearray(pickled.nbytes)
-    fill(descriptor, memoryview(data), pickled.offset, source)
-    content = _unpickled(source, io.BytesIO(data))
+    if pickled.nbytes > limit:
+        raise SpectraError(
+            f"the description of the tensors in {source} has {pickled.nbytes:,} bytes, more than any needs",
+            hint=COPY_AGAIN,
+        )
+    content = _unpickled(source, io.BytesIO(_bytes_of(source, descriptor, pickled)))
     records = {
         name.removeprefix(f"{prefix}data/"): _record(source, descriptor, start, size, entry)
         for name, entry in entries.items()
@@ -107,11 +121,17 @@ def read_archive(source: SourceFile, descriptor: int, start: int, size: int) -> 
     return TorchFile(source, content, records, (f"{source} holds no checksums",) if unchecked else ())
 
 
+def _bytes_of(source: SourceFile, descriptor: int, record: Record) -> bytes:
+    data = bytearray(record.nbytes)
+    fill(descriptor, memoryview(data), record.offset, source)
+    return bytes(data)
+
+
 def read_single_tensor(
     name: str, source: SourceFile, descriptor: int, start: int, size: int, shape: tuple[int, ...], dtype: str
 ) -> PlainTensor:
     """Find the one tensor that an archive within a larger file holds; SpectraError unless of this shape and dtype."""
-    file = read_archive(source, descriptor, start, size)
+    file = read_archive(source, descriptor, start, size, SINGLE_BYTES)
     tensor = locate(file, file.content) if isinstance(file.content, TensorView) else "it holds something else"
     if isinstance(tensor, str) or (tensor.shape, tensor.dtype) != (shape, dtype):
         raise SpectraError(
@@ -145,6 +165,9 @@ def _check_directory(source: SourceFile, entries: dict[str, zipfile.ZipInfo], co
 
 def _record(source: SourceFile, descriptor: int, start: int, size: int, entry: zipfile.ZipInfo) -> Record:
     """Find a record's data: after its local header, whose length only the local header tells."""
+    spend(500)
+    if not 0 <= entry.header_offset <= size - 30:  # a field of 64 bits may say anything
+        raise SpectraError(f"{source} is cut short before {printable(entry.filename)}", hint=COPY_AGAIN)
     header = bytearray(30)
     fill(descriptor, memoryview(header), start + entry.header_offset, source)
     if not header.startswith(ZIP_MAGIC):

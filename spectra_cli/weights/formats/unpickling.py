@@ -11,8 +11,10 @@ from __future__ import annotations
 import pickletools
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import IO, Any
 
+from spectra_cli.budget import bounded, is_bounded, spend
 from spectra_cli.errors import printable
 from spectra_cli.weights.formats.pickle_objects import (
     HARMLESS,
@@ -22,11 +24,16 @@ from spectra_cli.weights.formats.pickle_objects import (
     UnreadablePickleError,
     key_of,
     rebuild,
+    set_items,
     storage_of,
 )
+from spectra_cli.weights.plain_data import is_text
 
-# About 40 instructions a tensor; a checkpoint of 1,000 tensors with two optimizer moments each has 120,000.
-INSTRUCTIONS = 5_000_000
+# What an instruction may take besides its argument: an object and a reference to it, or a place in the memory. About 40
+# instructions are a tensor; a checkpoint of 1,000 tensors with two optimizer moments each has 120,000.
+INSTRUCTION = 100
+EMPTY = {"EMPTY_SET": 216}
+DIGITS = 1024  # bits of an integer; torch's own states of random numbers have 128
 STANDARD_LIBRARY = sys.stdlib_module_names | {"__builtin__", "copy_reg", "cPickle", "commands", "urllib2"}
 
 
@@ -66,7 +73,7 @@ class _Machine:
             target = target.items
         if not isinstance(target, dict) or len(pairs) % 2:
             raise UnreadablePickleError("it sets items of something that is not a dictionary")
-        target.update((key_of(key), value) for key, value in zip(pairs[::2], pairs[1::2], strict=True))
+        set_items(target, zip(pairs[::2], pairs[1::2], strict=True))
 
     def start_dict(self) -> None:
         pairs = self.pop_mark()
@@ -83,7 +90,9 @@ class _Machine:
     def add(self, items: list[Any]) -> None:
         if not isinstance(self.stack[-1], set):
             raise UnreadablePickleError("it adds to something that is not a set")
-        self.stack[-1].update(map(key_of, items))
+        for item in items:
+            spend(100)
+            self.stack[-1].add(key_of(item))
 
     def build(self) -> None:
         state = self.stack.pop()
@@ -92,6 +101,9 @@ class _Machine:
 
     def persistent(self) -> None:
         reference = self.stack.pop()
+        if isinstance(reference, tuple) and reference[:1] == ("module",) and isinstance(reference[1], Name):
+            self.stack.append(reference[1])  # before torch 1.6: a module's class, with the text of its source
+            return
         if not isinstance(reference, tuple) or not 5 <= len(reference) <= 6:
             raise UnreadablePickleError("it refers to something that is not a storage of numbers")
         storage = storage_of(*reference)
@@ -159,10 +171,14 @@ def read_pickle(stream: IO[bytes], storages: dict[str, Storage] | None = None) -
     {'step': 3, 'betas': (0.9, 0.95)}
     """
     machine = _Machine({} if storages is None else storages)
+    with bounded("a pickle") if not is_bounded() else nullcontext():
+        return _read(machine, stream)
+
+
+def _read(machine: _Machine, stream: IO[bytes]) -> Any:
     try:
-        for count, (instruction, arg, _) in enumerate(pickletools.genops(stream)):
-            if count > INSTRUCTIONS:
-                raise UnreadablePickleError(f"it has more than {INSTRUCTIONS:,} instructions")
+        for instruction, arg, _ in pickletools.genops(stream):
+            spend(INSTRUCTION + _extra(instruction.name, arg))
             if instruction.name == "STOP":
                 return machine.stack.pop()
             _step(machine, instruction.name, arg)
@@ -173,9 +189,19 @@ def read_pickle(stream: IO[bytes], storages: dict[str, Storage] | None = None) -
     raise UnreadablePickleError("it is damaged, or not a pickle")
 
 
+def _extra(name: str, arg: Any) -> int:
+    """Return the bytes that an instruction's argument takes, or the empty thing that it makes."""
+    if isinstance(arg, str):
+        return len(arg) * (1 if arg.isascii() else 4)
+    return len(arg) if isinstance(arg, bytes | bytearray) else EMPTY.get(name, 0)
+
+
 def _step(machine: _Machine, name: str, arg: Any) -> None:
     if name in _PUSH:
-        machine.stack.append(arg)
+        if isinstance(arg, str) and not is_text(arg):
+            raise UnreadablePickleError("it holds half a surrogate pair, which is no character")
+        # A number of thousands of digits is nobody's configuration, and Python refuses to write it out.
+        machine.stack.append(Shell("int") if isinstance(arg, int) and arg.bit_length() > DIGITS else arg)
     elif name in _FRESH:
         machine.stack.append(_FRESH[name]())
     elif name in _REMEMBER:

@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
+from spectra_cli.budget import bounded, spend
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import ITEMSIZE, Skipped
 from spectra_cli.weights.contents import Contents
@@ -23,7 +24,7 @@ from spectra_cli.weights.formats.torch import read_torch
 from spectra_cli.weights.formats.unpickling import read_pickle
 from spectra_cli.weights.grouping import Listing, list_folder
 from spectra_cli.weights.layouts.single_file import with_config
-from spectra_cli.weights.layouts.state_dicts import TensorKey, find_config, find_state
+from spectra_cli.weights.layouts.state_dicts import BESIDE, TensorKey, find_config, find_state
 from spectra_cli.weights.tensors.chunked import Chunk, ChunkedTensor, StackedLayer
 from spectra_cli.weights.tensors.source import TensorSource
 
@@ -62,7 +63,13 @@ class _Folder:
 def open_dcp(path: Path, boundary: Boundary, ema: bool) -> Contents:
     """Open a distributed checkpoint: its tensors from `.metadata`, their chunks when they are read."""
     root = _find_folder(list_folder(path)) or path
-    folder = _Folder(admit(root / METADATA, boundary), boundary, {})
+    description = admit(root / METADATA, boundary)
+    with bounded(description):
+        return _open(path, _Folder(description, boundary, {}), ema)
+
+
+def _open(path: Path, folder: _Folder, ema: bool) -> Contents:
+    root, boundary = folder.description.path.parent, folder.boundary
     described, stored, paths = _metadata(folder.description)
     model = find_state(_nested(described, paths), ema=ema)
     if model is None:
@@ -75,6 +82,9 @@ def open_dcp(path: Path, boundary: Boundary, ema: bool) -> Contents:
         own: layer for name, part in whole.items() for own, layer in _unstacked(name, part)
     }
     skipped = tuple(Skipped(name, reason) for name, reason in parts.items() if isinstance(reason, str))
+    others = {name: leaf.key for name, leaf in model.beside.items() if isinstance(leaf, TensorKey)}
+    sizes = {name: described[key]["size"] for name, key in others.items()}
+    skipped += tuple(Skipped(n, BESIDE) for n, size in sizes.items() if isinstance(size, tuple) and len(size) > 1)
     config = {}
     if os.path.lexists(root / COMMON):
         common = admit(root / COMMON, boundary)
@@ -91,6 +101,7 @@ def _unstacked(name: str, whole: ChunkedTensor) -> Iterator[tuple[str, TensorSou
         yield name, whole
         return
     for number in range(whole.shape[0]):
+        spend(200)
         yield f"{match['before']}{number}.{match['after']}", StackedLayer(whole, number)
 
 
@@ -107,9 +118,10 @@ def _metadata(source: SourceFile) -> tuple[dict[str, Any], dict[str, list[Any]],
         raise SpectraError(f"{source} is not the description of a distributed checkpoint", hint=COPY_AGAIN)
     stored: dict[str, list[Any]] = {}
     for index, info in storage.items():
-        stored.setdefault(str(_attributes(index).get("fqn")), []).append(
-            (_attributes(index).get("offset"), _attributes(info))
-        )
+        spend(200)
+        key, begin = _attributes(index).get("fqn"), _attributes(index).get("offset")
+        if isinstance(key, str):  # anything else is the piece of no tensor
+            stored.setdefault(key, []).append((begin, _attributes(info)))
     tensors = {
         key: _attributes(value)
         for key, value in described.items()
@@ -128,7 +140,12 @@ def _nested(described: Iterable[str], paths: Mapping[str, Any]) -> dict[Any, Any
     top: dict[Any, Any] = {}
     for key in described:
         path = paths.get(key)
-        steps = path if isinstance(path, tuple) and path and all(isinstance(s, str | int) for s in path) else (key,)
+        spend(200)
+        steps = (
+            path
+            if isinstance(path, tuple) and 0 < len(path) <= 64 and all(isinstance(s, str | int) for s in path)
+            else (key,)
+        )
         if steps == (key,) and key.startswith(FLAT):
             steps = ("optimizer", key)
         inner = top
@@ -142,23 +159,36 @@ def _nested(described: Iterable[str], paths: Mapping[str, Any]) -> dict[Any, Any
 def _tensor(folder: _Folder, key: str, state: Mapping[str, Any], stored: list[Any]) -> ChunkedTensor | str:
     """Return one tensor as its chunks; where it cannot be read, the reason as text."""
     shape, properties, chunks = state["size"], state.get("properties"), state.get("chunks")
-    dtype = properties.state[0] if isinstance(properties, Shell) and isinstance(properties.state, tuple) else None
+    values = properties.state if isinstance(properties, Shell) else None
+    dtype = values[0] if isinstance(values, tuple) and values else None
     if not isinstance(dtype, Name) or dtype.name not in ITEMSIZE:
         return "its dtype is not one that is read"
     if not _counts(shape) or not isinstance(chunks, list) or len(chunks) > PIECES or len(stored) > PIECES:
         raise _unsound(folder.description, key, "its shape or its pieces are not described")
     pieces = []
+    sizes = _sizes(chunks)
     for begin, info in stored:
-        chunk = next((s for s in map(_attributes, chunks) if s.get("offsets") == begin), {})
-        size = chunk.get("sizes")
-        if not isinstance(size, tuple) or not _counts(size) or not _counts(begin):
+        spend(200)
+        size = sizes.get(begin) if _counts(begin) else None
+        if size is None:
             raise _unsound(folder.description, key, "a stored piece is not one of those described")
         pieces.append(Chunk(begin, size, *_stored_at(folder, key, info)))
     _check_cover(folder.description, key, shape, pieces)
     return ChunkedTensor(shape, dtype.name, tuple(pieces))
 
 
-def _counts(value: Any) -> bool:
+def _sizes(chunks: list[Any]) -> dict[tuple[int, ...], tuple[int, ...]]:
+    """Return the size of each chunk by its offsets, the first where two are alike."""
+    sizes: dict[tuple[int, ...], tuple[int, ...]] = {}
+    for chunk in map(_attributes, chunks):
+        spend(200)
+        begin, size = chunk.get("offsets"), chunk.get("sizes")
+        if _counts(begin) and _counts(size):
+            sizes.setdefault(begin, size)
+    return sizes
+
+
+def _counts(value: Any) -> TypeGuard[tuple[int, ...]]:
     return isinstance(value, tuple) and len(value) <= 64 and all(map(_count, value))
 
 
@@ -190,15 +220,27 @@ def _stored_at(folder: _Folder, key: str, info: Mapping[str, Any]) -> tuple[Sour
 
 def _check_cover(source: SourceFile, key: str, shape: tuple[int, ...], pieces: list[Chunk]) -> None:
     """Check that the chunks lie within the tensor, do not overlap, and leave nothing uncovered."""
-    for number, piece in enumerate(pieces):
+    for piece in pieces:
         boxes = list(zip(piece.begin, piece.shape, shape, strict=False))
         if len({len(piece.begin), len(piece.shape), len(shape)}) > 1 or any(b + s > whole for b, s, whole in boxes):
             raise _unsound(source, key, "a piece reaches beyond it")
-        if any(_overlap(piece, other) for other in pieces[:number]):
-            raise _unsound(source, key, "two pieces overlap")
     covered = sum(math.prod(piece.shape) for piece in pieces)
     if covered != math.prod(shape):
         raise _unsound(source, key, f"the pieces hold {covered:,} of {math.prod(shape):,} elements")
+    if shape and _any_overlap(sorted(pieces, key=lambda piece: piece.begin)):
+        raise _unsound(source, key, "two pieces overlap")
+
+
+def _any_overlap(ordered: list[Chunk]) -> bool:
+    """Whether two of the pieces, in the order of where they begin, overlap: only those within one's first axis can."""
+    for number, piece in enumerate(ordered):
+        for other in ordered[number + 1 :]:
+            if other.begin[0] >= piece.begin[0] + piece.shape[0]:
+                break
+            spend()
+            if _overlap(piece, other):
+                return True
+    return False
 
 
 def _overlap(first: Chunk, second: Chunk) -> bool:

@@ -1,39 +1,73 @@
 """Weights of eight bits or fewer: paired with the scales stored next to them, or left out with the reason.
 
-The ways of storing them are listed in SCALES and PACKED. Reads no data.
+The ways of storing them are listed in SCALES, ZERO_POINTS, OTHERS and PACKED. Reads no data.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from spectra_cli.records import Skipped
 from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.tensors.low_bit import MXFP4Tensor, QuantizedTensor
-from spectra_cli.weights.tensors.plain import PlainTensor
 from spectra_cli.weights.tensors.source import TensorSource
 
 NUMBERS = frozenset({"float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "int8"})
-FLOATS = frozenset({"float32", "float16", "bfloat16", "float64", "float8_e8m0fnu"})
+LOW_BITS = NUMBERS | {"uint8", "int16", "uint16", "int32", "uint32"}  # codes of few bits are also packed into these
 BLOCK = 128
+PART = "part of how a quantised weight is stored"
+SCALE_DTYPES = frozenset({"float32", "float16", "bfloat16", "float64", "float8_e8m0fnu", "uint8"})
 
 
 @dataclass(frozen=True)
-class Scale:
-    """The name of a scale: the weight's, with `ends` replaced by `by`. factor: what every scale is multiplied by."""
+class Beside:
+    """The name of what a weight is stored with: the weight's, with `ends` replaced by `by`.
+
+    factor: what every scale is multiplied by.
+    """
 
     ends: str
     by: str
     factor: float = 1.0
 
+    def name(self, weight: str) -> str | None:
+        """Return the name beside a weight's; None where the weight's own does not end so.
+
+        >>> Beside("weight", "scale_weight").name("q.weight"), Beside("weight", "SCB").name("experts.up_proj")
+        ('q.scale_weight', None)
+        """
+        return f"{weight.removesuffix(self.ends)}{self.by}" if weight.endswith(self.ends) else None
+
 
 SCALES = (
-    Scale("", "_scale_inv"),  # DeepSeek and those after it: by blocks, and to be multiplied with, despite the name
-    Scale("", "_scale"),  # compressed-tensors, FBGEMM, ModelOpt: one, or one per row
-    Scale("weight", "SCB", 1 / 127),  # bitsandbytes LLM.int8: the row's largest magnitude
+    Beside("", "_scale_inv"),  # DeepSeek and those after it: by blocks, and to be multiplied with, despite the name
+    Beside("", "_scale"),  # compressed-tensors, FBGEMM, ModelOpt, MX: one, one per row, or one for each block
+    Beside("", "_scales"),
+    Beside("", ".scale"),
+    Beside("weight", "scale_weight"),  # ComfyUI and those who read its files
+    Beside("weight", "scale"),
+    Beside("weight", "scale_inv"),
+    Beside("weight", "weights_scaling_factor"),  # TensorRT-LLM
+    Beside("weight", "SCB", 1 / 127),  # bitsandbytes LLM.int8: the row's largest magnitude
+)
+ZERO_POINTS = (Beside("", "_zero_point"), Beside("weight", "zero_point"))
+OTHERS = (
+    Beside("weight", "input_scale"),
+    Beside("weight", "scale_input"),
+    Beside("weight", "output_scale"),
+    Beside("weight", "activation_scale"),
+    Beside("weight", "activation_scaling_factor"),
+    Beside("weight", "input_scale_ub"),
+    Beside("weight", "weight_format"),
+    Beside("", "_shape"),
+    Beside("", "_g_idx"),
+)
+# Names that are a scale's whatever lies beside them. "scale" alone may be the name of a matrix.
+SCALE_NAME = re.compile(
+    r"(^|[._])(weight_scale|scale_weight|weight_scale_inv|scale_inv|SCB|(in|out)put_scale|scale_input)$"
 )
 
 
@@ -61,21 +95,38 @@ PACKED = (
 
 
 def pair_scales(contents: Contents) -> Contents:
-    """Pair quantised weights with their scales; leave out what is packed or has none, naming it."""
-    skipped: list[Skipped] = []
-    tensors, used = _mxfp4(contents.tensors)
-    marked = isinstance(contents.config.get("quantization_config"), dict)
-    for name, part in contents.tensors.items():
-        if name in used:
+    """Pair quantised weights with their scales; leave out what is packed or has none, naming it.
+
+    What lies beside a weight and is read with it is a helper. No scale is a tensor of its own, and where the
+    configuration, the header or other scales say that weights are quantised, no number without one is taken as it is.
+    """
+    stored = contents.tensors
+    tensors, used = _mxfp4(stored)
+    packed = {name: reason for name in stored if name not in used and (reason := _packed(name, stored))}
+    for name in (*stored, *(skip.tensor for skip in contents.skipped)):
+        if name not in packed:
+            used |= {beside: name for beside in _helpers(name, stored)}
+    described = _is_described(contents, used)
+    skipped = [Skipped(name, reason) for name, reason in packed.items()]
+    for name, tensor in stored.items():
+        if name in used or name in packed:
             continue
-        paired = _paired(name, part, contents, marked, used)
-        if isinstance(paired, str):
-            skipped.append(Skipped(name, paired))
+        paired = _paired(name, tensor, contents, described)
+        if isinstance(paired, Skipped):
+            skipped.append(paired)
         else:
             tensors[name] = paired
-    helpers = tuple(Skipped(name, f"part of how {of} is stored, and read with it") for name, of in used.items())
-    tensors = {name: part for name, part in tensors.items() if name not in used}
-    return replace(contents, tensors=tensors, skipped=(*contents.skipped, *skipped), helpers=helpers)
+    parts = (Skipped(name, PART, harmless=True) for name in used)
+    return replace(contents, tensors=tensors, skipped=(*contents.skipped, *skipped), helpers=tuple(parts))
+
+
+def _is_described(contents: Contents, used: Container[str]) -> bool:
+    """Whether something says that weights are quantised: the configuration, a file's header, or scales of others."""
+    nested = (value for value in contents.config.values() if isinstance(value, Mapping))
+    texts = [(key, value) for source in (contents.config, contents.header, *nested) for key, value in source.items()]
+    if any(value and ("quantiz" in str(key) or key == "compression_config") for key, value in texts):
+        return True
+    return any(name in used or SCALE_NAME.search(name) for name in contents.tensors)
 
 
 def _mxfp4(tensors: Mapping[str, TensorSource]) -> tuple[dict[str, TensorSource], dict[str, str]]:
@@ -85,7 +136,7 @@ def _mxfp4(tensors: Mapping[str, TensorSource]) -> tuple[dict[str, TensorSource]
     for name, blocks in tensors.items():
         stem = name.removesuffix("_blocks")
         scales = tensors.get(f"{stem}_scales")
-        if stem == name or not isinstance(blocks, PlainTensor) or not isinstance(scales, PlainTensor):
+        if stem == name or scales is None:
             continue
         if {blocks.dtype, scales.dtype} == {"uint8"} and blocks.shape[:-1] == scales.shape and len(scales.shape) == 3:
             unpacked[stem] = MXFP4Tensor(blocks, scales)
@@ -93,36 +144,57 @@ def _mxfp4(tensors: Mapping[str, TensorSource]) -> tuple[dict[str, TensorSource]
     return unpacked, used
 
 
-def _paired(
-    name: str, part: TensorSource, contents: Contents, marked: bool, used: dict[str, str]
-) -> TensorSource | str:
-    """Return a tensor with its scales, one without scales unchanged, or the reason why it cannot be read."""
-    if reason := _packed(name, contents.tensors):
-        return reason
-    if not isinstance(part, PlainTensor) or part.dtype not in NUMBERS or len(part.shape) < 2:
-        return part
-    for rule in SCALES:
-        if not name.endswith(rule.ends):
-            continue
-        beside = f"{name.removesuffix(rule.ends)}{rule.by}"
-        scale = contents.tensors.get(beside)
-        if isinstance(scale, PlainTensor) and scale.dtype in FLOATS:
-            block = _block(part.shape, scale.shape, contents.config)
-            if isinstance(block, str):
-                return block
-            used[beside] = name
-            return QuantizedTensor(part, scale, block or None, rule.factor)
-    if part.dtype == "int8" and name.endswith("weight"):
-        return "int8 without a scale beside it"
-    return "fp8 without a scale beside it, where the configuration says it is quantised" if marked else part
-
-
-def _packed(name: str, tensors: Mapping[str, TensorSource]) -> str | None:
+def _packed(name: str, tensors: Container[str]) -> str | None:
     for rule in PACKED:
         match = rule.names.fullmatch(name)
         if match and rule.beside.format(stem=match["stem"]) in tensors:
             return rule.reason
     return None
+
+
+def _helpers(weight: str, tensors: Mapping[str, TensorSource]) -> Iterator[str]:
+    """Yield what lies beside a weight and is no matrix: by any of the names where the weight is of few bits.
+
+    Beside another, only names that are a scale's whatever they lie beside: a layer's input scale.
+    """
+    low_bits = weight not in tensors or tensors[weight].dtype in LOW_BITS
+    for _, beside in _present((*SCALES, *ZERO_POINTS, *OTHERS), weight, tensors):
+        if low_bits or SCALE_NAME.search(beside):
+            yield beside
+
+
+def _present(rules: Iterable[Beside], weight: str, tensors: Container[str]) -> Iterator[tuple[Beside, str]]:
+    return ((rule, name) for rule in rules if (name := rule.name(weight)) is not None and name in tensors)
+
+
+def _paired(name: str, tensor: TensorSource, contents: Contents, described: bool) -> TensorSource | Skipped:
+    """Return a tensor with its scale, one that needs none unchanged, or why it cannot be read."""
+    if tensor.dtype not in NUMBERS or len(tensor.shape) < 2:
+        return tensor
+    scales = list(_present(SCALES, name, contents.tensors))
+    if not scales and tensor.dtype == "int8":
+        # In a model that is not quantised, integers under another name are a mask or indices: `architectures` knows.
+        plain = not described and not name.endswith("weight")
+        return tensor if plain else Skipped(name, "int8 without a scale beside it")
+    if not scales:
+        return Skipped(name, "fp8 without a scale beside it, in a quantised model") if described else tensor
+    if len(scales) > 1:
+        return Skipped(name, f"two scales are beside it, {scales[0][1]} and {scales[1][1]}")
+    scaled = _scaled(name, tensor, *scales[0], contents)
+    return Skipped(name, scaled) if isinstance(scaled, str) else scaled
+
+
+def _scaled(name: str, numbers: TensorSource, rule: Beside, beside: str, contents: Contents) -> TensorSource | str:
+    scale = contents.tensors[beside]
+    if scale.dtype not in SCALE_DTYPES:
+        return f"its scale {beside} is of the dtype {scale.dtype}"
+    block = _block(numbers.shape, scale.shape, contents.config)
+    if isinstance(block, str):
+        return block
+    zero = next((contents.tensors[zero] for _, zero in _present(ZERO_POINTS, name, contents.tensors)), None)
+    if zero is not None and zero.shape != scale.shape:
+        return f"its zero points have the shape {zero.shape}, its scales {scale.shape}"
+    return QuantizedTensor(numbers, scale, block or None, rule.factor, zero)
 
 
 def _block(
@@ -132,22 +204,26 @@ def _block(
 
     >>> _block((300, 512), (3, 4), {}), _block((300, 512), (300, 1), {}), _block((300, 512), (), {})
     ((128, 128), (), ())
+    >>> _block((128, 128), (128, 4), {}), _block((300, 512), (3, 7), {})
+    ((1, 32), 'its shape (300, 512) and that of its scale (3, 7) do not fit')
     """
     *stack, rows, columns = shape
     if _broadcasts(shape, scale):
         return ()
-    if len(scale) < 2:
-        return f"its shape {shape} and that of its scale {scale} do not fit"
-    *over, high, wide = scale
+    misfit = f"its shape {shape} and that of its scale {scale} do not fit"
+    if len(scale) < 2 or list(scale[:-2]) != stack or not scale[-2] or not scale[-1]:
+        return misfit
+    high, wide = scale[-2:]
     quantised = config.get("quantization_config")
     stated = quantised.get("weight_block_size") if isinstance(quantised, dict) else None
     blocks = [tuple(stated)] if isinstance(stated, list) and len(stated) == 2 else [(BLOCK, BLOCK)]
-    blocks += [(-(-rows // high), -(-columns // wide))] if high and wide else []
+    # As many equal blocks as there are scales: groups of 16 or 32 in a row, as MX and others have them.
+    blocks += [(rows // high, columns // wide)] if rows % high == columns % wide == 0 else []
     for down, across in blocks:
         counts = all(type(size) is int and size > 0 for size in (down, across))
-        if list(over) == stack and counts and (-(-rows // down), -(-columns // across)) == (high, wide):
+        if counts and (-(-rows // down), -(-columns // across)) == (high, wide):
             return (down, across)
-    return f"its shape {shape} and that of its scale {scale} do not fit"
+    return misfit
 
 
 def _broadcasts(shape: tuple[int, ...], scale: tuple[int, ...]) -> bool:

@@ -10,7 +10,10 @@ from spectra_cli.errors import SpectraError, printable
 from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.files import COPY_AGAIN, Boundary, SourceFile, admit, read_json
 from spectra_cli.weights.grouping import SAFETENSORS, TORCH, Group, Naming, check_complete, list_folder, pick
+from spectra_cli.weights.layouts.meta import RANK as META_RANK
 from spectra_cli.weights.layouts.single_file import merged, open_file, with_config
+
+RANKS = (META_RANK,)
 
 
 def open_safetensors(path: Path, boundary: Boundary, ema: bool) -> Contents:
@@ -25,6 +28,7 @@ def open_torch(path: Path, boundary: Boundary, ema: bool) -> Contents:
 
 def _open(path: Path, boundary: Boundary, ema: bool, naming: Naming) -> Contents:
     if not os.path.isdir(path):
+        _refuse_one_rank(path)
         return with_config(open_file(admit(path, boundary), ema), path.parent, boundary)
     group = pick(list_folder(path), naming, ema=ema)
     if group is None:
@@ -35,6 +39,17 @@ def _open(path: Path, boundary: Boundary, ema: bool, naming: Naming) -> Contents
     else:
         contents = _indexed(path, group, boundary, ema)
     return with_config(contents, path, boundary)
+
+
+def _refuse_one_rank(path: Path) -> None:
+    """Raise SpectraError for the file of one rank of several: by itself it is a part of a model."""
+    pattern = next((pattern for pattern in RANKS if pattern.fullmatch(path.name)), None)
+    others = sorted(filter(pattern.fullmatch, os.listdir(path.parent))) if pattern else []
+    if len(others) > 1:
+        raise SpectraError(
+            f"{printable(path, 400)} is one of {len(others)} ranks' files of one checkpoint",
+            hint=f"give the folder: {printable(path.parent, 400)}",
+        )
 
 
 def _indexed(folder: Path, group: Group, boundary: Boundary, ema: bool) -> Contents:

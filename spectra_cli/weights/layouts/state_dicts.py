@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from spectra_cli.weights.formats.pickle_objects import Shell, TensorView, Unreadable
-from spectra_cli.weights.plain_data import plain
+from spectra_cli.budget import ITEM, spend
+from spectra_cli.records import StoredTensor
+from spectra_cli.weights.formats.pickle_objects import PartOfTensor, Shell, TensorView, Unreadable
+from spectra_cli.weights.layouts.whole_models import is_module, module_config, module_note, module_tensors
+from spectra_cli.weights.plain_data import NAME_LENGTH, long_name, plain
 
 MODEL = ("state_dict", "model_state_dict", "model", "module", "model_state", "net", "weights", "params")
 EMA = ("ema_state_dict", "model_ema", "ema_model", "ema", "ema_weights", "ema_params", "state_dict_ema")
@@ -23,8 +26,10 @@ LEFT_OUT = re.compile(
 )
 COMPOSER = "state"  # Composer's name for all that it saves: the model, the optimizers, the callbacks
 EMA_PREFIX = re.compile(r"^(model_ema|ema_model|ema|ema_weights)\.")
+BESIDE = "it lies beside the model's own weights, under a key that is not read"
 DEPTH = 12
 TENSORS = 200_000
+Tree = dict[Any, Any] | list[Any] | tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -34,16 +39,20 @@ class TensorKey:
     key: str
 
 
-Leaf = TensorView | Unreadable | TensorKey
+Leaf = TensorView | Unreadable | PartOfTensor | TensorKey
 
 
 @dataclass(frozen=True)
 class ModelState:
-    """The tensors of one model by name, what the file says of its configuration, and what was left out."""
+    """The tensors of one model by name, what the file says of its configuration, and what was left out.
+
+    beside: other tensors that look like weights, of no optimizer and no average: those of a second model.
+    """
 
     tensors: Mapping[str, Leaf]
     config: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    beside: Mapping[str, Leaf] = field(default_factory=dict)
 
 
 def find_state(content: Any, *, ema: bool = False) -> ModelState | None:
@@ -53,11 +62,16 @@ def find_state(content: Any, *, ema: bool = False) -> ModelState | None:
     >>> find_state({"model": {"w": weight}, "optimizer": {"state": {0: weight}}, "step": 5}).tensors
     {'w': Unreadable(reason='an example')}
     """
+    if is_module(content):
+        content = {"model": content}
     top = content.state if isinstance(content, Shell) else content
     if isinstance(top, dict) and isinstance(inner := top.get(COMPOSER), dict) and "model" in inner:
         top = inner
     if not isinstance(top, dict):
         return None
+    module = next((value for value in top.values() if is_module(value)), None)
+    if module is not None:
+        top = {key: module_tensors(value) if is_module(value) else value for key, value in top.items()}
     state, left = _model_root(top, ema)
     tensors = dict(_flatten(state)) if state is not None else {}
     averaged = {name: leaf for name, leaf in tensors.items() if EMA_PREFIX.match(name)}
@@ -71,7 +85,24 @@ def find_state(content: Any, *, ema: bool = False) -> ModelState | None:
     if not tensors:
         return None
     notes = (f"left out: {', '.join(left)}",) if left else ()
-    return ModelState(tensors, find_config(top), notes)
+    beside = {} if ema else _second_models(top, state or {})  # with `ema` the weights are left out on purpose
+    if module is not None:
+        config = {**find_config(top), **module_config(module)}
+        return ModelState(tensors, config, (*notes, module_note(module)), beside)
+    return ModelState(tensors, find_config(top), notes, beside)
+
+
+def _second_models(top: Mapping[Any, Any], own: Tree) -> dict[str, Leaf]:
+    """Find what looks like weights beside the model's own, in neither an optimizer's part nor an average's."""
+    read = {id(leaf) for _, leaf in _flatten(own)}
+    rest = {key: value for key, value in top.items() if not _is_left_out(key) and key not in EMA}
+    return {name: leaf for name, leaf in _flatten(rest) if id(leaf) not in read and _is_second_model(name, leaf)}
+
+
+def _is_second_model(name: str, leaf: Leaf) -> bool:
+    if any(_is_left_out(key) or key in EMA for key in name.split(".")):
+        return False
+    return not isinstance(leaf, TensorView) or StoredTensor(name, leaf.shape, leaf.dtype).looks_like_weight
 
 
 def _model_root(top: dict[Any, Any], ema: bool) -> tuple[dict[Any, Any] | None, list[str]]:
@@ -108,26 +139,48 @@ def _holds_tensors(*values: Any) -> bool:
     return next(_flatten(dict(enumerate(values))), None) is not None
 
 
-def _flatten(
-    state: Mapping[Any, Any], prefix: str = "", depth: int = 0, seen: set[int] | None = None
-) -> Iterator[tuple[str, Leaf]]:
-    """Yield every tensor of nested dictionaries under its names joined by dots.
+def _flatten(top: Tree) -> Iterator[tuple[str, Leaf]]:
+    """Yield every tensor of nested dictionaries, lists and tuples under its names joined by dots.
 
-    A dictionary or list is visited once: it may hold itself, or a small file may hold a thousand references to a list
-    of a thousand references.
+    Each of them is visited once: it may hold itself, or a small file may hold a thousand references to a list of a
+    thousand references.
     """
-    seen = set() if seen is None else seen
-    if id(state) in seen or depth >= DEPTH:
-        return
-    seen.add(id(state))
-    for key, value in state.items():
-        if isinstance(value, Leaf):
-            yield f"{prefix}{key}", value
-        elif isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.", depth + 1, seen)
-        elif isinstance(value, list | tuple) and id(value) not in seen:
-            seen.add(id(value))
-            yield from _flatten(dict(enumerate(value)), f"{prefix}{key}.", depth + 1, seen)
+    seen = {id(top)}
+    levels = [("", _items(top))]
+    while levels:
+        prefix, items = levels[-1]
+        for key, value in items:
+            spend(ITEM + len(prefix))
+            if isinstance(value, Leaf):
+                yield _name(prefix, key), value
+            elif isinstance(value, dict | list | tuple) and id(value) not in seen:
+                seen.add(id(value))
+                levels.append((f"{prefix}{_key(key)}.", _items(value)))
+                break
+        else:
+            levels.pop()
+
+
+def _items(tree: Tree) -> Iterator[tuple[Any, Any]]:
+    return iter(tree.items() if isinstance(tree, dict) else enumerate(tree))
+
+
+def _name(prefix: str, key: Any) -> str:
+    name = f"{prefix}{_key(key)}"
+    if len(name) > NAME_LENGTH:
+        raise long_name(name)
+    return name
+
+
+def _key(key: Any) -> str:
+    """Return what a key is called in a name; of an object, its class: its own text may have no end.
+
+    >>> _key("layers"), _key(3), _key(("a", 1)), _key(Shell("lab.Thing"))
+    ('layers', '3', 'a,1', '<lab.Thing>')
+    """
+    if isinstance(key, tuple):
+        return ",".join(map(_key, key))  # whose parts are no tuples: `key_of` saw to that
+    return str(key)
 
 
 def find_config(top: Mapping[Any, Any]) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spectra_cli.records import FileRange
-from spectra_cli.weights.tensors.plain import PlainTensor
-from spectra_cli.weights.tensors.source import Warn, allocate
+from spectra_cli.weights.tensors.source import TensorSource, Warn, allocate
 
 if TYPE_CHECKING:
     import torch
@@ -20,14 +20,17 @@ FOUR_BITS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.
 class QuantizedTensor:
     """8-bit numbers times their scales: one scale for all, for a row, or for a block of rows and columns.
 
-    block: rows and columns that share a scale; None where the scale's shape broadcasts to that of the numbers.
-    factor: what every scale is multiplied by.
+    scale: of a floating type, or of bytes that are exponents of two (E8M0). block: rows and columns that share a scale;
+    None where the scale's shape broadcasts to that of the numbers. factor: what every scale is multiplied by. zero: in
+    the shape of the scale, what is subtracted first.
     """
 
-    numbers: PlainTensor
-    scale: PlainTensor
+    numbers: TensorSource
+    scale: TensorSource
     block: tuple[int, int] | None = None
     factor: float = 1.0
+    zero: TensorSource | None = None
+    dtype: str = "float32"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -35,27 +38,38 @@ class QuantizedTensor:
         return self.numbers.shape
 
     @property
-    def dtype(self) -> str:
-        """The stored dtype of the numbers; they are read as float32."""
-        return self.numbers.dtype
-
-    @property
     def file_ranges(self) -> tuple[FileRange, ...]:
-        """The ranges of the numbers and of the scales."""
-        return self.numbers.file_ranges + self.scale.file_ranges
+        """The ranges of the numbers, of the scales and of the zero points."""
+        return self.numbers.file_ranges + self.scale.file_ranges + (self.zero.file_ranges if self.zero else ())
 
     def read(self, name: str, warn: Warn) -> torch.Tensor:
         """Multiply by the scales in float32, which holds every product of an 8-bit number and a scale to 24 bits."""
-        numbers = self.numbers.read(name, warn).float()
-        scale = self.scale.read(f"{name} (scale)", warn).float().mul_(self.factor)
-        if self.block is None:
-            return numbers.mul_(scale.view(()) if scale.numel() == 1 else scale.view(*numbers.shape[:-1], 1))
-        rows, columns = self.block
-        stack = numbers.view(-1, *numbers.shape[-2:])
-        for matrix, scales in zip(stack, scale.reshape(-1, *scale.shape[-2:]), strict=True):
-            for band, row in zip(matrix.split(rows), scales, strict=True):
-                band.mul_(row.repeat_interleave(columns)[: matrix.shape[1]])
+        import torch  # noqa: PLC0415
+
+        numbers = self.numbers.read(name, warn).float().contiguous()
+        if self.zero is not None:
+            _apply(torch.Tensor.sub_, numbers, self.zero.read(f"{name} (zero point)", warn).float(), self.block)
+        scale = self.scale.read(f"{name} (scale)", warn)
+        if scale.dtype == torch.uint8:
+            scale = scale.contiguous().view(torch.float8_e8m0fnu)
+        _apply(torch.Tensor.mul_, numbers, scale.float() * self.factor, self.block)
         return numbers
+
+
+def _apply(
+    operation: Callable[[torch.Tensor, torch.Tensor], object], numbers: torch.Tensor, beside: torch.Tensor,
+    block: tuple[int, int] | None,
+) -> None:  # fmt: skip
+    """Change numbers in place, each by the one beside it that is its row's, its block's, or everyone's."""
+    if block is None:
+        operation(numbers, beside.reshape(()) if beside.numel() == 1 else beside.reshape(*numbers.shape[:-1], 1))
+        return
+    # A configuration may give blocks of thousands of millions: no block is larger than the matrix.
+    rows, columns = (min(size, whole) for size, whole in zip(block, numbers.shape[-2:], strict=True))
+    stack = numbers.view(-1, *numbers.shape[-2:])
+    for matrix, values in zip(stack, beside.reshape(-1, *beside.shape[-2:]), strict=True):
+        for band, row in zip(matrix.split(rows), values, strict=True):
+            operation(band, row.repeat_interleave(columns)[: matrix.shape[1]])
 
 
 @dataclass(frozen=True)
@@ -66,8 +80,8 @@ class MXFP4Tensor:
     rows): the file keeps [experts, out, in]; transformers, and so the rules for names, have [experts, in, out].
     """
 
-    blocks: PlainTensor
-    scales: PlainTensor
+    blocks: TensorSource
+    scales: TensorSource
     dtype: str = "bfloat16"
 
     @property

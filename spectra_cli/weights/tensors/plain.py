@@ -41,13 +41,15 @@ class PlainTensor:
         import torch  # noqa: PLC0415 -- headers are read without it; importing it takes a second
 
         buffer = allocate(name, (self.nbytes,), "uint8")
-        view = memoryview(buffer.numpy().data)
+        data = memoryview(buffer.numpy().data)
         with opened(self.file) as descriptor:
-            fill(descriptor, view, self.start, self.file)
-        if self.crc is not None and zlib.crc32(view) != self.crc:
+            fill(descriptor, data, self.start, self.file)
+        if self.crc is not None and zlib.crc32(data) != self.crc:
             warn(f"{printable(name)} of {self.file} does not match the checksum stored beside it")
         flat = buffer.view(getattr(torch, self.dtype))
-        return flat.as_strided(self.shape, self.stride or row_by_row(self.shape))
+        tensor = flat.as_strided(self.shape, self.stride or row_by_row(self.shape))
+        # A view of repeated entries becomes a tensor of its own, which may be multiplied in place.
+        return tensor.contiguous() if tensor.numel() > flat.numel() else tensor
 
 
 def extent(shape: tuple[int, ...], stride: tuple[int, ...]) -> int:

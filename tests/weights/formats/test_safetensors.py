@@ -106,7 +106,7 @@ def test_a_file_that_is_cut_short_says_how_many_bytes_are_missing(tmp_path: Path
         (b"not json", "not valid JSON"),
         (b"[1]", "not a JSON object"),
         (b'{"w":' + b"[" * 5000, "nests too deep"),
-        (b"{" + b"[],{}," * 1_500_000, "too large"),
+        (b"{" + b"[],{}," * 1_500_000, "takes over 512 MB"),
         (b'{"w":%b,"w":%b}' % ((json.dumps(entry([2], 0, 8)).encode(),) * 2), "twice"),
         (json.dumps({"w": {"dtype": "F32"}}).encode(), "lacks dtype, shape or data_offsets"),
         (json.dumps({"w": entry([2], 0, 8, "F99")}).encode(), "the dtype F99"),
@@ -118,6 +118,9 @@ def test_a_file_that_is_cut_short_says_how_many_bytes_are_missing(tmp_path: Path
         (json.dumps({"w": entry([1], 0, 4)}).encode(), "describes 4 bytes of data, 8 are there"),
         (json.dumps({"\x1b[31m": entry([1], 0, 8)}).encode(), r"\x1b[31m"),
         (b'{"n": 1' + b"0" * 5000 + b"}", "not valid JSON"),
+        (json.dumps({"w.\ud800": entry([2], 0, 8)}).encode(), "half a surrogate pair"),
+        (json.dumps({"\udfff": entry([2], 0, 8)}).encode(), "half a surrogate pair"),
+        (json.dumps({"__metadata__": {"a": ["\udc00"]}, "w": entry([2], 0, 8)}).encode(), "half a surrogate pair"),
     ],
 )  # fmt: skip
 def test_an_unsound_header_is_refused_with_what_is_wrong(tmp_path: Path, header: bytes, says: str) -> None:

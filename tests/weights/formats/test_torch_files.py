@@ -115,6 +115,37 @@ def test_a_writer_without_checksums_is_noted_once(tmp_path: Path) -> None:
         assert weights.notes == (f"{path} holds no checksums",)
 
 
+@pytest.mark.parametrize("content", [{"w": torch.ones(9, 9)}, example(), {"model": example()}])
+def test_a_file_that_was_saved_without_checksums_is_read(tmp_path: Path, content: dict[str, object]) -> None:
+    torch.serialization.set_crc32_options(False)
+    try:
+        path = save_torch(content, tmp_path / "a.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    same(path, content.get("model", content))
+    with open_weights(path) as weights:
+        assert weights.notes == (f"{path} holds no checksums",)
+
+
+@WRITERS
+def test_expanded_views_are_read_like_torch_reads_them(tmp_path: Path, as_zip: bool) -> None:
+    row = torch.arange(8.0)
+    content = {
+        "rows": row.expand(5, 8), "columns": row[:, None].expand(8, 3), "one": torch.ones(1).expand(6, 7),
+        "overlapping": row.as_strided((5, 4), (1, 1)), "stack": row.reshape(2, 1, 4).expand(2, 3, 4),
+    }  # fmt: skip
+    same(save_torch(content, tmp_path / "a.pt", as_zip), content)
+
+
+@WRITERS
+@pytest.mark.parametrize("name", ["layers.\ud800.weight", "\udfff", "q.weight\ud83d"])
+def test_half_a_surrogate_in_a_name_is_refused(tmp_path: Path, as_zip: bool, name: str) -> None:
+    path = save_torch({name: torch.ones(2, 2)}, tmp_path / "a.pt", as_zip)
+    message = refusal(path)
+    assert str(path) in message
+    assert "half a surrogate pair" in message
+
+
 def test_deflated_records_are_refused_and_never_taken_for_numbers(tmp_path: Path) -> None:
     path = rezip(save_torch({"w": torch.zeros(100, 100)}, tmp_path / "a.pt"), zipfile.ZIP_DEFLATED)
     assert "compressed, which torch.save never does" in refusal(path)

@@ -50,7 +50,7 @@ def test_a_fused_target_is_split_once_the_models_config_lies_beside(tmp_path: Pa
 def test_a_scale_that_is_not_known_is_named_and_left_out(tmp_path: Path, spectra) -> None:
     prefix = "model.layers.0.self_attn"
     targets = {f"{prefix}.q_proj": (WIDE, WIDE)}
-    write_adapters(tmp_path / "run", targets, alpha_pattern={r"model.layers.\d+.self_attn.q_proj": 2})
+    write_adapters(tmp_path / "run", targets, alpha_pattern={r"(\w+)+!": 2})
     said = spectra("scan", tmp_path / "run", "-o", tmp_path / "a.parquet", "-q")
     assert said.code == 1
     assert "layers.0.self_attn.q_proj.weight is left out: alpha_pattern" in said.err
