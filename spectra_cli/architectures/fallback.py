@@ -1,4 +1,4 @@
-"""Names that no record has a rule for: the role they plainly name, and a note where a tensor looks fused."""
+"""Names that no record has a rule for: their layer, and a note where a tensor looks fused. No role is guessed."""
 
 from __future__ import annotations
 
@@ -7,21 +7,6 @@ from collections.abc import Iterable
 
 from spectra_cli.architectures.matching import matcher
 from spectra_cli.architectures.record import Architecture, Rule
-
-# The last word of a stored name, without `.weight`, and the role that it plainly names.
-PLAIN_ROLES = (
-    ("q", ("q_proj", "q_lin", "query", "wq", "to_q", "c_q", "query_proj")),
-    ("k", ("k_proj", "k_lin", "key", "wk", "to_k", "c_k", "key_proj")),
-    ("v", ("v_proj", "v_lin", "value", "wv", "to_v", "c_v", "value_proj")),
-    ("o", ("o_proj", "out_lin", "wo", "to_out", "out_proj")),
-    ("gate", ("gate_proj", "w_gate")),
-    ("up", ("up_proj", "fc1", "c_fc", "fc_in", "w_up", "dense_h_to_4h", "linear_fc1")),
-    ("down", ("down_proj", "fc2", "fc_out", "w_down", "dense_4h_to_h", "linear_fc2")),
-    ("embed", ("wte", "embed_tokens", "word_embeddings", "tok_embeddings", "embed_in", "token_embedding")),
-    ("unembed", ("lm_head", "embed_out", "output_layer", "unembed")),
-    ("router", ("router", "gate.wg")),
-)
-ROLE_OF_WORD = {word: role for role, words in PLAIN_ROLES for word in words}
 
 LOOKS_FUSED = re.compile(r"qkv|query_key_value|c_attn$|kv_proj$|gate_up|in_proj$|in_proj_weight$", re.IGNORECASE)
 SIZE = re.compile(r"[a-z_]+")
@@ -35,15 +20,6 @@ def stored_word(name: str) -> str:
     'c_attn'
     """
     return name.removesuffix(".weight").rsplit(".", 1)[-1]
-
-
-def guess_role(name: str) -> str:
-    """Return the role that a name plainly names; `other` elsewhere.
-
-    >>> guess_role("blocks.3.self_attn.q_proj.weight"), guess_role("blocks.3.mixer.weight")
-    ('q', 'other')
-    """
-    return ROLE_OF_WORD.get(stored_word(name), "other")
 
 
 def guess_layer(name: str) -> int | None:

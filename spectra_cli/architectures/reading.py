@@ -11,7 +11,7 @@ from typing import Any
 
 from spectra_cli.architectures.cutting import matrices_of
 from spectra_cli.architectures.dimensions import config_value, named_sizes, text_config
-from spectra_cli.architectures.fallback import fused_note, guess_layer, guess_role
+from spectra_cli.architectures.fallback import fused_note, guess_layer
 from spectra_cli.architectures.families import ARCHITECTURES
 from spectra_cli.architectures.matching import Match, matcher
 from spectra_cli.architectures.orientation import Orientation, Stored, without_unknown_order
@@ -134,7 +134,7 @@ def _by_stored_names(
     for stored in left:
         if _sides(stored) is not None:
             layer = guess_layer(stored.name) if guess else match(stored.name).layer
-            matrix = _under_stored_name(stored, matrices, layer, guess=guess)
+            matrix = _under_stored_name(stored, matrices, layer)
             matrices[matrix.name] = matrix
         else:
             skipped.append(Skipped(stored.name, f"{len(stored.shape)} axes, and no rule of {record.name} speaks of it"))
@@ -182,9 +182,7 @@ def _holds(rule: Rule, config: Mapping[str, Any]) -> bool:
     return bool(config_value(config, key) == value)
 
 
-def _under_stored_name(
-    stored: StoredTensor, matrices: Mapping[str, Matrix], layer: int | None, *, guess: bool
-) -> Matrix:
+def _under_stored_name(stored: StoredTensor, matrices: Mapping[str, Matrix], layer: int | None) -> Matrix:
     """Return a matrix that no rule names, of the sides that `_sides` gives."""
     name = next((name for name in (stored.name.removesuffix(".weight"), stored.name) if name not in matrices), None)
     if name is None:
@@ -195,7 +193,7 @@ def _under_stored_name(
     rows, cols = _sides(stored) or (0, 0)
     return Matrix(
         name=name,
-        role=guess_role(stored.name) if guess else "other",
+        role="other",
         tensor=stored.name,
         rows=rows,
         cols=cols,
@@ -243,7 +241,7 @@ def _notes(config: Mapping[str, Any], family: Architecture | None, left: Left, *
     else:
         why = "there is no config"
     if family is None:
-        yield f"{why}: every matrix keeps its stored name, and roles are guessed where the name is plain"
+        yield f"{why}: every matrix keeps its stored name, with role other"
     elif unnamed:
         shown = f"the tensors' names show {family.name}, and it is read so"
         yield f"no config names a family: {shown}; --arch names another"

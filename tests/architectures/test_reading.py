@@ -129,14 +129,29 @@ def test_an_unknown_family_keeps_its_names_and_says_what_was_assumed() -> None:
     result = layout({"model_type": "strange"}, stored)
     assert result.architecture == "unknown"
     assert {(matrix.name, matrix.role, matrix.layer) for matrix in result.matrices} == {
-        ("encoder.blocks.3.self_attn.q_proj", "q", 3),
+        ("encoder.blocks.3.self_attn.q_proj", "other", 3),
         ("encoder.blocks.3.mixer", "other", 3),
         ("encoder.blocks.3.c_attn", "other", 3),
-        ("lm_head", "unembed", None),
+        ("lm_head", "other", None),
     }
     assumed, fused = result.notes
     assert "'strange'" in assumed
+    assert assumed.endswith("with role other")
     assert fused.startswith("encoder.blocks.3.c_attn.weight looks fused and is kept whole")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "h.0.SelfAttention.q.weight", "h.0.DenseReluDense.wo.weight", "h.0.mixer.out_proj.weight",
+        "h.0.linear_attn.out_proj.weight", "h.0.self_attn.k_proj.weight", "h.0.fc1.weight", "lm_head.weight", "router",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("config", [{}, {"model_type": "strange"}, {"hidden_size": 8}], ids=str)
+def test_a_name_says_no_role_without_a_rule(name: str, config: dict[str, object]) -> None:
+    result = layout(config, named({name: (8, 8)}))
+    assert [matrix.role for matrix in result.matrices] == ["other"]
+    assert "role other" in result.notes[0]
 
 
 def test_without_a_config_a_fused_tensor_is_kept_whole_and_the_note_says_what_would_split_it() -> None:
