@@ -47,7 +47,7 @@ UNKNOWN = "it is not known what it means for the change, which is measured witho
 # A pattern is run only if it ends soon on any name: no repeated group, and few repetitions without a bound.
 ATOM = r"(?:[\w \-/:,=@^$]|\\[.\w\-$^/]|\.|\[[^\[\]\\]*(?:\\.[^\[\]\\]*)*\])"
 SIMPLE = re.compile(rf"(?:{ATOM}(?:[*+?]|\{{\d{{1,3}}(?:,\d{{0,3}})?\}})?\??|\((?:\?:)?|\)(?![*+?{{])|\|)*")
-MOST_REPETITIONS, LONGEST = 3, 300
+MOST_REPETITIONS, MOST_CHOICES, LONGEST = 3, 6, 300
 
 
 def unknown_keys(config: Mapping[str, Any]) -> Iterator[str]:
@@ -110,8 +110,10 @@ def of_pattern(target: str, patterns: str, otherwise: str, config: Mapping[str, 
             return value
         if plain:
             continue
-        unbounded = len(re.findall(r"[*+]|,\}", key))
-        if max(len(key), len(target)) > LONGEST or unbounded > MOST_REPETITIONS or not SIMPLE.fullmatch(key):
+        open_ends = len(re.findall(r"(?<!\()[*+?{]", key))
+        choices = key.count("|")
+        too_many = open_ends > MOST_REPETITIONS or choices > MOST_CHOICES
+        if max(len(key), len(target)) > LONGEST or too_many or not SIMPLE.fullmatch(key):
             return f"{patterns} of {CONFIG} holds a regular expression that is not run, as it may not end"
         try:
             if re.match(rf"(.*\.)?({key})$", target):
