@@ -2,44 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 from spectra_cli.architectures import ARCHITECTURES, Architecture, Rule
 
-# Text families of transformers 5.23 that no record covers, grouped by what their modules and stored names show.
-UNCOVERED = (
-    (
-        "bart, bigbird_pegasus, blenderbot, blenderbot-small, marian, mbart, mvp, pegasus, plbart, prophetnet, t5, "
-        "trocr, whisper",
-        "an encoder and a decoder, or two attentions in a layer, which canonical names do not tell apart",
-    ),
-    ("mamba, mamba2, falcon_mamba, rwkv, xlstm", "no attention"),
-    (
-        "bamba, falcon_h1, granitemoehybrid, jamba, lfm2_moe, lfm3, nemotron_h, recurrent_gemma, zamba, zamba2, zaya",
-        "state spaces, recurrences or convolutions between the layers that attend",
-    ),
-    (
-        "bailing_hybrid, beam, kimi_linear, minimax, olmo_hybrid, qwen3_5, qwen3_5_text, qwen3_5_moe, "
-        "qwen3_5_moe_text, qwen3_next, qwen4_exp, qwen4_exp_text",
-        "linear attention in most layers, with fused tensors and gates of its own",
-    ),
-    (
-        "axk1, axk2, deepseek_v32, deepseek_v4, dots3_note, dots3_note_text, glm_moe_dsa, hy_v4, longcat_flash",
-        "latent attention with an index of its own, or several attentions in a layer",
-    ),
-    (
-        "diffllama, doge, gemma3n, gemma3n_text, hrm_text, inkling, inkling_text, inkling2_text, jetmoe, moshi, "
-        "phi4_multimodal",
-        "parts in attention or feed-forward that no canonical name speaks of",
-    ),
-    (
-        "aria_text, blt, cohere_compass_text, emu3, mllama, minimax_m3_vl_text",
-        "close to a known family; nobody has yet held them to their forward pass",
-    ),
-    (
-        "gemma4_assistant, git, musicgen, musicgen_melody",
-        "a part that drafts, or speaks of images or sounds, for another",
-    ),
-    ("cpmant, ctrl, reformer, xlm, xlnet, xmod", "names of their own that no later family took up"),
-)
+KEPT_AS_STORED = tomllib.loads((Path(__file__).parent / "kept_as_stored.toml").read_text(encoding="utf-8"))["kept"]
 
 INTRODUCTION = """# Architectures
 
@@ -47,8 +15,14 @@ Which models are known, and how the tensors of each become matrices. Written fro
 `spectra_cli/architectures/families/`; `spectra inspect` prints the record it used, as the TOML that `--arch` reads.
 
 A view takes each axis of the stored tensor apart into factors, axes separated by commas; an index into it gives one
-matrix. Names such as `heads` come from `config.json`; `*` is whatever remains of its axis. Every other family works
-under its stored names, without a split and with a note.
+matrix. Names such as `heads` come from `config.json`; `*` is whatever remains of its axis. A tensor without a rule
+keeps its stored name and has the role `other`, without a split and with a note: no role is guessed from a name.
+
+`{stack}` stands for `encoder` or `decoder`, and the canonical name then begins with it: `encoder.layers.0.attn.q`,
+`decoder.layers.0.cross_attn.q`. In a model of several kinds of input the language model keeps the plain names, and the
+towers have records by their own config: `vision.layers.0.attn.q`, `audio.layers.0.attn.q`. State spaces and linear
+attention have roles of their own: `in_proj` (from the stream into the mixer, as stored: channels, gate and, from
+Mamba 2 on, B, C and the step), `x_proj`, `dt_proj` and `out_proj`.
 """
 
 
@@ -82,6 +56,6 @@ def _row(rule: Rule, prefix: str) -> str:
 
 
 def _uncovered() -> str:
-    rows = [f"| {model_types} | {reason} |" for model_types, reason in UNCOVERED]
-    head = "## Read under their stored names\n\nText families of transformers 5.23 that no record covers.\n"
+    rows = [f"| {', '.join(kept['model_types'])} | {kept['why']} |" for kept in KEPT_AS_STORED]
+    head = "## Read under their stored names\n\nModel types of transformers 5.23 that no record covers in whole.\n"
     return "\n".join([head, "| `model_type` | why |", "|---|---|", *rows])

@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spectra_cli.architectures.record import Architecture, Rule
+from spectra_cli.architectures.towers import Tower
 
 # What comes before a model's own names, depending on who saved it: a wrapper, a head around a base model.
 PREFIXES = (
     "_orig_mod.", "module.", "model.", "transformer.", "gpt_neox.", "language_model.", "text_model.",
     "base_model.", "backbone.", "gpt_neox_japanese.", "biogpt.",
     "bert.", "roberta.", "electra.", "ernie.", "rembert.", "roc_bert.", "roformer.", "data2vec_text.",
-    "roberta_prelayernorm.",
+    "roberta_prelayernorm.", "distilbert.", "deberta.", "mpnet.", "albert.", "longformer.", "luke.", "xlm.",
+    "vit.", "deit.", "beit.", "dinov2.", "wav2vec2.", "hubert.", "wavlm.",
 )  # fmt: skip
 # What torch.compile, FSDP and activation checkpointing put anywhere inside a name.
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 
-PLACEHOLDER = re.compile(r"\{(layer|expert)([+-][0-9]+)?\}")
+PLACEHOLDER = re.compile(r"\{(layer|expert|stack)([+-][0-9]+)?\}")
+VALUES = {"stack": "encoder|decoder"}  # of a placeholder; the others are numbers, of six digits at most
+NUMBERS = "[0-9]{1,6}"
 
 
 @dataclass(frozen=True)
 class Match:
-    """What a stored name was matched to: its layer and expert, and the rules for it, in the record's order."""
+    """What a stored name was matched to: its layer and expert, and the rules for it, in the record's order.
+
+    within: what comes before its canonical name: `encoder.` or `decoder.` in a model of both, `vision.` in a tower.
+    """
 
     layer: int | None
     expert: int | None
     rules: tuple[Rule, ...]
+    within: str = ""
 
     def canonical(self, part: str, expert: int | None) -> str:
         """Return the full canonical name of a rule's part.
@@ -36,7 +44,7 @@ class Match:
         'layers.3.experts.7.up'
         """
         named = part.replace("{expert}", str(self.expert if expert is None else expert))
-        return named if self.layer is None else f"layers.{self.layer}.{named}"
+        return self.within + (named if self.layer is None else f"layers.{self.layer}.{named}")
 
 
 def own_name(name: str) -> str:
@@ -52,8 +60,10 @@ def own_name(name: str) -> str:
     return plain[start:]
 
 
-def matcher(architecture: Architecture) -> Callable[[str], Match]:
+def matcher(architecture: Architecture, tower: Tower | None = None) -> Callable[[str], Match]:
     """Return the function from a stored name to its layer, expert and rules; no rules for a name that none matches.
+
+    tower: the part of a larger model that the record is for; names outside of it match nothing.
 
     >>> mine = Architecture("mine", (), ("layer_{layer+2}.",), (Rule("q.weight", "attn.q"),))
     >>> match = matcher(mine)("module.layer_05.q.weight")
@@ -65,12 +75,19 @@ def matcher(architecture: Architecture) -> Callable[[str], Match]:
     outside = tuple(_stored(rule) for rule in architecture.outside)
 
     def match(name: str) -> Match:
-        own = own_name(name)
+        if tower is not None:
+            rest = tower.own_name(name)
+            inside = match_own(rest) if rest is not None else Match(None, None, ())
+            return replace(inside, within=f"{tower.name}.{inside.within}")
+        return match_own(own_name(name))
+
+    def match_own(own: str) -> Match:
         if matches := _matching(own, outside):
-            return Match(None, None, tuple(rule for rule, _ in matches))
+            return Match(None, None, tuple(rule for rule, _ in matches), _stack(matches[0][1]))
         for prefix, offset in layers:
             if (layer := prefix.match(own)) and int(layer["layer"]) >= offset:
-                return _in_layer(int(layer["layer"]) - offset, own[layer.end() :], in_layer)
+                matched = _in_layer(int(layer["layer"]) - offset, own[layer.end() :], in_layer)
+                return replace(matched, within=_stack(layer))
         return Match(None, None, ())
 
     return match
@@ -80,6 +97,11 @@ def _in_layer(layer: int, rest: str, templates: tuple[_Stored, ...]) -> Match:
     matches = _matching(rest, templates)
     experts = (int(named["expert"]) for _, named in matches if "expert" in named.groupdict())
     return Match(layer, next(experts, None), tuple(rule for rule, _ in matches))
+
+
+def _stack(match: re.Match[str]) -> str:
+    stack = match.groupdict().get("stack")
+    return f"{stack}." if stack else ""
 
 
 @dataclass(frozen=True)
@@ -105,7 +127,7 @@ def _pattern(template: str) -> re.Pattern[str]:
     """Compile literal text and numbers of at most six digits: matching is linear in the name, whatever it holds."""
     pieces, end = [], 0
     for match in PLACEHOLDER.finditer(template):
-        pieces += [re.escape(template[end : match.start()]), rf"(?P<{match[1]}>[0-9]{{1,6}})"]
+        pieces += [re.escape(template[end : match.start()]), f"(?P<{match[1]}>{VALUES.get(match[1], NUMBERS)})"]
         end = match.end()
     return re.compile("".join(pieces) + re.escape(template[end:]))
 

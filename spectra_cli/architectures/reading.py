@@ -15,14 +15,17 @@ from spectra_cli.architectures.fallback import fused_note, guess_layer
 from spectra_cli.architectures.families import ARCHITECTURES
 from spectra_cli.architectures.matching import Match, matcher
 from spectra_cli.architectures.orientation import Orientation, Stored, without_unknown_order
-from spectra_cli.architectures.record import Architecture, Rule
+from spectra_cli.architectures.record import MIXER_ROLES, Architecture, Rule
 from spectra_cli.architectures.skipping import is_convolution, skip
+from spectra_cli.architectures.towers import Tower, towers_of
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Layout, Matrix, Skipped, StoredTensor
 
 # The order in which a layer's matrices are listed, and where the names without a layer stand.
-FLOW = ("q", "k", "v", "qkv", "o", "gate", "up", "gate_up", "down", "router")
+FLOW = (*MIXER_ROLES, "q", "k", "v", "qkv", "o", "gate", "up", "gate_up", "down", "router")
 OUTSIDE = {"embed": 0, "pos_embed": 1, "unembed": 4}
+STACKS = {"encoder": (2, 1), "decoder": (2, 2), "vision": (5, 0), "audio": (6, 0)}  # section, and order within it
+STACK = re.compile(rf"({'|'.join(STACKS)})\.(?:layers\.|(?:embed|pos_embed|unembed)$)")
 UNKNOWN = Architecture("unknown", (), (), ())
 Equal = Callable[[Matrix, Matrix], bool]
 
@@ -56,8 +59,16 @@ def layout(
     no_matrices = {stored.name: skip(stored, tensors) for stored in tensors.values()}
     skipped = [skipped for skipped in no_matrices.values() if skipped]
     candidates = [stored for stored in tensors.values() if no_matrices[stored.name] is None]
-    matrices, left, assumed = _by_rules(candidates, record, plain, fused=fused)
-    skipped += _by_stored_names([stored for stored, _ in left], matrices, record, guess=family is None)
+    towers = () if architecture else tuple(towers_of(config, ARCHITECTURES))
+    outside = [stored for stored in candidates if not any(tower.holds(stored.name) for tower in towers)]
+    matrices, left, assumed = _by_rules(outside, record, plain, fused=fused)
+    for tower in towers:
+        inside = [stored for stored in candidates if tower.holds(stored.name)]
+        more, remaining, also = _by_rules(inside, tower.record, tower.config, fused=fused, tower=tower)
+        matrices |= more
+        left += remaining
+        assumed += also
+    skipped += _by_stored_names(left, matrices, record, guess=family is None)
     skipped += _drop_tied(matrices, plain, record, equal)
     unnamed = architecture is None and not (plain.get("model_type") or config.get("model_type"))
     notes = (*_notes(config, family, left, unnamed=unnamed), *assumed)
@@ -97,18 +108,23 @@ def _shows(record: Architecture, names: Iterable[str]) -> bool:
     return match is not None and any(match(name).rules for name in signed)
 
 
-Left = list[tuple[StoredTensor, Rule | None]]
+Left = list[tuple[StoredTensor, Match, Rule | None]]
 
 
 def _by_rules(
-    candidates: Iterable[StoredTensor], record: Architecture, config: Mapping[str, Any], *, fused: bool
+    candidates: Iterable[StoredTensor],
+    record: Architecture,
+    config: Mapping[str, Any],
+    *,
+    fused: bool,
+    tower: Tower | None = None,
 ) -> tuple[dict[str, Matrix], Left, list[str]]:
     """Return the matrices that rules name, the tensors left, and notes on what was assumed.
 
     Left are those without a rule, without a new name, or with a name already taken.
     """
     sizes = named_sizes(config, record.dimensions)
-    match = matcher(record)
+    match = matcher(record, tower)
     matched = [(stored, match(stored.name)) for stored in candidates]
     ruled = [(stored, matching, _rule_for(stored, matching.rules, config)) for stored, matching in matched]
     ruled, unordered = without_unknown_order(ruled, sizes)
@@ -121,19 +137,16 @@ def _by_rules(
         if cuts and matrices.keys().isdisjoint(cuts):
             matrices |= cuts
         else:
-            left.append((stored, rule))
+            left.append((stored, matching, rule))
     return matrices, left, [*orientation.notes(), *unordered]
 
 
-def _by_stored_names(
-    left: Iterable[StoredTensor], matrices: dict[str, Matrix], record: Architecture, *, guess: bool
-) -> list[Skipped]:
+def _by_stored_names(left: Left, matrices: dict[str, Matrix], record: Architecture, *, guess: bool) -> list[Skipped]:
     """Add to the matrices what is left, under stored names; return what has too many axes for a matrix."""
-    match = matcher(record)
     skipped = []
-    for stored in left:
+    for stored, match, _ in left:
         if _sides(stored) is not None:
-            layer = guess_layer(stored.name) if guess else match(stored.name).layer
+            layer = guess_layer(stored.name) if guess and match.layer is None else match.layer
             matrix = _under_stored_name(stored, matrices, layer)
             matrices[matrix.name] = matrix
         else:
@@ -144,7 +157,7 @@ def _by_stored_names(
 def _rule_for(stored: StoredTensor, rules: tuple[Rule, ...], config: Mapping[str, Any]) -> Rule | None:
     """Return the first rule that holds for the config, of those with as many axes as the tensor if there are any."""
     holding = [rule for rule in rules if _holds(rule, config)]
-    fitting = [rule for rule in holding if _axes(rule) == len(stored.shape)]
+    fitting = [rule for rule in holding if rule.becomes is None or _axes(rule) == len(stored.shape)]
     splitting = [rule for rule in holding if rule.split]
     return next(iter(fitting + splitting), None)
 
@@ -230,8 +243,8 @@ def _drop_tied(
 
 
 def _notes(config: Mapping[str, Any], family: Architecture | None, left: Left, *, unnamed: bool) -> Iterator[str]:
-    unknown = [stored.name for stored, rule in left if rule is None]
-    twice = [stored.name for stored, rule in left if rule and rule.becomes]
+    unknown = [stored.name for stored, _, rule in left if rule is None]
+    twice = [stored.name for stored, _, rule in left if rule and rule.becomes]
     if family:
         why = f"{family.name} has no rule for the name"
     elif config and unnamed:
@@ -259,7 +272,9 @@ def _and_more(names: list[str]) -> str:
 
 def _natural_order(matrix: Matrix) -> tuple[object, ...]:
     """Sort embeddings first, then layer by layer as the data flows, then the unknown, and the unembedding last."""
-    section = OUTSIDE.get(matrix.name, 2 if matrix.layer is not None else 3)
+    stack = STACK.match(matrix.name)
+    section, order = STACKS[stack[1]] if stack else (2 if matrix.layer is not None else 3, 0)
+    section = OUTSIDE.get(matrix.name, section)
     word = matrix.role if matrix.role != "other" else matrix.name.rsplit(".", 1)[-1]
     rank = FLOW.index(word) if word in FLOW else len(FLOW)
     group = 0 if matrix.expert is None else 1
@@ -268,7 +283,8 @@ def _natural_order(matrix: Matrix) -> tuple[object, ...]:
     elif rank == len(FLOW):
         group = 3
     expert = -1 if matrix.expert is None else matrix.expert
-    return section, matrix.layer or 0, group, expert, rank, _with_numbers_in_order(matrix.name)
+    layer = -1 if order and matrix.layer is None else matrix.layer or 0
+    return section, order, layer, "cross_attn" in matrix.name, group, expert, rank, _with_numbers_in_order(matrix.name)
 
 
 def _with_numbers_in_order(name: str) -> tuple[tuple[int, str], ...]:

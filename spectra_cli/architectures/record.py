@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ROLES = ("q", "k", "v", "o", "gate", "up", "down", "embed", "unembed", "router", "other")
+# The mixers of state spaces and of linear attention: from the stream into the mixer; from its channels to the step,
+# B and C; from the step's factor to the step; back to the stream.
+MIXER_ROLES = ("in_proj", "x_proj", "dt_proj", "out_proj")
+ROLES = ("q", "k", "v", "o", "gate", "up", "down", "embed", "unembed", "router", *MIXER_ROLES, "other")
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ class Architecture:
     """A family: which models it covers, what its layers are named, and a rule for each tensor that is a matrix.
 
     layers: the prefixes a layer's tensors have; `{layer}` stands for the number, `{layer+2}` for a file that
-    counts two entries before the first layer. in_layer: rules below that prefix, whose canonical names follow
+    counts two entries before the first layer, `{stack}` for `encoder` or `decoder`, with which the canonical name
+    then begins. in_layer: rules below that prefix, whose canonical names follow
     `layers.N.`; outside: all others. dimensions: (name, config key or number) where the general table of
     `dimensions.py` does not know. tied: whether the unembedding is the embedding where the config does not say.
     signs: endings of stored names to know it by where no config names a family.

@@ -41,7 +41,11 @@ class Selection:
     ] = None
     roles: Annotated[
         str | None,
-        typer.Option("--roles", metavar="ROLE,…", help="Only these: q k v o gate up down embed unembed router other."),
+        typer.Option(
+            "--roles",
+            metavar="ROLE,…",
+            help="Only these: q k v o gate up down embed unembed router in_proj x_proj dt_proj out_proj other.",
+        ),
     ] = None
     layers: Annotated[str | None, typer.Option("--layers", metavar="0-3,7", help="Only these layers.")] = None
     match: Annotated[

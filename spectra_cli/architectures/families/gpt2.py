@@ -25,7 +25,7 @@ C_PROJ_C_FC = (
 
 GPT2 = Architecture(
     name="gpt2",
-    model_types=("gpt2", "openai-gpt"),
+    model_types=("gpt2", "openai-gpt", "gpt-sw3", "imagegpt"),
     layers=("h.{layer}.",),
     in_layer=(
         Rule("attn.c_attn.weight", "attn.qkv", THREE_BLOCKS_OF_COLUMNS, transposed=True),

@@ -68,6 +68,8 @@ BERT = Architecture(
     model_types=(
         "bert", "roberta", "camembert", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "data2vec-text",
         "electra", "ernie", "bert-generation", "megatron-bert", "roc_bert", "rembert", "roformer", "big_bird",
+        "align_text_model", "bridgetower_text_model", "bros", "chinese_clip_text_model", "clap_text_model", "fnet",
+        "layoutlm", "mra", "nystromformer", "splinter", "tapas", "visual_bert", "yoso",
     ),
     layers=("encoder.layer.{layer}.",),
     in_layer=(

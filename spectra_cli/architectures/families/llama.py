@@ -27,8 +27,9 @@ LLAMA = Architecture(
     model_types=(
         "llama", "mistral", "qwen2", "qwen3", "olmo", "olmo2", "olmo3", "smollm3", "apertus", "arcee", "bitnet",
         "cwm", "ernie4_5", "exaone4", "helium", "hunyuan_v1_dense", "hyperclovax", "internlm3",
-        "iquestcoder", "jais2", "ministral", "ministral3", "nemotron", "seed_oss", "stablelm", "flint",
+        "iquestcoder", "jais2", "ministral", "ministral3", "nemotron", "seed_oss", "stablelm",
         "qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text", "granite_swa",
+        "eurobert", "emu3_text_model", "paddleocr_vl_text", "qwen2_5_omni_text",
     ),
     layers=("layers.{layer}.",),
     in_layer=ATTENTION + GATED_MLP,
@@ -81,7 +82,7 @@ GEMMA = Architecture(
 
 GLM = Architecture(
     name="glm",
-    model_types=("glm", "glm4", "glm4v_text"),
+    model_types=("glm", "glm4", "glm4v_text", "glm_ocr_text", "glm_image_text"),
     layers=("layers.{layer}.",),
     in_layer=(
         *ATTENTION,

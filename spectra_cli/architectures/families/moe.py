@@ -66,9 +66,9 @@ MIXTRAL = Architecture(
 QWEN_MOE = Architecture(
     name="qwen_moe",
     model_types=(
-        "qwen2_moe", "qwen3_moe", "olmoe", "flex_olmo", "cohere2_moe", "mellum", "dots1", "ernie4_5_moe",
+        "qwen2_moe", "qwen3_moe", "flint", "olmoe", "flex_olmo", "cohere2_moe", "mellum", "dots1", "ernie4_5_moe",
         "exaone_moe", "glm4_moe", "hunyuan_v1_moe", "hy_v3", "kolibri1", "laguna", "mimo_v2_flash", "solar_open",
-        "afmoe", "qwen3_vl_moe_text", "glm4v_moe_text",
+        "afmoe", "qwen3_vl_moe_text", "glm4v_moe_text", "qwen3_omni_moe_text",
     ),
     layers=("layers.{layer}.",),
     in_layer=ATTENTION + GATED_MLP + ONE_BY_ONE + STACKED + SHARED + ROUTER,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-# After Okabe and Ito, so that no two are alike to a colour-blind eye; dashes part attention from MLP and embeddings.
+# After Okabe and Ito, so that no two are alike to a colour-blind eye; dashes part attention from MLP, embeddings and
+# the mixers of state spaces.
 ROLE_COLOURS: dict[str, tuple[str, tuple[int, ...]]] = {
     "q": ("#0072b2", ()),
     "k": ("#56b4e9", ()),
@@ -17,6 +18,10 @@ ROLE_COLOURS: dict[str, tuple[str, tuple[int, ...]]] = {
     "embed": ("#7f7f7f", (2, 2)),
     "unembed": ("#8a5cc7", (2, 2)),
     "router": ("#b3475b", (8, 3, 2, 3)),
+    "in_proj": ("#004c75", (4, 2, 1, 2)),
+    "x_proj": ("#2a9d8f", (4, 2, 1, 2)),
+    "dt_proj": ("#c9a227", (4, 2, 1, 2)),
+    "out_proj": ("#8f3b00", (4, 2, 1, 2)),
     "other": ("#9aa1a9", (8, 3, 2, 3)),
 }
 RUN_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a5cc7", "#7f7f7f")
