@@ -174,9 +174,8 @@ cmp $DISK/a.parquet "$2" && echo same >&2
 """
 
 
-@pytest.mark.parametrize(
-    "kilobytes", [pytest.param(4, marks=pytest.mark.slow), 60, pytest.param(140, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kilobytes", [4, 60, 140])
 def test_a_full_disk_stops_the_scan_and_room_lets_it_go_on(dozen, tmp_path, kilobytes):
     """From a disk where not even the manifest fits to one where the parts fit and the table does not."""
     run, whole = dozen
@@ -192,12 +191,14 @@ def test_a_full_disk_stops_the_scan_and_room_lets_it_go_on(dozen, tmp_path, kilo
     assert lines[-3:] == ["code 0", "a.parquet", "same"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_says_how_much_is_kept(dozen):
     run, _ = dozen
     result = in_small_disk(60, '"$PYTHON" -m spectra_cli.cli scan "$1" -o $DISK/a.parquet -q; exit 0', run).stderr
     assert "kept: make room, and the same command goes on from there" in result
 
 
+@pytest.mark.slow
 def test_a_read_only_file_system_is_said_and_nothing_is_tried_further(kept_run):
     script = 'mount -o remount,ro $DISK; "$PYTHON" -m spectra_cli.cli scan "$1" -o $DISK/a.parquet -q; echo $? >&2'
     what, todo, code = in_small_disk(100, script, kept_run).stderr.splitlines()

@@ -220,7 +220,11 @@ ON_THE_CPU = "cpu:0 had no memory for a matrix of {0}×{0}: the CPU computed it"
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space and reads it from /proc")
 @pytest.mark.parametrize(
     ("side", "many", "times", "computed", "messages"),
-    [(300, 8, 100, 8, []), (700, 24, 4, 24, [FEWER]), (3000, 2, 0, 0, [ON_THE_CPU])],
+    [
+        (300, 8, 100, 8, []),
+        pytest.param(700, 24, 4, 24, [FEWER], marks=pytest.mark.slow),
+        (3000, 2, 0, 0, [ON_THE_CPU]),
+    ],
 )
 def test_without_memory_batches_are_halved_and_then_left_to_the_cpu(side, many, times, computed, messages):
     command = [sys.executable, "-c", OUT_OF_MEMORY, *map(str, (side, many, times))]

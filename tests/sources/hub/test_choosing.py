@@ -11,6 +11,7 @@ import pytest
 from tests.hub.loopback import Fault
 
 pytestmark = pytest.mark.usefixtures("tiny")
+SLOW = pytest.mark.slow
 
 
 @pytest.fixture
@@ -30,12 +31,16 @@ def chosen(inspection):
 @pytest.mark.parametrize(
     ("options", "names"),
     [
-        (["--revisions", "step1,step4"], ["step1", "step4"]),
-        (["--revisions", "step1", "--revisions", "step8,step2"], ["step1", "step2", "step8"]),
-        (["--revisions", "step?", "--steps", "2:8"], ["step2", "step4", "step8"]),
-        (["--steps", "1::2"], ["step1", "step4", "step16"]),
+        pytest.param(["--revisions", "step1,step4"], ["step1", "step4"], id="a list", marks=SLOW),
+        pytest.param(
+            ["--revisions", "step1", "--revisions", "step8,step2"],
+            ["step1", "step2", "step8"],
+            id="repeated",
+            marks=SLOW,
+        ),
+        pytest.param(["--revisions", "step?", "--steps", "2:8"], ["step2", "step4", "step8"], id="a pattern and steps"),
+        pytest.param(["--steps", "1::2"], ["step1", "step4", "step16"], id="every second", marks=SLOW),
     ],
-    ids=["a list", "repeated", "a pattern and steps", "every second"],
 )
 def test_revisions_and_steps_choose(inspected, options, names):
     assert chosen(inspected("hf:own/small", *options)) == names
@@ -74,6 +79,7 @@ def staged(hub, kept_run):
     return dated
 
 
+@pytest.mark.slow
 def test_dates_of_commits_order_stages_that_names_do_not(inspected, staged):
     staged(math_step5=1, math_step9=2, code_step10=3, code_step20=5)
     assert chosen(inspected("hf:own/staged")) == ["math-step5", "math-step9", "code-step10", "code-step20"]
@@ -81,7 +87,14 @@ def test_dates_of_commits_order_stages_that_names_do_not(inspected, staged):
     assert chosen(inspected("hf:own/staged")) == ["code-step10", "code-step20", "math-step5", "math-step9"]
 
 
-@pytest.mark.parametrize("days", [(1, 3, 2, 4), (1, 1, 1, 1), (1, 2, 2, 3)], ids=["mixed", "all at once", "touching"])
+@pytest.mark.parametrize(
+    "days",
+    [
+        pytest.param((1, 3, 2, 4), id="mixed"),
+        pytest.param((1, 1, 1, 1), id="all at once", marks=SLOW),
+        pytest.param((1, 2, 2, 3), id="touching", marks=SLOW),
+    ],
+)
 def test_stages_whose_dates_overlap_are_refused(spectra_process, staged, days):
     staged(**dict(zip(("math_step5", "math_step9", "code_step10", "code_step20"), days, strict=True)))
     result = spectra_process("inspect", "hf:own/staged")
@@ -91,6 +104,7 @@ def test_stages_whose_dates_overlap_are_refused(spectra_process, staged, days):
     assert spectra_process("inspect", "hf:own/staged", "--revisions", "code-step*").code == 0
 
 
+@pytest.mark.slow
 def test_two_revisions_without_a_step_are_in_the_order_of_their_dates_or_refused(inspected, spectra_process, tiny):
     tiny.branches["it-sft"], tiny.branches["it-mid"] = tiny.branches["step16"], tiny.branches["step8"]
     tiny.branches["it-rl"] = tiny.branches["step4"]
@@ -103,6 +117,7 @@ def test_two_revisions_without_a_step_are_in_the_order_of_their_dates_or_refused
     assert chosen(inspected(*words)) == ["it-mid", "it-sft", "it-rl"]
 
 
+@pytest.mark.slow
 def test_one_revision_without_a_step_comes_last(inspected, tiny):
     tiny.branches["main"] = tiny.branches["step16"]
     assert chosen(inspected("hf:own/small", "--revisions", "step4,main,step8")) == ["step4", "step8", "main"]
@@ -148,6 +163,7 @@ def test_inspect_waits_for_the_hub_and_says_so(spectra_process, hub):
     assert "it answers 503" in result.err
 
 
+@pytest.mark.slow
 def test_weights_that_lie_deeper_in_a_folder_of_a_revision_are_its_checkpoint(hub, inspected, kept_run, tmp_path):
     for step, name in ((10, "step1"), (20, "step16")):
         shutil.copytree(kept_run / name, tmp_path / "deep" / f"global_step_{step}" / "actor" / "huggingface")

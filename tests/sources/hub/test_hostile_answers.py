@@ -124,7 +124,10 @@ def test_a_small_file_of_the_cache_is_known_by_the_hash_of_git(client, tiny, tmp
     [
         {"endless": 0.0},
         {"endless": 0.05, "body": b" "},
-        {"body": gzip.compress(b'{"branches": [' + b" " * 200_000_000), "headers": {"Content-Encoding": "gzip"}},
+        {
+            "body": gzip.compress(b'{"branches": [' + b" " * 200_000_000, mtime=0),
+            "headers": {"Content-Encoding": "gzip"},
+        },
         {"endless": 0.0, "status": 302, "headers": {"Location": "/api/models/own/small/refs"}},
         {"body": b"<!doctype html><html>Log in to the hotel</html>"},
         {"body": b""},

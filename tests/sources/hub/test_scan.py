@@ -237,6 +237,7 @@ def test_the_token_is_in_no_file(scanned, workplace):
     assert TOKEN.encode() not in (workplace.folder / "a.parquet").read_bytes()
 
 
+@pytest.mark.slow
 def test_few_roles_are_read_by_ranges_of_few_bytes(spectra_process, workplace, hub, wide_run, tmp_path):
     hub.add("own/run", wide_run)
     assert spectra_process("scan", "hf:own/run", "--roles", "q", "-o", "a.parquet", "-q").code == 0

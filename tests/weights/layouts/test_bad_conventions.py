@@ -66,7 +66,10 @@ def test_without_a_config_a_fused_tensor_says_which_arch_would_split_it_and_that
 def test_an_unknown_family_says_what_was_assumed(run, spectra) -> None:
     change_config(run, model_type="my_own")
     said = spectra("inspect", run)
-    assert "no architecture is known for model_type 'my_own': every matrix keeps its stored name, and roles" in said.out
+    assert (
+        "no architecture is known for model_type 'my_own': every matrix keeps its stored name, with role other"
+        in said.out
+    )
 
 
 def test_code_that_a_config_names_is_not_run(run, tmp_path, spectra) -> None:
