@@ -100,9 +100,9 @@ def doubled_tuples(depth: int) -> bytes:
     ids=lambda pickled: pickled[:20].hex(),
 )
 def test_small_pickles_that_ask_for_much_cost_little(tmp_path: Path, pickled: bytes) -> None:
-    memory, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    memory, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     assert str(refusal(archive(tmp_path / "a.pt", pickled)))
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 200_000
 
 
