@@ -17,6 +17,7 @@ from spectra_cli.weights.files import Boundary, Provider, admit
 from spectra_cli.weights.layouts.peft.adapter import without_factors
 from spectra_cli.weights.layouts.quantised import pair_scales
 from spectra_cli.weights.layouts.unread_files import name_unread_files
+from spectra_cli.weights.layouts.weight_norm import join_weight_norms
 from spectra_cli.weights.recognition import FORMATS, Format, format_of
 from spectra_cli.weights.tensors.low_rank import LowRank, LowRankStack, LowRankTensor, is_change_of_outputs
 from spectra_cli.weights.tensors.source import TensorSource
@@ -146,6 +147,7 @@ def _open(path: Path, follow_links: bool, ema: bool, provider: Provider | None) 
     if is_folder and not ema and not provider:  # of a folder on the Hub, only the files of one set are here
         contents = name_unread_files(contents, path, boundary)
     contents = pair_scales(contents if format.name == "peft" else without_factors(contents))
+    contents = join_weight_norms(contents)
     if provider:
         provider.release_header()
     return format, contents

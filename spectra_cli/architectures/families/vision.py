@@ -178,6 +178,7 @@ WAV2VEC2 = Architecture(
     outside=(
         Rule("feature_projection.projection.weight", None),
         Rule("feature_extractor.conv_layers.{layer}.conv.weight", None),
+        Rule("encoder.pos_conv_embed.conv.weight", None),
         Rule("masked_spec_embed", None),
     ),
 )
