@@ -14,8 +14,8 @@ PREFIXES = (
     "_orig_mod.", "module.", "model.", "transformer.", "gpt_neox.", "language_model.", "text_model.",
     "base_model.", "backbone.", "gpt_neox_japanese.", "biogpt.",
     "bert.", "roberta.", "electra.", "ernie.", "rembert.", "roc_bert.", "roformer.", "data2vec_text.",
-    "roberta_prelayernorm.", "distilbert.", "deberta.", "mpnet.", "albert.", "longformer.", "luke.", "xlm.",
-    "vit.", "deit.", "beit.", "dinov2.", "wav2vec2.", "hubert.", "wavlm.",
+    "roberta_prelayernorm.", "distilbert.", "deberta.", "mpnet.", "albert.", "longformer.", "luke.", "markuplm.",
+    "esm.", "xlm.", "vit.", "deit.", "beit.", "dinov2.", "wav2vec2.", "hubert.", "wavlm.",
 )  # fmt: skip
 # What torch.compile, FSDP and activation checkpointing put anywhere inside a name.
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")

@@ -21,6 +21,7 @@ with warnings.catch_warnings():
 
 MODEL_TYPES: tuple[str, ...] = tuple(sorted(transformers.CONFIG_MAPPING.keys()))
 FEW = 4  # layers: enough for one of each kind in a model whose layers take turns
+NEEDED: dict[str, dict[str, Any]] = {"esm": {"vocab_size": 33}}  # what has no default and cannot do without
 LAYER_COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers",
                 "num_encoder_layers", "num_decoder_layers", "depth", "num_blocks", "num_hidden_groups")  # fmt: skip
 
@@ -38,7 +39,7 @@ def skeleton(model_type: str) -> Skeleton | None:
     for make in (_shallow, transformers.AutoConfig.for_model, small_config):
         with contextlib.suppress(Exception), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            config = make(model_type)
+            config = make(model_type, **NEEDED.get(model_type, {}))
             with torch.device("meta"):
                 model = _class_of(config)(config)
             return Skeleton(config.to_dict(), _shapes(model, model.state_dict()))
@@ -50,8 +51,8 @@ def _shapes(model: nn.Module, state: dict[str, Any]) -> dict[str, tuple[int, ...
     return {name: tuple(tensor.shape) for name, tensor in (*state.items(), *saved.items())}
 
 
-def _shallow(model_type: str) -> Any:
-    config = transformers.AutoConfig.for_model(model_type)
+def _shallow(model_type: str, **needed: Any) -> Any:
+    config = transformers.AutoConfig.for_model(model_type, **needed)
     _make_shallow(config)
     return config
 

@@ -20,6 +20,7 @@ from transformers.pytorch_utils import Conv1D
 PRODUCTS = {torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm, torch.baddbmm, Tensor.baddbmm}
 NAMED = ("gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "quick_gelu", "relu", "relu2", "silu", "tanh")
 ACTIVATIONS = (*{type(ACT2FN[name]) for name in NAMED}, nn.GELU, nn.SiLU, nn.ReLU)
+FUNCTIONS = {nn.functional.gelu, nn.functional.silu, nn.functional.relu, torch.erf}
 
 Entries = dict[str, Tensor]  # by the parameter's name, a mask of its entries
 
@@ -54,6 +55,8 @@ class Flow(TorchFunctionMode):
             left, right = (kwargs["batch1"], kwargs["batch2"]) if "batch1" in kwargs else args[-2:]
             if min(left.dim(), right.dim()) > 2:  # a matrix by itself has two axes
                 self.products.append((self.entries(left), self.entries(right)))
+        if func in FUNCTIONS:
+            self.activated.append(self.entries(args[0]))
         return func(*args, **kwargs)
 
 

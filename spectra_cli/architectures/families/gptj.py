@@ -70,6 +70,7 @@ BERT = Architecture(
         "electra", "ernie", "bert-generation", "megatron-bert", "roc_bert", "rembert", "roformer", "big_bird",
         "align_text_model", "bridgetower_text_model", "bros", "chinese_clip_text_model", "clap_text_model", "fnet",
         "layoutlm", "mra", "nystromformer", "splinter", "tapas", "visual_bert", "yoso",
+        "esm", "longformer", "luke", "markuplm",
     ),
     layers=("encoder.layer.{layer}.",),
     in_layer=(
@@ -79,6 +80,11 @@ BERT = Architecture(
         Rule("attention.output.dense.weight", "attn.o"),
         Rule("intermediate.dense.weight", "mlp.up"),
         Rule("output.dense.weight", "mlp.down"),
+        # Longformer's for tokens that attend to all others; LUKE's from words to entities and back.
+        Rule("attention.self.query_global.weight", "global_attn.q"),
+        Rule("attention.self.key_global.weight", "global_attn.k"),
+        Rule("attention.self.value_global.weight", "global_attn.v"),
+        *(Rule(f"attention.self.{pair}_query.weight", None) for pair in ("w2e", "e2w", "e2e")),
     ),
     outside=(
         Rule("embeddings.word_embeddings.weight", "embed"),

@@ -45,6 +45,7 @@ VIT = Architecture(
         "vit_msn",
         "vivit",
         "yolos",
+        "vitpose_backbone",
     ),
     layers=("encoder.layer.{layer}.", "encoder.layers.{layer}.", "layers.{layer}.", "layer.{layer}."),
     in_layer=(
@@ -80,7 +81,8 @@ VIT = Architecture(
 CLIP = Architecture(
     name="clip",
     model_types=(
-        "clip_text_model", "clip_vision_model", "altclip_vision_model", "blip_2_vision_model", "blip_vision_model",
+        "clip_text_model", "minicpm_ocr_vision", "minicpmv4_6_vision", "minicpmv4_7_vision", "molmo2_vision",
+        "hunyuan_vl_vision", "clip_vision_model", "altclip_vision_model", "blip_2_vision_model", "blip_vision_model",
         "chinese_clip_vision_model", "clipseg_text_model", "clipseg_vision_model", "groupvit_text_model",
         "idefics2_vision", "idefics3_vision", "instructblip_vision_model", "instructblipvideo_vision_model",
         "janus_vision_model", "kosmos_2_vision_model", "metaclip_2_text_model", "metaclip_2_vision_model", "mlcd",
@@ -120,7 +122,8 @@ CLIP = Architecture(
 VISION_BLOCKS = Architecture(
     name="vision_blocks",
     model_types=(
-        "qwen2_vl_vision", "qwen2_5_vl_vision", "qwen3_vl_vision", "qwen3_vl_moe_vision",
+        "qwen2_vl_vision", "cohere_compass_vision", "glm5_next_vision", "qwen4_exp_vision", "kimi_k25_vision",
+        "muse_glimmer_vision", "muse_spark_vision", "qwen2_5_vl_vision", "qwen3_vl_vision", "qwen3_vl_moe_vision",
         "qwen2_5_omni_vision_encoder", "qwen3_omni_moe_vision_encoder", "qwen3_5_vision", "qwen3_5_moe_vision",
         "ernie4_5_vl_moe_vision", "exaone4_5_vision", "glm4v_vision", "glm4v_moe_vision", "glm_image_vision",
         "glm_ocr_vision",
@@ -163,6 +166,7 @@ WAV2VEC2 = Architecture(
     name="wav2vec2",
     model_types=(
         "wav2vec2",
+        "wavlm",
         "data2vec-audio",
         "hubert",
         "sew",
@@ -174,6 +178,8 @@ WAV2VEC2 = Architecture(
         *attention("attention", "attn", "out_proj"),
         Rule("feed_forward.intermediate_dense.weight", "mlp.up"),
         Rule("feed_forward.output_dense.weight", "mlp.down"),
+        Rule("attention.gru_rel_pos_linear.weight", None),
+        Rule("attention.rel_attn_embed.weight", None),
     ),
     outside=(
         Rule("feature_projection.projection.weight", None),
