@@ -24,7 +24,7 @@ from spectra_cli.records import Layout, Matrix, Skipped, StoredTensor
 # The order in which a layer's matrices are listed, and where the names without a layer stand.
 FLOW = (*MIXER_ROLES, "q", "k", "v", "qkv", "o", "gate", "up", "gate_up", "down", "router")
 OUTSIDE = {"embed": 0, "pos_embed": 1, "unembed": 4}
-STACKS = {"encoder": (2, 1), "decoder": (2, 2), "vision": (5, 0), "audio": (6, 0)}  # section, and order within it
+STACKS = {"encoder": (2, 1), "decoder": (2, 2), "vision": (5, 1), "audio": (6, 1)}  # section, and order within it
 STACK = re.compile(rf"({'|'.join(STACKS)})\.(?:layers\.|(?:embed|pos_embed|unembed)$)")
 UNKNOWN = Architecture("unknown", (), (), ())
 Equal = Callable[[Matrix, Matrix], bool]
@@ -227,19 +227,27 @@ def _sides(stored: StoredTensor) -> tuple[int, int] | None:
 def _drop_tied(
     matrices: dict[str, Matrix], config: Mapping[str, Any], record: Architecture, equal: Equal
 ) -> list[Skipped]:
-    """Remove an unembedding that repeats the embedding it is tied to: some files hold the same weights twice.
+    """Remove what repeats the embedding: a tied unembedding, or the embeddings of an encoder and a decoder.
 
     Where the two differ the config's word is not taken: transformers from 5 on does not tie such ones either.
     """
     stated = config.get("tie_word_embeddings")
     tied = stated if isinstance(stated, bool) else record.tied
-    embed, unembed = matrices.get("embed"), matrices.get("unembed")
-    if not tied or embed is None or unembed is None or (embed.rows, embed.cols) != (unembed.rows, unembed.cols):
-        return []
-    if not equal(embed, unembed):
-        return []
-    del matrices["unembed"]
-    return [Skipped(unembed.tensor, "tied: the same weights as the embedding", harmless=True)]
+    original = matrices.get("embed", matrices.get("decoder.embed"))
+    skipped = []
+    for name in ("encoder.embed", "decoder.embed", *(("unembed",) if tied else ())):
+        copy = matrices.get(name)
+        if (
+            copy is None
+            or original is None
+            or copy is original
+            or (copy.rows, copy.cols) != (original.rows, original.cols)
+        ):
+            continue
+        if equal(original, copy):
+            del matrices[name]
+            skipped.append(Skipped(copy.tensor, "tied: the same weights as the embedding", harmless=True))
+    return skipped
 
 
 def _notes(config: Mapping[str, Any], family: Architecture | None, left: Left, *, unnamed: bool) -> Iterator[str]:

@@ -81,6 +81,28 @@ def test_a_tied_head_that_is_stored_all_the_same_is_left_out_with_its_reason() -
     assert names(untied) == ["embed", "unembed"]
 
 
+def test_the_embeddings_of_encoder_and_decoder_are_left_out_where_they_are_the_shared_one() -> None:
+    stored = named({f"{name}.weight": (50, 8) for name in (
+        "shared", "encoder.embed_tokens", "decoder.embed_tokens", "lm_head")})  # fmt: skip
+    config = {"model_type": "t5", "tie_word_embeddings": False}
+    result = layout(config, stored)
+    assert names(result) == ["embed", "unembed"]
+    assert {skip.reason for skip in result.skipped} == {"tied: the same weights as the embedding"}
+    other = layout(config, stored, equal=lambda *_: False)
+    assert names(other) == ["embed", "encoder.embed", "decoder.embed", "unembed"]
+    whisper = named({"model.decoder.embed_tokens.weight": (50, 8), "proj_out.weight": (50, 8)})
+    assert names(layout({"model_type": "whisper"}, whisper)) == ["decoder.embed"]
+
+
+def test_a_towers_embeddings_come_before_its_layers_and_after_the_language_model() -> None:
+    shapes = {f"vision_tower.encoder.layers.{layer}.mlp.fc1.weight": (9, 8) for layer in (0, 1)}
+    shapes |= {"vision_tower.embeddings.position_embedding.weight": (5, 8), "lm_head.weight": (50, 8)}
+    config = {"model_type": "llava", "text_config": {"model_type": "llama"}, "vision_config": {"model_type": "clip"}}
+    assert names(layout(config, named(shapes))) == [
+        "unembed", "vision.pos_embed", "vision.layers.0.mlp.up", "vision.layers.1.mlp.up",
+    ]  # fmt: skip
+
+
 def test_two_tensors_with_one_canonical_name_are_both_kept_and_said() -> None:
     stored = tensors(model__norm__q=(4, 4), model__embed_tokens__weight=(50, 8), embed_tokens__weight=(50, 8))
     result = layout({"model_type": "llama"}, stored)
