@@ -14,7 +14,8 @@ from spectra_cli.cli.app import main
 
 FOLDER = Path(__file__).parent
 COMMANDS = (
-    "scan", "diff", "inspect", "verify", "stability", "lifecycle", "scaling", "metrics", "plot", "report", "demo",
+    "scan", "diff", "inspect", "verify", "stability", "lifecycle", "scaling", "rank1", "metrics", "plot", "report",
+    "demo",
 )  # fmt: skip
 
 
