@@ -10,7 +10,7 @@ RANKS = (
     ("errors", "records"),
     ("budget",),
     ("sources", "weights", "architectures", "svd", "metrics", "storage", "engines"),
-    ("measure", "studies"),
+    ("measure", "studies", "evaluation"),
     ("jobs",),
     ("views",),
     ("cli",),
