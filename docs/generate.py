@@ -14,8 +14,19 @@ from spectra_cli.cli.app import main
 
 FOLDER = Path(__file__).parent
 COMMANDS = (
-    "scan", "diff", "inspect", "verify", "stability", "lifecycle", "scaling", "metrics", "plot", "report", "demo",
-)  # fmt: skip
+    "scan",
+    "diff",
+    "inspect",
+    "verify",
+    "stability",
+    "lifecycle",
+    "scaling",
+    "evaluate",
+    "metrics",
+    "plot",
+    "report",
+    "demo",
+)
 
 
 def help_of(*arguments: str) -> str:

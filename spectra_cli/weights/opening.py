@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from spectra_cli.weights.layouts.unread_files import name_unread_files
 from spectra_cli.weights.layouts.weight_norm import join_weight_norms
 from spectra_cli.weights.recognition import FORMATS, Format, format_of
 from spectra_cli.weights.tensors.low_rank import LowRank, LowRankStack, LowRankTensor, is_change_of_outputs
+from spectra_cli.weights.tensors.plain import PlainTensor
 from spectra_cli.weights.tensors.source import TensorSource
 from spectra_cli.weights.unread_kinds import why_unread
 
@@ -71,20 +72,31 @@ class Weights:
 
         Raises SpectraError, naming the file and the tensor.
         """
-        with self._materialized(name):
+        with self._materialized(self.file_ranges(name)):
             return self._source(name).read(name, self._warn)
+
+    def read_elements(self, name: str, start: int, stop: int) -> torch.Tensor:
+        """Read the elements from start to stop of one tensor, counted row by row, as one axis in the stored dtype.
+
+        Only these are read, and fetched, where the file keeps the tensor row by row; of any other, all of it.
+        """
+        source = self._source(name)
+        part = source.elements(start, stop) if type(source) is PlainTensor else None
+        if part is None:
+            return self.read(name).reshape(-1)[start:stop]
+        with self._materialized(part.file_ranges):
+            return part.read(name, self._warn)
 
     def factors(self, name: str) -> LowRank | None:
         """Read a tensor that is kept as two small factors as those; None for one that is kept whole."""
         source = self._source(name)
         if not isinstance(source, LowRankTensor | LowRankStack):
             return None
-        with self._materialized(name):
+        with self._materialized(source.file_ranges):
             return source.factors(name, self._warn)
 
     @contextmanager
-    def _materialized(self, name: str) -> Iterator[None]:
-        ranges = self.file_ranges(name)
+    def _materialized(self, ranges: Sequence[FileRange]) -> Iterator[None]:
         with _relabelled(*self._labels), self._provider.materialize(ranges) if self._provider else nullcontext():
             yield
 
