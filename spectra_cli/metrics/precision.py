@@ -37,11 +37,14 @@ FORMATS = {
 
 
 def sigma_error(spectrum: Spectrum) -> float:
-    """Bound on the error of every singular value, as the rule that computed them guarantees it.
+    """Bound on the error of every singular value, by the rule that computed them.
 
     Formula: |σ̂ᵢ − σᵢ| ≤ `sigma_error` for every i. Returns a float ≥ 0 in the unit of the weights. Degree 1. NaN for a
-    matrix with NaN or Inf only. It is the error of the arithmetic on the stored entries: that of storing them is
-    `quantisation_floor`.
+    matrix with NaN or Inf only. It is what roundings that are independent add up to, and beside that what those of the
+    sums of products add where all go the same way, as in a matrix of few numbers. Eigenvalues and SVD of the worst case
+    would err more, and have never been seen to: of planted matrices the largest error was 0.8 of this bound, of few
+    numbers (constant, ±c, ternary, integers times a scale) 0.5. It is the error of the arithmetic on the stored
+    entries: that of storing them is `quantisation_floor`.
     Source: this project; the rule and its bound are in the table's metadata.
 
     >>> sigma_error(Spectrum.of(2.0, 1.0))

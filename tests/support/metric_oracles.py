@@ -6,6 +6,7 @@ One entry a metric: ONE_MATRIX gives it from the singular values and the spectru
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -52,7 +53,12 @@ def participation(s: Sigma, _: Spectrum) -> Any:
 
 
 def above_rounding(s: Sigma, spectrum: Spectrum) -> Sigma:
-    return [x for x in s if x > s[0] * larger(spectrum) * mpf(2) ** -52]
+    """What is above rounding; where the next is no further than the error, it is taken for the same number."""
+    kept = [x for x in s if x > s[0] * larger(spectrum) * mpf(2) ** -52]
+    tied = kept[:1]
+    for before, x in itertools.pairwise(kept):
+        tied.append(tied[-1] if before - x <= spectrum.error else x)
+    return tied
 
 
 def condition(s: Sigma, spectrum: Spectrum) -> Any:
@@ -80,10 +86,10 @@ def line(s: Sigma, spectrum: Spectrum, power: int) -> tuple[Any, Any, Any]:
 
 
 def hill(s: Sigma, spectrum: Spectrum) -> Any:
-    k = len(s) // 2
-    if k == 0 or len(above_rounding(s, spectrum)) <= k:
+    k, kept = len(s) // 2, above_rounding(s, spectrum)
+    if k == 0 or len(kept) <= k:
         return NAN
-    total = mp.fsum(mp.log(s[i] ** 2 / s[k] ** 2) for i in range(k))
+    total = mp.fsum(mp.log(kept[i] ** 2 / kept[k] ** 2) for i in range(k))
     return 1 + k / total if total else INF
 
 

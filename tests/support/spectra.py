@@ -48,6 +48,8 @@ SPECTRA: dict[str, Spectrum] = {
     "equal to its shuffle": replace(Spectrum.of(3.0, 2.0), shuffled=np.array([3.0, 2.0])),
     "zero with its shuffle": replace(Spectrum.of(0.0, 0.0), shuffled=np.array([0.0, 0.0])),
     "with an error": replace(Spectrum.of(3.0, 2.0), error=1e-9),
+    "ties but for rounding": replace(Spectrum.of(5.0, 4.0 + 1e-12, 4.0 + 5e-13, 4.0, 2.0, 1.0), error=1e-12),
+    "all ties but for rounding": replace(Spectrum.of(*(1.0 + 1e-15 * i for i in range(9))), error=1e-14),
     "gaussian": Spectrum.of(*np.linalg.svd(np.random.default_rng(7).normal(size=(24, 40)), compute_uv=False), cols=40),
 }
 
