@@ -35,7 +35,7 @@ ALIASES = (
     Alias(WW, "sv_max", "spectral_norm"),
     Alias(WW, "spectral_norm, lambda_max", "spectral_norm²", "the square of what is called so elsewhere"),
     Alias(WW, "norm", "frobenius_norm²", "squared, too"),
-    Alias(WW, "entropy", "entropy_energy / ln alpha_n", "of σ², as a share of its largest value; apart by 2e-8"),
+    Alias(WW, "entropy", "entropy_energy / ln alpha_n", "of σ², as a share of its largest value; apart by up to 2e-7"),
     Alias(
         WW,
         "matrix_rank",
