@@ -22,6 +22,7 @@ COMMANDS = (
     "lifecycle",
     "scaling",
     "evaluate",
+    "ablate",
     "metrics",
     "plot",
     "report",

@@ -14,7 +14,7 @@ from spectra_cli.cli.checking import inspect, metrics, verify
 from spectra_cli.cli.demo import demo
 from spectra_cli.cli.flat import flat
 from spectra_cli.cli.looking import plot, report
-from spectra_cli.cli.models import evaluate
+from spectra_cli.cli.models import ablate, evaluate
 from spectra_cli.cli.scanning import diff, scan
 from spectra_cli.cli.studies import lifecycle, scaling, stability
 from spectra_cli.errors import SpectraError
@@ -31,6 +31,7 @@ COMMANDS = (
     lifecycle,
     scaling,
     evaluate,
+    ablate,
     plot,
     report,
     demo,

@@ -128,18 +128,19 @@ def _relabelled(path: str, label: str) -> Iterator[None]:
 @contextmanager
 def open_weights(
     path: Path, *, follow_links: bool = False, ema: bool = False, provider: Provider | None = None,
-    label: str | None = None,
+    label: str | None = None, as_stored: bool = False,
 ) -> Iterator[Weights]:  # fmt: skip
     """Open a checkpoint: what it holds from its headers, and one tensor at a time by `read`.
 
     follow_links: also read files that links lead to, outside the checkpoint's folder. ema: the average of the weights
     that some training programs keep, in place of the weights. provider: fetches what of the folder is not there yet.
-    label: what messages call the path. Raises SpectraError naming the file, for whatever is wrong with it, here and in
-    `read`.
+    label: what messages call the path. as_stored: every tensor as the files hold it, to be copied: codes and scales of
+    quantised weights apart. Raises SpectraError naming the file, for whatever is wrong with it, here and in `read`.
     """
     labels = (str(path), label) if label is not None and label != str(path) else ("", "")
     with _relabelled(*labels):
         format, contents = _open(path, follow_links, ema, provider)
+        contents = contents if as_stored else _as_weights(format, contents)
     yield Weights(format.name, contents, provider, labels)
 
 
@@ -158,8 +159,12 @@ def _open(path: Path, follow_links: bool, ema: bool, provider: Provider | None) 
     contents = format.open(path, boundary, ema)
     if is_folder and not ema and not provider:  # of a folder on the Hub, only the files of one set are here
         contents = name_unread_files(contents, path, boundary)
-    contents = pair_scales(contents if format.name == "peft" else without_factors(contents))
-    contents = join_weight_norms(contents)
     if provider:
         provider.release_header()
     return format, contents
+
+
+def _as_weights(format: Format, contents: Contents) -> Contents:
+    """Put together what is one weight in several tensors."""
+    contents = pair_scales(contents if format.name == "peft" else without_factors(contents))
+    return join_weight_norms(contents)
