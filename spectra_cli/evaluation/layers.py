@@ -32,7 +32,7 @@ def layers_of(model: LanguageModel) -> Any:
     ]  # fmt: skip
     if not lists:
         raise SpectraError(f"no list of {count} layers is found in a model of type {model.model_type}", hint=NO_LAYERS)
-    return min(lists, key=lambda found: found[0])[1]
+    return min(lists, key=lambda numbered: numbered[0])[1]
 
 
 @dataclass
