@@ -21,6 +21,7 @@ COMMANDS = (
     "stability",
     "lifecycle",
     "scaling",
+    "rank1",
     "evaluate",
     "ablate",
     "metrics",
