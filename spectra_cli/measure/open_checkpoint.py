@@ -182,6 +182,7 @@ def open_weights(
             ema=request.ema,
             provider=files.view,
             label=files.called,
+            run=files.path.parent if checkpoint.step is not None and files.view is None else None,
         ) as opened,
     ):
         layout = architectures.layout(
@@ -201,7 +202,8 @@ def open_weights(
         if files.view is not None:
             tensors = dict.fromkeys(matrix.tensor for matrix in chosen)
             files.view.expect([file_range for name in tensors for file_range in opened.file_ranges(name)])
-        notes = (*opened.notes, *layout.notes)
+        unread = weights.not_fetched(checkpoint.path.beside) if isinstance(checkpoint.path, Remote) else ()
+        notes = (*opened.notes, *unread, *layout.notes)
         yield opened, replace(layout, matrices=chosen, skipped=skipped, notes=notes, lost=left_out)
 
 
