@@ -1,7 +1,9 @@
-"""The commands that run a language model on text: evaluate."""
+"""The commands that run a language model on text: evaluate and ablate."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,6 +48,19 @@ class TextReading:
     ] = "float32"
 
 
+ModelSource = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="A checkpoint's folder or file, or hf:owner/name[@revision].", show_default=False
+    ),
+]
+Protect = Annotated[
+    str | None,
+    typer.Option(
+        "--protect", metavar="FIRST:LAST", help="Layers at both ends that are no core layers; a sixth each by default."
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Device = Annotated[Compute, Fields(only=("device",))]
 
 
@@ -79,6 +94,53 @@ def evaluate(
     )
     show_problems(evaluation.problems)
     return 3 if evaluation.problems else 0
+
+
+def ablate(
+    model: ModelSource,
+    *,
+    text: TextFile,
+    protect: Protect = None,
+    output: Annotated[
+        str | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Draw the figure: .png, .svg, .html, .pdf; - draws here."),
+    ] = None,
+    reading: TextReading,
+    compute: Device,
+    hub: HubAccess,
+    quiet: Quiet = False,
+    answer: Answer,
+) -> int:
+    """Remove each layer in turn, and put the rise in loss beside its spectra and its Block Influence."""
+    options = evaluation_options(reading, compute, hub)
+    from spectra_cli.jobs.ablate import ablate_layers
+    from spectra_cli.views.console.ablate import ablation_json, show_ablation
+    from spectra_cli.views.console.output import make_console
+    from spectra_cli.views.console.problems import show_waiting
+    from spectra_cli.views.figures.save import suffix_of
+
+    if output is not None:
+        suffix_of(output)
+    ablation = ablate_layers(model, text, options, protect=protect, on_wait=show_waiting, on_layer=progress(quiet))
+    show_result(
+        answer,
+        text=lambda: show_ablation(make_console(error=False), ablation),
+        facts=lambda: ablation_json(ablation),
+        allow_nan=False,
+    )
+    if output is not None:
+        from spectra_cli.views.figures.ablate import draw_ablation
+
+        if (drawn := draw_ablation(ablation, output)) is not None:
+            typer.echo(drawn)
+    return 0
+
+
+def progress(quiet: bool) -> Callable[[str], None]:
+    """Return what shows a line on how far a command is: on a terminal, each in place of the last; else nothing."""
+    if quiet or not sys.stderr.isatty():
+        return lambda _: None
+    return lambda line: print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
 
 def evaluation_options(reading: TextReading, compute: Compute, hub: HubAccess) -> EvaluationOptions:

@@ -31,7 +31,7 @@ class Recipe:
 
     schedule: after the warm-up `cosine` down to a tenth, `wsd` (steady, then straight down to a tenth over the last
     fifth) or `step` (a third at half of the run, a tenth at four fifths). peak_rate: what the schedule starts from.
-    layers: of the model.
+    layers: of the model. seed: of its first weights and of the order of what it reads.
     """
 
     optimizer: str = "adamw"
@@ -39,6 +39,7 @@ class Recipe:
     weight_decay: float = 0.1
     peak_rate: float = PEAK_RATE
     layers: int = 6
+    seed: int = SEED
 
 
 def train(
@@ -61,13 +62,13 @@ def train(
     run = _make_folder(folder)
     text = _library_text()
     training = text[: _cut(text)]
-    torch.manual_seed(SEED)
+    torch.manual_seed(recipe.seed)
     model = _model(recipe.layers)
     parameters = sum(weight.numel() for weight in model.parameters())
     size = f"{parameters / 1e6:.2f} M parameters"
     on_progress(f"training a GPT-NeoX of {size} for {steps} steps on {len(text) / 1e6:.1f} MB of Python sources")
     optimizers = _optimizers(model, recipe)
-    batches = torch.Generator().manual_seed(SEED)
+    batches = torch.Generator().manual_seed(recipe.seed)
     fixed = held_out(4 * BATCH)
     loss = math.nan
     with open(run / "loss.jsonl", "w", encoding="utf-8") as log:

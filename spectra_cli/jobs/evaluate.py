@@ -168,10 +168,16 @@ def _naming(name: str, problems: dict[str, Problem], *, exclusive: bool) -> Iter
 
 def _evaluate(files: ModelFiles, model: LanguageModel, tokens: Tokens, windows: Windows) -> Evaluated:
     losses = block_losses(model, tokens, windows)
+    loss = finite_loss(losses, files.called)
+    return Evaluated(files.called, tokens, losses, loss, bits_per_byte(losses), windows, _lm_eval(files, model))
+
+
+def finite_loss(losses: BlockLosses, called: str) -> Estimate:
+    """Return the loss per token. Raises SpectraError where it is not finite, as that of a model that diverged."""
     loss = loss_per_token(losses)
     if not math.isfinite(loss.value):
-        raise SpectraError(f"{files.called}: its loss is no finite number", hint="evaluate an earlier checkpoint")
-    return Evaluated(files.called, tokens, losses, loss, bits_per_byte(losses), windows, _lm_eval(files, model))
+        raise SpectraError(f"{called}: its loss is no finite number", hint="take an earlier checkpoint of its run")
+    return loss
 
 
 def _unused(name: str, weights: Sequence[str]) -> Problem:

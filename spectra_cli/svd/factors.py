@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectra_cli.records import Spectrum
+from spectra_cli.svd.rounding import rounding_norm
 from spectra_cli.svd.rules import UNIT, of_one_sign
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def spectrum_of_factors(factors: Factors) -> Spectrum:
     (array([10.,  0.]), 'factors')
     """
     b, a = _float64(factors)
-    sigma, error = np.zeros(min(factors.shape)), math.nan
+    sigma, error, rounding = np.zeros(min(factors.shape)), math.nan, None
     if np.isfinite(b).all() and np.isfinite(a).all():
         left, right = _triangle(b), _triangle(a.T)
         values = np.linalg.svd(left @ right.T, compute_uv=False)[: sigma.size]
@@ -67,10 +68,20 @@ def spectrum_of_factors(factors: Factors) -> Spectrum:
         steps = math.sqrt(b.shape[1] + max(factors.shape) / 64)
         share = 4 * UNIT * (1 + steps) + of_one_sign(max(factors.shape))
         error = share * float(np.linalg.norm(left) * np.linalg.norm(right))
+        rounding = _rounding(factors, left, right)
     else:
         sigma[:] = np.nan
     dtype = str(factors.dtype).removeprefix("torch.")
-    return Spectrum(sigma, *factors.shape, dtype, "factors", error)
+    return Spectrum(sigma, *factors.shape, dtype, "factors", error, rounding=rounding)
+
+
+def _rounding(factors: Factors, left: Array, right: Array) -> float | None:
+    """The norm of the errors of storing: those of B times A, and B times those of A; left, right: their triangles."""
+    of_b, of_a = rounding_norm(factors.b), rounding_norm(factors.a)
+    if of_b is None or of_a is None:
+        return None
+    b, a = (float(np.linalg.norm(side, 2)) for side in (left, right))
+    return math.hypot(of_b * a, b * of_a * abs(factors.scale))
 
 
 def compare_factors(first: Factors, second: Factors) -> tuple[float, float]:

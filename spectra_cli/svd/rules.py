@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from spectra_cli.records import Spectrum
 from spectra_cli.svd.blocks import float64_blocks
 from spectra_cli.svd.lapack import add_gram, eigenvalues
+from spectra_cli.svd.rounding import rounding_norm
 
 if TYPE_CHECKING:
     import torch
@@ -89,7 +90,8 @@ def as_spectrum(matrix: torch.Tensor, power: int, solution: Solution) -> Spectru
     rows, cols = matrix.shape
     with np.errstate(over="ignore", under="ignore"):
         sigma, bound = np.ldexp(values, power), float(np.ldexp(error, power))
-    return Spectrum(sigma, rows, cols, str(matrix.dtype).removeprefix("torch."), rule, bound)
+    dtype = str(matrix.dtype).removeprefix("torch.")
+    return Spectrum(sigma, rows, cols, dtype, rule, bound, rounding=rounding_norm(matrix))
 
 
 def allowed(sigma: NDArray[np.float64]) -> NDArray[np.float64]:
