@@ -5,6 +5,7 @@ of tensor, which reads itself). Nothing here imports torch until the first tenso
 """
 
 from spectra_cli.weights.companions import companion_names, read_companions
+from spectra_cli.weights.layouts.unread_files import not_fetched
 from spectra_cli.weights.opening import Weights, open_weights
 from spectra_cli.weights.recognition import FORMATS, Format, checkpoint_files, header_size, recognise
 from spectra_cli.weights.tensors.low_rank import LowRank
@@ -18,6 +19,7 @@ __all__ = [
     "checkpoint_files",
     "companion_names",
     "header_size",
+    "not_fetched",
     "open_weights",
     "read_companions",
     "recognise",

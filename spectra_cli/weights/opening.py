@@ -16,6 +16,7 @@ from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.files import Boundary, Provider, admit
 from spectra_cli.weights.layouts.peft.adapter import without_factors
 from spectra_cli.weights.layouts.quantised import pair_scales
+from spectra_cli.weights.layouts.single_file import with_config_of_run
 from spectra_cli.weights.layouts.unread_files import name_unread_files
 from spectra_cli.weights.layouts.weight_norm import join_weight_norms
 from spectra_cli.weights.recognition import FORMATS, Format, format_of
@@ -128,19 +129,22 @@ def _relabelled(path: str, label: str) -> Iterator[None]:
 @contextmanager
 def open_weights(
     path: Path, *, follow_links: bool = False, ema: bool = False, provider: Provider | None = None,
-    label: str | None = None, as_stored: bool = False,
+    label: str | None = None, as_stored: bool = False, run: Path | None = None,
 ) -> Iterator[Weights]:  # fmt: skip
     """Open a checkpoint: what it holds from its headers, and one tensor at a time by `read`.
 
     follow_links: also read files that links lead to, outside the checkpoint's folder. ema: the average of the weights
     that some training programs keep, in place of the weights. provider: fetches what of the folder is not there yet.
     label: what messages call the path. as_stored: every tensor as the files hold it, to be copied: codes and scales of
-    quantised weights apart. Raises SpectraError naming the file, for whatever is wrong with it, here and in `read`.
+    quantised weights apart. run: the folder of the run, whose config.json serves a checkpoint that has no configuration
+    of its own. Raises SpectraError naming the file, for whatever is wrong with it, here and in `read`.
     """
     labels = (str(path), label) if label is not None and label != str(path) else ("", "")
     with _relabelled(*labels):
         format, contents = _open(path, follow_links, ema, provider)
         contents = contents if as_stored else _as_weights(format, contents)
+        if run is not None and not contents.config:
+            contents = with_config_of_run(contents, run, Boundary(run, follow_links, None))
     yield Weights(format.name, contents, provider, labels)
 
 
