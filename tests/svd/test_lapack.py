@@ -53,6 +53,7 @@ def test_its_blas_has_one_thread_a_worker_from_the_first_matrix_on():
 REFUSED = """
 import resource
 
+import scipy.linalg.cython_blas
 import torch
 
 from spectra_cli.svd.lapack import add_gram
