@@ -25,6 +25,7 @@ COMMANDS = (
     "evaluate",
     "ablate",
     "merge",
+    "warmup",
     "metrics",
     "plot",
     "report",

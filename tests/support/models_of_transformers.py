@@ -14,7 +14,7 @@ from tests.support.small_configs import small_config
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    import transformers
+    import transformers as transformers
 
 # Those that new checkpoints are held to: names, and what of their configuration is not the small default.
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
