@@ -9,8 +9,8 @@ PACKAGE = Path(__file__).parents[1] / "spectra_cli"
 RANKS = (
     ("errors", "records"),
     ("budget",),
-    ("sources", "weights", "architectures", "svd", "metrics", "storage", "engines"),
-    ("measure", "studies"),
+    ("sources", "weights", "architectures", "svd", "metrics", "storage", "engines", "gram"),
+    ("measure", "studies", "evaluation", "surgery"),
     ("jobs",),
     ("views",),
     ("cli",),

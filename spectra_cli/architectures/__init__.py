@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from spectra_cli.architectures.cutting import cut, cut_factors
 from spectra_cli.architectures.families import ARCHITECTURES
+from spectra_cli.architectures.ownership import element_owners
 from spectra_cli.architectures.reading import architecture_of, layout
 from spectra_cli.architectures.record import ROLES, Architecture, Rule, Split, role_of
 from spectra_cli.architectures.toml import from_toml, load, to_toml
 
 __all__ = [
     "ARCHITECTURES", "ROLES", "Architecture", "Rule", "Split", "architecture_of", "cut", "cut_factors",
-    "from_toml", "layout", "load", "role_of", "to_toml",
+    "element_owners", "from_toml", "layout", "load", "role_of", "to_toml",
 ]  # fmt: skip

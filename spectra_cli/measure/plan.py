@@ -27,10 +27,10 @@ class Plan:
     stages: sources.StageOrder = sources.StageOrder()
     client: sources.Client = field(default_factory=sources.Client, compare=False)
 
-    def checkpoint_files(self, *, headers_only: bool = False) -> sources.CheckpointFiles:
+    def checkpoint_files(self, *, headers_only: bool = False, side_by_side: bool = False) -> sources.CheckpointFiles:
         """Return what reads these checkpoints, wherever they are; it is used in a `with` block.
 
-        headers_only: only what tells the contents of files is read.
+        headers_only: only what tells the contents of files is read. side_by_side: all are open at once.
         """
         every = dict.fromkeys((*self.checkpoints, *((self.reference,) if self.reference else ())))
         return sources.CheckpointFiles(
@@ -40,6 +40,7 @@ class Plan:
             disk=self.request.disk_bytes,
             selective=self.request.selective,
             headers_only=headers_only,
+            side_by_side=side_by_side,
         )
 
     @property

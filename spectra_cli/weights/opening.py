@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
@@ -16,10 +16,12 @@ from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.files import Boundary, Provider, admit
 from spectra_cli.weights.layouts.peft.adapter import without_factors
 from spectra_cli.weights.layouts.quantised import pair_scales
+from spectra_cli.weights.layouts.single_file import with_config_of_run
 from spectra_cli.weights.layouts.unread_files import name_unread_files
 from spectra_cli.weights.layouts.weight_norm import join_weight_norms
 from spectra_cli.weights.recognition import FORMATS, Format, format_of
 from spectra_cli.weights.tensors.low_rank import LowRank, LowRankStack, LowRankTensor, is_change_of_outputs
+from spectra_cli.weights.tensors.plain import PlainTensor
 from spectra_cli.weights.tensors.source import TensorSource
 from spectra_cli.weights.unread_kinds import why_unread
 
@@ -71,20 +73,31 @@ class Weights:
 
         Raises SpectraError, naming the file and the tensor.
         """
-        with self._materialized(name):
+        with self._materialized(self.file_ranges(name)):
             return self._source(name).read(name, self._warn)
+
+    def read_elements(self, name: str, start: int, stop: int) -> torch.Tensor:
+        """Read the elements from start to stop of one tensor, counted row by row, as one axis in the stored dtype.
+
+        Only these are read, and fetched, where the file keeps the tensor row by row; of any other, all of it.
+        """
+        source = self._source(name)
+        part = source.elements(start, stop) if type(source) is PlainTensor else None
+        if part is None:
+            return self.read(name).reshape(-1)[start:stop]
+        with self._materialized(part.file_ranges):
+            return part.read(name, self._warn)
 
     def factors(self, name: str) -> LowRank | None:
         """Read a tensor that is kept as two small factors as those; None for one that is kept whole."""
         source = self._source(name)
         if not isinstance(source, LowRankTensor | LowRankStack):
             return None
-        with self._materialized(name):
+        with self._materialized(source.file_ranges):
             return source.factors(name, self._warn)
 
     @contextmanager
-    def _materialized(self, name: str) -> Iterator[None]:
-        ranges = self.file_ranges(name)
+    def _materialized(self, ranges: Sequence[FileRange]) -> Iterator[None]:
         with _relabelled(*self._labels), self._provider.materialize(ranges) if self._provider else nullcontext():
             yield
 
@@ -116,18 +129,22 @@ def _relabelled(path: str, label: str) -> Iterator[None]:
 @contextmanager
 def open_weights(
     path: Path, *, follow_links: bool = False, ema: bool = False, provider: Provider | None = None,
-    label: str | None = None,
+    label: str | None = None, as_stored: bool = False, run: Path | None = None,
 ) -> Iterator[Weights]:  # fmt: skip
     """Open a checkpoint: what it holds from its headers, and one tensor at a time by `read`.
 
     follow_links: also read files that links lead to, outside the checkpoint's folder. ema: the average of the weights
     that some training programs keep, in place of the weights. provider: fetches what of the folder is not there yet.
-    label: what messages call the path. Raises SpectraError naming the file, for whatever is wrong with it, here and in
-    `read`.
+    label: what messages call the path. as_stored: every tensor as the files hold it, to be copied: codes and scales of
+    quantised weights apart. run: the folder of the run, whose config.json serves a checkpoint that has no configuration
+    of its own. Raises SpectraError naming the file, for whatever is wrong with it, here and in `read`.
     """
     labels = (str(path), label) if label is not None and label != str(path) else ("", "")
     with _relabelled(*labels):
         format, contents = _open(path, follow_links, ema, provider)
+        contents = contents if as_stored else _as_weights(format, contents)
+        if run is not None and not contents.config:
+            contents = with_config_of_run(contents, run, Boundary(run, follow_links, None))
     yield Weights(format.name, contents, provider, labels)
 
 
@@ -146,8 +163,12 @@ def _open(path: Path, follow_links: bool, ema: bool, provider: Provider | None) 
     contents = format.open(path, boundary, ema)
     if is_folder and not ema and not provider:  # of a folder on the Hub, only the files of one set are here
         contents = name_unread_files(contents, path, boundary)
-    contents = pair_scales(contents if format.name == "peft" else without_factors(contents))
-    contents = join_weight_norms(contents)
     if provider:
         provider.release_header()
     return format, contents
+
+
+def _as_weights(format: Format, contents: Contents) -> Contents:
+    """Put together what is one weight in several tensors."""
+    contents = pair_scales(contents if format.name == "peft" else without_factors(contents))
+    return join_weight_norms(contents)

@@ -91,6 +91,13 @@ PACKED = (
         "{stem}.weight_packed", "packed by compressed-tensors",
     ),
     Packed(re.compile(r"(?P<stem>.+)\.weight(_scale(_2)?)?"), "{stem}.weight_scale_2", "packed by ModelOpt (NVFP4)"),
+    Packed(re.compile(r"(?P<stem>.+)\.(W_q|scale|zero|meta(\..+)?)"), "{stem}.W_q", "packed by HQQ"),
+    Packed(re.compile(r"(?P<stem>.+)\.(_data|_scale|_shift)"), "{stem}._data", "quantised by Quanto"),
+    Packed(re.compile(r"(?P<stem>.+)\.(codes|codebooks|scales)"), "{stem}.codebooks", "packed by AQLM"),
+    Packed(
+        re.compile(r"(?P<stem>.+)\.q_(weight|scale|scale_max|groups|group_map|perm|invperm)"),
+        "{stem}.q_weight", "packed by ExLlamaV2",
+    ),
 )  # fmt: skip
 
 

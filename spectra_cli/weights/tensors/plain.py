@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from spectra_cli.errors import printable
-from spectra_cli.records import FileRange
+from spectra_cli.records import ITEMSIZE, FileRange
 from spectra_cli.weights.files import SourceFile, fill, opened
 from spectra_cli.weights.tensors.source import Warn, allocate
 
@@ -35,6 +35,16 @@ class PlainTensor:
     def file_ranges(self) -> tuple[FileRange, ...]:
         """The one range that it fills."""
         return (FileRange(self.file.path, self.start, self.nbytes),)
+
+    def elements(self, start: int, stop: int) -> PlainTensor | None:
+        """Return the elements from start to stop as a tensor of one axis; None where it is not stored row by row."""
+        size, length = ITEMSIZE[self.dtype], math.prod(self.shape)
+        if self.stride is not None or length * size != self.nbytes:
+            return None
+        crc = self.crc if (start, stop) == (0, length) else None
+        return replace(
+            self, start=self.start + start * size, nbytes=(stop - start) * size, shape=(stop - start,), crc=crc
+        )
 
     def read(self, name: str, warn: Warn) -> torch.Tensor:
         """Read it in its stored dtype; warn where the data do not match the checksum beside them."""
