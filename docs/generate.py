@@ -25,6 +25,7 @@ COMMANDS = (
     "evaluate",
     "ablate",
     "prune",
+    "merge",
     "metrics",
     "plot",
     "report",

@@ -34,12 +34,16 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Remote:
-    """Where a checkpoint on the Hub lies: a folder of one commit of a repository, and the files of it that are read."""
+    """Where a checkpoint on the Hub lies: a folder of one commit of a repository, and the files of it that are read.
+
+    beside: the names of the folder's other files, of which nothing is fetched.
+    """
 
     repository: str
     commit: str
     folder: str = ""
     files: tuple[RemoteFile, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

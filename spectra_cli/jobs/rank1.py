@@ -24,7 +24,8 @@ from spectra_cli.records import Checkpoint, Matrix, Problem
 from spectra_cli.storage.manifest import CheckpointNotes
 from spectra_cli.storage.parts import Parts
 from spectra_cli.storage.table import to_arrow
-from spectra_cli.studies.rank1 import DRAWS, WHOLE, Group, Rank1, rows_of, study_group
+from spectra_cli.studies.rank1 import DRAWS, WHOLE, Group, Rank1, study_group
+from spectra_cli.studies.rank1.rows import rows_of
 
 Array = NDArray[np.float64]
 OnStart = Callable[[OpenRun], None]

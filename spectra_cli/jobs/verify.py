@@ -6,7 +6,7 @@ Knows tables and metrics; what it finds wrong it gives back and never mends.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def verify_table(
     findings = list(_metadata_wrong(metadata))
     groups: list[_Group] = []
     rows = 0
-    for index, group in enumerate(_row_groups(Path(path), findings)):
+    for index, group in enumerate(_by_checkpoint(_row_groups(Path(path), findings), metadata)):
         rows += group.num_rows
         frame = group.to_pandas()
         findings += _group_wrong(index, group, frame, metadata)
@@ -115,11 +115,22 @@ def _row_groups(path: Path, findings: list[Problem]) -> Iterator[pa.Table]:
             yield group
 
 
+def _by_checkpoint(groups: Iterable[pa.Table], metadata: Mapping[str, Any]) -> Iterator[pa.Table]:
+    """Yield the rows of one checkpoint after another: the row groups, or parts of them where another wrote the file."""
+    for group in groups:
+        if metadata:
+            yield group
+            continue
+        names = group.select(["revision", "stage"]).to_pandas().astype(object)
+        for rows in names.groupby(["revision", "stage"], dropna=False, sort=False).indices.values():
+            yield group.take(rows)
+
+
 def _group_wrong(index: int, group: pa.Table, frame: pd.DataFrame, metadata: Mapping[str, Any]) -> Iterator[Problem]:
-    """Check that a row group is the one that was written, of one checkpoint, with no row twice."""
+    """Check that a checkpoint's rows are those that were written, of no other one, and none twice."""
     written = metadata.get("row_groups", [])
     where = f"the rows of {frame['revision'].iloc[0]}"
-    if index >= len(written) or written[index]["sha256"] != table.rows_digest(group):
+    if metadata and (index >= len(written) or written[index]["sha256"] != table.rows_digest(group)):
         yield Problem(f"{where} do not match their checksum", CHANGED)
     if frame["revision"].nunique() != 1 or frame.duplicated(["matrix", "metric"]).any():
         yield Problem(f"{where} hold a matrix's number twice, or another checkpoint's", CHANGED)

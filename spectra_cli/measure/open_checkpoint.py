@@ -187,6 +187,7 @@ def open_weights(
             ema=request.ema,
             provider=files.view,
             label=files.called,
+            run=files.path.parent if checkpoint.step is not None and files.view is None else None,
         ) as opened,
     ):
         layout = architectures.layout(
@@ -207,7 +208,8 @@ def open_weights(
             tensors = dict.fromkeys(matrix.tensor for matrix in chosen)
             tensors |= dict.fromkeys(vectors_of(opened, layout) if vectors else ())
             files.view.expect([file_range for name in tensors for file_range in opened.file_ranges(name)])
-        notes = (*opened.notes, *layout.notes)
+        unread = weights.not_fetched(checkpoint.path.beside) if isinstance(checkpoint.path, Remote) else ()
+        notes = (*opened.notes, *unread, *layout.notes)
         yield opened, replace(layout, matrices=chosen, skipped=skipped, notes=notes, lost=left_out)
 
 

@@ -124,9 +124,7 @@ def check_output(output: Path, nbytes: int = 0) -> None:
         raise SpectraError(f"{shown} is not empty", hint="give -o the name of a new folder, or remove this one")
     parent = output.absolute().parent
     if not parent.is_dir():
-        raise SpectraError(
-            f"the folder {printable(parent, 400)} is not there", hint="make it, or give another -o"
-        )
+        raise SpectraError(f"the folder {printable(parent, 400)} is not there", hint="make it, or give another -o")
     free = shutil.disk_usage(parent).free
     if free < nbytes:
         raise SpectraError(

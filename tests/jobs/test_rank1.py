@@ -16,7 +16,7 @@ from spectra_cli.measure.plan import make_plan
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.side_by_side import open_run
 from spectra_cli.studies.inputs.run_inputs import read_inputs
-from spectra_cli.studies.rank1 import rank1_of
+from spectra_cli.studies.rank1.rows import rank1_of
 from tests.support import runs
 
 COUNT = 12

@@ -12,7 +12,7 @@ from spectra_cli.studies.inputs.runs import Run
 from spectra_cli.studies.lifecycle import CHANCE, correct, lifecycle, lifecycle_tables
 from spectra_cli.studies.lifecycle.asymmetry import spread_ratio
 from spectra_cli.studies.lifecycle.gradients import is_inverted_u, trend, turns
-from spectra_cli.studies.lifecycle.timescales import decay, ratio_of
+from spectra_cli.studies.lifecycle.timescales import Decay, decay, ratio_of
 from spectra_cli.studies.lifecycle.waves import arrival
 from spectra_cli.views.console.lifecycle import lifecycle_json
 from spectra_cli.views.sentences.lifecycle import lifecycle_sentences
@@ -106,6 +106,11 @@ def test_timescales_are_found_and_told_apart():
 def test_equal_timescales_are_not_told_apart():
     pairs = [(decay(STEPS, approach(s, TAU, 35, 5)), decay(STEPS, approach(s + 500, TAU, -0.3, 0.6))) for s in SEEDS]
     assert sum(not ratio_of(*pair)[1][0] <= 1 <= ratio_of(*pair)[1][1] for pair in pairs) <= 7
+
+
+def test_a_ratio_that_nothing_determines_has_no_end_and_no_warning():
+    open_fit = Decay(1.0, (0.0, np.inf), 300.0, 0.0, 1.0, 0.5, 0.1, 6)
+    assert ratio_of(open_fit, open_fit) == (1.0, (0.0, np.inf))
 
 
 def test_a_course_that_approaches_nothing_has_no_timescale():

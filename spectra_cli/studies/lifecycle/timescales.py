@@ -94,7 +94,7 @@ def decay(steps: Array, values: Array) -> Decay | None:
     residuals = y - _approach(t, *fitted)
     r2 = 1.0 - float(residuals @ residuals) / float(((y - y.mean()) ** 2).sum())
     reach = float(stats.t.ppf(0.95, len(t) - 3)) * error
-    interval = float(np.exp(log_tau - reach)), float(np.exp(log_tau + reach))
+    interval = _around(log_tau, reach)
     residual = math.sqrt(float(np.mean(residuals**2)))
     return Decay(float(np.exp(log_tau)), interval, error, start, end, r2, residual, len(t))
 
@@ -107,4 +107,10 @@ def ratio_of(slow: Decay, fast: Decay) -> tuple[float, Interval]:
     """Return τ_slow/τ_fast with its 98% interval: the two fits are taken for independent."""
     reach = float(stats.t.ppf(0.99, min(slow.n, fast.n) - 3)) * float(np.hypot(slow.log_error, fast.log_error))
     middle = float(np.log(slow.tau / fast.tau))
-    return float(np.exp(middle)), (float(np.exp(middle - reach)), float(np.exp(middle + reach)))
+    return float(np.exp(middle)), _around(middle, reach)
+
+
+def _around(logarithm: float, reach: float) -> Interval:
+    """The interval of a number from that of its logarithm: Inf where it says nothing."""
+    with np.errstate(over="ignore"):
+        return float(np.exp(logarithm - reach)), float(np.exp(logarithm + reach))

@@ -11,10 +11,9 @@ from spectra_cli.studies.rank1.findings import (
     StepParts,
     Verdict,
 )
-from spectra_cli.studies.rank1.rows import rank1_of, rows_of
 from spectra_cli.studies.rank1.study import DRAWS, Group, study_group
 
 __all__ = [
     "DRAWS", "FEWEST", "WHOLE", "Beside", "Group", "GroupFindings", "Halves", "Rank1", "SequenceFindings", "StepParts",
-    "Verdict", "rank1_of", "rows_of", "study_group",
+    "Verdict", "study_group",
 ]  # fmt: skip

@@ -21,11 +21,9 @@ from spectra_cli.studies.rank1.findings import (
     StepParts,
     Verdict,
 )
+from spectra_cli.studies.rank1.metric_names import KINDS, NEEDED, NULLS
 
-KINDS = ("raw", "merged")
-NULLS = ("walk", "persistent")
 VERDICTS: dict[float, Verdict] = {1.0: "one-dimensional", 0.0: "not beyond drift", -1.0: "too few checkpoints"}
-NEEDED = ("rank1_window", "rank1_raw_share_1", "rank1_merged_share_1")
 
 
 def rows_of(findings: Rank1, checkpoints: Sequence[Checkpoint]) -> Iterator[list[Row]]:

@@ -86,10 +86,10 @@ def share(sequence: SequenceFindings) -> str:
 def decimal(value: float) -> str:
     """Return a share in two decimals, in three or four near 1, where it matters.
 
-    >>> decimal(0.614), decimal(0.9912), decimal(0.99987)
-    ('0.61', '0.991', '0.9999')
+    >>> decimal(0.614), decimal(0.9312), decimal(0.99987)
+    ('0.61', '0.931', '0.9999')
     """
-    return f"{value:.{4 if value > 0.9995 else 3 if value > 0.95 else 2}f}"
+    return f"{value:.{4 if value > 0.9995 else 3 if value > 0.9 else 2}f}"
 
 
 def interval(null: Beside) -> str:
