@@ -18,6 +18,7 @@ from spectra_cli.cli.models import ablate, evaluate
 from spectra_cli.cli.rank1 import rank1
 from spectra_cli.cli.scanning import diff, scan
 from spectra_cli.cli.studies import lifecycle, scaling, stability
+from spectra_cli.cli.surgery import merge
 from spectra_cli.errors import SpectraError
 
 # What the loader of libraries and the threads of Python say where the system refuses them something.
@@ -34,6 +35,7 @@ COMMANDS = (
     rank1,
     evaluate,
     ablate,
+    merge,
     plot,
     report,
     demo,
