@@ -40,7 +40,7 @@ def counts(plant: Plant, count: int, window: int, seeds: int) -> tuple[int, int]
     """Return how many seeds are called one-dimensional, raw and merged."""
     raw = merged = 0
     for seed in range(seeds):
-        gram: NDArray[np.float64] = gram_of(plant(np.random.default_rng(seed), count))  # type: ignore[no-untyped-call]
+        gram = gram_of(plant(np.random.default_rng(seed), count))
         found = study_group(Group("all", gram, 1), window, draws=DRAWS, seed=seed)
         raw += found.raw.verdict == "one-dimensional"
         merged += found.merged.verdict == "one-dimensional"
