@@ -14,8 +14,23 @@ from spectra_cli.cli.app import main
 
 FOLDER = Path(__file__).parent
 COMMANDS = (
-    "scan", "diff", "inspect", "verify", "stability", "lifecycle", "scaling", "metrics", "plot", "report", "demo",
-)  # fmt: skip
+    "scan",
+    "diff",
+    "inspect",
+    "verify",
+    "stability",
+    "lifecycle",
+    "scaling",
+    "rank1",
+    "evaluate",
+    "ablate",
+    "prune",
+    "merge",
+    "metrics",
+    "plot",
+    "report",
+    "demo",
+)
 
 
 def help_of(*arguments: str) -> str:

@@ -1,6 +1,7 @@
 """Spectra: singular values of every weight matrix over a training run. Importing it costs nothing.
 
-`scan_checkpoints`, `diff_checkpoints` and `read_table` do what the commands do; they load when first used.
+`scan_checkpoints`, `diff_checkpoints`, `rank1_checkpoints` and `read_table` do what the commands do; they load when
+first used.
 """
 
 from importlib import import_module, metadata
@@ -8,12 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spectra_cli.jobs.diff import diff_checkpoints as diff_checkpoints
+    from spectra_cli.jobs.rank1 import rank1_checkpoints as rank1_checkpoints
     from spectra_cli.jobs.scan import scan_checkpoints as scan_checkpoints
     from spectra_cli.storage.table import read_table as read_table
 
-__all__ = ["__version__", "diff_checkpoints", "read_table", "scan_checkpoints"]
+__all__ = ["__version__", "diff_checkpoints", "rank1_checkpoints", "read_table", "scan_checkpoints"]
 
-_HOMES = {"scan_checkpoints": "jobs.scan", "diff_checkpoints": "jobs.diff", "read_table": "storage.table"}
+_HOMES = {
+    "scan_checkpoints": "jobs.scan",
+    "diff_checkpoints": "jobs.diff",
+    "rank1_checkpoints": "jobs.rank1",
+    "read_table": "storage.table",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -34,12 +34,16 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Remote:
-    """Where a checkpoint on the Hub lies: a folder of one commit of a repository, and the files of it that are read."""
+    """Where a checkpoint on the Hub lies: a folder of one commit of a repository, and the files of it that are read.
+
+    beside: the names of the folder's other files, of which nothing is fetched.
+    """
 
     repository: str
     commit: str
     folder: str = ""
     files: tuple[RemoteFile, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,6 +167,7 @@ class Spectrum:
     sigma: (r,) float64, r = min(rows, cols); all NaN where the matrix holds NaN or Inf. dtype: the precision the
     matrix was stored in. rule: how σ was computed. error: the bound on |σ̂ᵢ − σᵢ| that the rule guarantees, in
     the unit of σ. shuffled: (r,) singular values of the same entries in a seeded random order, where asked for.
+    rounding: spectral norm to expect of the errors of storing; None where the dtype has none or is not known.
     """
 
     sigma: NDArray[np.float64]
@@ -172,6 +177,7 @@ class Spectrum:
     rule: str = "given"
     error: float = 0.0
     shuffled: NDArray[np.float64] | None = None
+    rounding: float | None = None
 
     @classmethod
     def of(cls, *sigma: float, rows: int | None = None, cols: int | None = None) -> Spectrum:

@@ -12,7 +12,7 @@ TOP_LEVEL = {"__init__.py", "budget.py", "errors.py", "records.py", "py.typed"}
 
 # Rooms that look at one subject each in their own way: jobs/diff.py, views/console/diff.py and cli/diff.py are one.
 MIRRORS = (
-    "jobs", "studies/lifecycle", "studies/stability", "studies",
+    "jobs", "studies/lifecycle", "studies/rank1", "studies/stability", "studies",
     "views/console", "views/figures", "views/sentences", "views/report", "cli",
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ RANKS = (
     ("errors", "records"),
     ("budget",),
     ("sources", "weights", "architectures", "svd", "metrics", "storage", "engines", "gram"),
-    ("measure", "studies"),
+    ("measure", "studies", "evaluation", "surgery"),
     ("jobs",),
     ("views",),
     ("cli",),

@@ -30,7 +30,8 @@ Shape = tuple[int, int]
 NAME = re.compile(r"[a-z_]+")
 ROTARY_PAIRS = (
     "kept with the pairs of the rotary embedding side by side, as Meta orders rows, because no config gives the heads: "
-    "cosines to a checkpoint in Hugging Face's order say nothing (put its config.json beside the weights)"
+    "cosines to a checkpoint in Hugging Face's order say nothing (put its config.json beside the weights, or into the "
+    "run's folder)"
 )
 
 

@@ -24,6 +24,7 @@ def demo(
     console = make_console(error=True)
     table = folder / "demo.parquet"
     run = training.train(folder, on_progress=lambda line: console.print(line, soft_wrap=True))
+    training.write_held_out(folder)
     target = Target(table, str(table), advise=False)
     code = scan_to(target, str(run), (), restart=False, quiet=False, answer=Answer())
     report([str(table)], output=str(folder / "demo.html"), inputs=RunInputs(loss=[str(run / "loss.jsonl")]))

@@ -21,7 +21,7 @@ class Drawing:
             "--kind",
             metavar="NAME",
             help="trajectory, alignment, spectrum, heatmap, profile, roles; over depth: wave, gradients, depth, "
-            "asymmetry, timescales: docs/figures.md.",
+            "asymmetry, timescales; of `spectra rank1`: rank1: docs/figures.md.",
         ),
     ]
     output: Annotated[
@@ -72,6 +72,9 @@ def report(
     tables: Tables,
     *,
     output: Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="The page.")] = "report.html",
+    rank1: Annotated[
+        list[str] | None, typer.Option("--rank1", metavar="FILE", help="A table that `spectra rank1` wrote.")
+    ] = None,
     inputs: RunInputs,
 ) -> int:
     """Write one page that stands alone: findings, figures to explore, the table of matrices, how it was made."""
@@ -86,6 +89,7 @@ def report(
         losses=tuple(inputs.loss or ()),
         loss_columns=parse_columns(inputs.loss_columns),
         labels=parse_labels(inputs.label),
+        rank1=tuple(rank1 or ()),
     )
     typer.echo(f"{printable(output)} · {size(written)} · opens in any browser, without a network", err=True)
     return 0

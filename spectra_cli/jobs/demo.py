@@ -22,6 +22,7 @@ PEAK_RATE = 2e-3
 BATCH, CONTEXT = 8, 128
 SEED = 0
 TEXT_BYTES = 6_000_000
+HELD_OUT, HELD_OUT_BYTES = "held-out.txt", 60_000
 STEADY_SHARE, STEP_SHARES = 0.8, (0.5, 0.8)
 
 
@@ -29,9 +30,9 @@ STEADY_SHARE, STEP_SHARES = 0.8, (0.5, 0.8)
 class Recipe:
     """How a run is trained. optimizer: `adamw`, or `muon` for the layers' matrices with AdamW for all else.
 
-    schedule: after the warm-up `cosine` down to a tenth, `wsd` (steady, then straight down to a tenth over the last
-    fifth) or `step` (a third at half of the run, a tenth at four fifths). peak_rate: what the schedule starts from.
-    layers: of the model.
+    schedule: after the warm-up `constant`, `cosine` down to a tenth, `wsd` (steady, then straight down to a tenth over
+    the last fifth) or `step` (a third at half of the run, a tenth at four fifths). peak_rate: what the schedule starts
+    from. layers: of the model. seed: of its first weights and of the order of what it reads.
     """
 
     optimizer: str = "adamw"
@@ -39,6 +40,7 @@ class Recipe:
     weight_decay: float = 0.1
     peak_rate: float = PEAK_RATE
     layers: int = 6
+    seed: int = SEED
 
 
 def train(
@@ -61,13 +63,13 @@ def train(
     run = _make_folder(folder)
     text = _library_text()
     training = text[: _cut(text)]
-    torch.manual_seed(SEED)
+    torch.manual_seed(recipe.seed)
     model = _model(recipe.layers)
     parameters = sum(weight.numel() for weight in model.parameters())
     size = f"{parameters / 1e6:.2f} M parameters"
     on_progress(f"training a GPT-NeoX of {size} for {steps} steps on {len(text) / 1e6:.1f} MB of Python sources")
     optimizers = _optimizers(model, recipe)
-    batches = torch.Generator().manual_seed(SEED)
+    batches = torch.Generator().manual_seed(recipe.seed)
     fixed = held_out(4 * BATCH)
     loss = math.nan
     with open(run / "loss.jsonl", "w", encoding="utf-8") as log:
@@ -100,6 +102,8 @@ def learning_rate(step: int, steps: int = STEPS, recipe: Recipe = Recipe()) -> f
     """
     if step <= WARMUP:
         return recipe.peak_rate * step / WARMUP
+    if recipe.schedule == "constant":
+        return recipe.peak_rate
     if recipe.schedule == "wsd":
         progress = max(0.0, step / steps - STEADY_SHARE) / (1 - STEADY_SHARE)
         return recipe.peak_rate * (1 - 0.9 * progress)
@@ -116,6 +120,8 @@ def what_next(folder: Path) -> str:
     return (
         f"\nnext: spectra inspect {run}\n      spectra diff {run / 'step0'} {run / f'step{STEPS}'}\n"
         f"      spectra stability {table} --loss {run / 'loss.jsonl'}\n"
+        f"      spectra rank1 {run} --window 3 -o {folder / 'demo.rank1.parquet'}\n"
+        f"      spectra ablate {run / f'step{STEPS}'} --text {folder / HELD_OUT}\n"
         f"      open {folder / 'demo.html'} in a browser\n"
         f"      python -c \"import pandas as pd; t = pd.read_parquet('{table}'); "
         "print(t[t.metric == 'stable_rank'].pivot_table('value', 'step', 'role', observed=True))\""
@@ -161,6 +167,13 @@ def held_out(count: int) -> torch.Tensor:
 
     text = _library_text()
     return _batch(text[_cut(text) :], torch.Generator().manual_seed(SEED + 1), count)
+
+
+def write_held_out(folder: Path) -> None:
+    """Write text that no run is trained on as HELD_OUT, for commands that take a text."""
+    text = _library_text()
+    start = _cut(text)
+    (folder / HELD_OUT).write_bytes(text[start : start + HELD_OUT_BYTES].numpy().astype("uint8").tobytes())
 
 
 def _cut(text: torch.Tensor) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pyarrow as pa
 from spectra_cli import sources, svd, weights
 from spectra_cli.errors import SpectraError
 from spectra_cli.jobs.metadata import listed, notes_of, scan_metadata
+from spectra_cli.jobs.only_checkpoint import only_checkpoint
 from spectra_cli.measure.executors import LocalExecutor, measure_checkpoint
 from spectra_cli.measure.plan import OnWait, Plan, make_client
 from spectra_cli.measure.request import Request
@@ -52,7 +52,7 @@ def diff_checkpoints(
     """
     request = Request(str(a), **options)
     client = make_client(request, on_wait)
-    both = [_only_checkpoint(str(source), client, request.ema) for source in (a, b)]
+    both = [only_checkpoint(str(source), client, ema=request.ema) for source in (a, b)]
     (first, second), _ = sources.resolve_files(both, client, weights.checkpoint_files)
     plan = Plan(request, first.model, (first, second), second, client=client)
     executor = LocalExecutor(svd.choose_device(request.device))
@@ -71,17 +71,3 @@ def diff_checkpoints(
     joined = pa.concat_tables(tables).unify_dictionaries()
     fallbacks = unique(problem for result in results for problem in result.fallbacks)
     return Diff(first, second, joined, tables[0].num_rows, metadata, problems, fallbacks)
-
-
-def _only_checkpoint(source: str, client: sources.Client, ema: bool) -> Checkpoint:
-    if sources.is_hub(source):
-        listing = sources.list_hub(source, (), client, weights.checkpoint_files)
-    else:
-        recognise = partial(weights.recognise, ema=ema)
-        listing = sources.list_folder(Path(source), recognise, explain=weights.why_unread)
-    if len(listing.checkpoints) > 1:
-        names = ", ".join(checkpoint.revision for checkpoint in listing.checkpoints[:3])
-        raise SpectraError(
-            f"{source} holds {len(listing.checkpoints)} checkpoints", hint=f"name one of them, such as {names}", code=2
-        )
-    return listing.checkpoints[0]

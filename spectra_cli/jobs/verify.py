@@ -6,7 +6,7 @@ Knows tables and metrics; what it finds wrong it gives back and never mends.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from spectra_cli.jobs.recompute import Recomputed, compute_again
 from spectra_cli.metrics import METRICS
 from spectra_cli.records import Problem
 from spectra_cli.storage import table
+from spectra_cli.studies.rank1.metric_names import limits_of
 
 ACCURACY = 1e-9  # what every singular value may be wrong by, as a share of the largest
 ROUNDING = 1e-9
@@ -59,10 +60,15 @@ def verify_table(
     is no such table, or the source cannot be read.
     """
     metadata = table.read_metadata(path)
+    if sample and "rank1" in metadata:
+        raise SpectraError(
+            f"{path} is of `spectra rank1`, of which no sample can be computed again",
+            hint="leave out --sample; the same `spectra rank1` with another -o gives the same table",
+        )
     findings = list(_metadata_wrong(metadata))
     groups: list[_Group] = []
     rows = 0
-    for index, group in enumerate(_row_groups(Path(path), findings)):
+    for index, group in enumerate(_by_checkpoint(_row_groups(Path(path), findings), metadata)):
         rows += group.num_rows
         frame = group.to_pandas()
         findings += _group_wrong(index, group, frame, metadata)
@@ -115,11 +121,22 @@ def _row_groups(path: Path, findings: list[Problem]) -> Iterator[pa.Table]:
             yield group
 
 
+def _by_checkpoint(groups: Iterable[pa.Table], metadata: Mapping[str, Any]) -> Iterator[pa.Table]:
+    """Yield the rows of one checkpoint after another: the row groups, or parts of them where another wrote the file."""
+    for group in groups:
+        if metadata:
+            yield group
+            continue
+        names = group.select(["revision", "stage"]).to_pandas().astype(object)
+        for rows in names.groupby(["revision", "stage"], dropna=False, sort=False).indices.values():
+            yield group.take(rows)
+
+
 def _group_wrong(index: int, group: pa.Table, frame: pd.DataFrame, metadata: Mapping[str, Any]) -> Iterator[Problem]:
-    """Check that a row group is the one that was written, of one checkpoint, with no row twice."""
+    """Check that a checkpoint's rows are those that were written, of no other one, and none twice."""
     written = metadata.get("row_groups", [])
     where = f"the rows of {frame['revision'].iloc[0]}"
-    if index >= len(written) or written[index]["sha256"] != table.rows_digest(group):
+    if metadata and (index >= len(written) or written[index]["sha256"] != table.rows_digest(group)):
         yield Problem(f"{where} do not match their checksum", CHANGED)
     if frame["revision"].nunique() != 1 or frame.duplicated(["matrix", "metric"]).any():
         yield Problem(f"{where} hold a matrix's number twice, or another checkpoint's", CHANGED)
@@ -149,10 +166,11 @@ def _numbers_wrong(frame: pd.DataFrame) -> list[Problem]:
 
 
 def _out_of_range(name: str, rows: pd.DataFrame) -> Iterator[str]:
-    if name not in BY_NAME:
+    own = limits_of(name)
+    if name not in BY_NAME and own is None:
         yield f"there is no metric {name}"
         return
-    limits = np.array([BY_NAME[name].limits(int(r)) for r in rows["r"]])
+    limits = np.array([own or BY_NAME[name].limits(int(r)) for r in rows["r"]])
     slack = ROUNDING * np.maximum(1.0, np.abs(np.nan_to_num(limits, posinf=0.0, neginf=0.0)))
     value = rows["value"].to_numpy()
     wrong = (value < limits[:, 0] - slack[:, 0]) | (value > limits[:, 1] + slack[:, 1])

@@ -167,12 +167,17 @@ class OpenCheckpoint:
 
 @contextmanager
 def open_weights(
-    checkpoint: Checkpoint, request: Request, checkpoint_files: sources.CheckpointFiles, *, ahead: bool = False
+    checkpoint: Checkpoint,
+    request: Request,
+    checkpoint_files: sources.CheckpointFiles,
+    *,
+    ahead: bool = False,
+    vectors: bool = False,
 ) -> Iterator[tuple[weights.Weights, Layout]]:
     """Open one checkpoint's weights and say what its tensors mean, only the chosen matrices left in the layout.
 
-    checkpoint_files: materializes them. ahead: it is opened for later, so that it is fetched without haste. Raises
-    SpectraError where the files cannot be read or contradict their config.
+    checkpoint_files: materializes them. ahead: it is opened for later, so that it is fetched without haste. vectors:
+    those of the weights are read too. Raises SpectraError where the files cannot be read or contradict their config.
     """
     with (
         checkpoint_files.materialize(checkpoint, ahead=ahead) as files,
@@ -182,6 +187,7 @@ def open_weights(
             ema=request.ema,
             provider=files.view,
             label=files.called,
+            run=files.path.parent if checkpoint.step is not None and files.view is None else None,
         ) as opened,
     ):
         layout = architectures.layout(
@@ -200,9 +206,18 @@ def open_weights(
             )
         if files.view is not None:
             tensors = dict.fromkeys(matrix.tensor for matrix in chosen)
+            tensors |= dict.fromkeys(vectors_of(opened, layout) if vectors else ())
             files.view.expect([file_range for name in tensors for file_range in opened.file_ranges(name)])
-        notes = (*opened.notes, *layout.notes)
+        unread = weights.not_fetched(checkpoint.path.beside) if isinstance(checkpoint.path, Remote) else ()
+        notes = (*opened.notes, *unread, *layout.notes)
         yield opened, replace(layout, matrices=chosen, skipped=skipped, notes=notes, lost=left_out)
+
+
+def vectors_of(opened: weights.Weights, layout: Layout) -> list[str]:
+    """Return the stored vectors and scalars of floating numbers: norms and biases, which a scan leaves out."""
+    kept = [skip.tensor for skip in layout.skipped if skip.reason.startswith(("vector", "scalar"))]
+    floating = ("float", "bfloat")
+    return [name for name in kept if name in opened.tensors and opened.tensors[name].dtype.startswith(floating)]
 
 
 def _equal(opened: weights.Weights, first: Matrix, second: Matrix, *, reads: bool) -> bool:

@@ -32,13 +32,20 @@ def relative(spectrum: Spectrum) -> NDArray[np.float64] | None:
 def above_rounding(spectrum: Spectrum) -> NDArray[np.float64]:
     """ln(σᵢ/σ₁) of every σᵢ > σ₁·max(m,n)·2⁻⁵²: (k,) float64, k ≤ r. The rest is the rounding of the arithmetic.
 
+    So is a gap between neighbours of at most the spectrum's error: such values are ties, and each is given as the
+    largest of them. An exponent of values that differ by rounding alone would be any number, 1e15 for example.
+
     >>> above_rounding(Spectrum.of(1.0, 1e-20))
     array([0.])
+    >>> above_rounding(Spectrum(np.array([1.0, 1.0 - 1e-15]), 2, 2, error=1e-14))
+    array([0., 0.])
     """
     scaled = relative(spectrum)
     if scaled is None:
         return np.empty(0)
-    logs: NDArray[np.float64] = np.log(scaled[scaled > max(spectrum.rows, spectrum.cols) * EPSILON])
+    kept = scaled[scaled > max(spectrum.rows, spectrum.cols) * EPSILON]
+    begins = np.append(True, kept[:-1] - kept[1:] > spectrum.error / spectrum.sigma[0])
+    logs: NDArray[np.float64] = np.log(kept[begins])[np.cumsum(begins) - 1]
     return logs
 
 

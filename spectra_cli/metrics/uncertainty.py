@@ -14,8 +14,10 @@ from spectra_cli.metrics.metric import Vector
 from spectra_cli.metrics.rank_range import ALL_RANKS, RankRange
 from spectra_cli.records import Pair, Spectrum
 
-# An error below this share of the smallest σ moves no third digit, and most spectra need not be looked at twice.
+# An error below these shares of the smallest σ, and of the smallest gap between two, moves no third digit, and most
+# spectra need not be looked at twice. A gap that is not above the error is none: such values are ties.
 HARMLESS = 1e-6
+HARMLESS_TO_GAPS = 1e-4
 THIRD_DIGIT = 5e-4
 NEAR_ZERO = 1e-9
 OF_ONE_MATRIX = frozenset(metric.name for metric in METRICS if metric.against is None)
@@ -32,16 +34,16 @@ def uncertain(
     """Metrics of one matrix whose third digit the error of its spectra could change, in the order of METRICS.
 
     Each is measured again with every σ larger by `error`, smaller by it, and the two in alternation, those of the other
-    matrix of a pair the opposite way: so it is a probe in four directions and no proof. Numbers of one matrix that are
-    near 0 do not count where they move by less than 1e-9.
+    matrix of a pair the opposite way: so it is a probe in four directions and no proof. What was moved is known to
+    three times the error, so that ties stay ties. Numbers of one matrix that are near 0 do not count where they move by
+    less than 1e-9; the error itself has none.
 
     >>> uncertain(replace(Spectrum.of(1.0, 0.5, 1e-9), error=1e-11), {"entropy", "condition_number", "stable_rank"})
     ('condition_number',)
     """
     if not spectrum.finite or spectrum.sigma.size == 0:
         return ()
-    measurable = spectrum.error > HARMLESS * float(spectrum.sigma[-1])
-    asked = set(names) if measurable else set(names) - OF_ONE_MATRIX
+    asked = (set(names) if _measurable(spectrum) else set(names) - OF_ONE_MATRIX) - {"sigma_error"}
     reference, previous = (pair if pair and _close(pair) else None for pair in (reference, previous))
     measured = measure(spectrum, reference, previous, asked, alpha_range=alpha_range)
     stated = {name: (value, vector) for name, value, vector in measured}
@@ -58,6 +60,14 @@ def uncertain(
     return tuple(name for name in stated if name in changed)
 
 
+def _measurable(spectrum: Spectrum) -> bool:
+    """Whether the error is large beside the smallest σ, or beside the smallest gap that is one."""
+    if spectrum.error > HARMLESS * float(spectrum.sigma[-1]):
+        return True
+    gaps = spectrum.sigma[:-1] - spectrum.sigma[1:]
+    return spectrum.error > HARMLESS_TO_GAPS * float(gaps[gaps > spectrum.error].min(initial=math.inf))
+
+
 def _close(pair: Pair) -> bool:
     """Whether two spectra that differ do so by little, beside their errors."""
     if pair.distance == 0.0 or not (pair.a.finite and pair.b.finite):
@@ -71,7 +81,8 @@ def _directions(size: int) -> Iterator[NDArray[np.float64]]:
 
 
 def _moved(spectrum: Spectrum, sign: NDArray[np.float64]) -> Spectrum:
-    return replace(spectrum, sigma=np.sort(np.maximum(spectrum.sigma + sign * spectrum.error, 0.0))[::-1])
+    sigma = np.sort(np.maximum(spectrum.sigma + sign * spectrum.error, 0.0))[::-1]
+    return replace(spectrum, sigma=sigma, error=3.0 * spectrum.error)
 
 
 def _differ(

@@ -254,6 +254,7 @@ def fingerprint(path: Path | Remote) -> list[list[object]]:
             *([file.name, file.size, file.blob] for file in path.files),
         ]
     files = sorted(path.rglob("*")) if path.is_dir() else [path]  # ranks may have folders of their own
+    files.append(path.parent / "config.json")  # the run's own, for checkpoints that have none
     facts = []
     for file in files:
         with contextlib.suppress(OSError):  # gone since it was listed, or not to be read: opening it raises the error

@@ -37,16 +37,18 @@ class CheckpointFiles:
     """The files of the checkpoints of a scan; nothing is made before the first that is not on this machine.
 
     checkpoints: in the order in which they will be read. disk: bytes of scratch space, None for the larger of 10 GB
-    and two of the largest files. header_size, selective, headers_only: see Store. Use it in a `with` block: at its
+    and two of the largest files. header_size, selective, headers_only: see Store. side_by_side: all are open at once
+    and read in the order of their files. Use it in a `with` block: at its
     end nothing that was fetched is left.
     """
 
     def __init__(
         self, client: Client, checkpoints: Sequence[Checkpoint], header_size: HeaderSize, *,
         disk: int | None = None, selective: bool = False, headers_only: bool = False,
+        side_by_side: bool = False,
     ) -> None:  # fmt: skip
         """Note what may be asked for; open nothing."""
-        self.headers_only = headers_only
+        self.headers_only, self.side_by_side = headers_only, side_by_side
         self.client, self.header_size, self.selective = client, header_size, selective
         self.checkpoints = tuple(checkpoints)
         self.disk = disk or max(LEAST_DISK, 2 * max((file.size for file in self._files()), default=0))
@@ -95,11 +97,13 @@ class CheckpointFiles:
         """Return the store, made at the first call."""
         if self._store is None:
             folder = self._closing.enter_context(scratch_folder())
+            together = len(self.checkpoints) if self.side_by_side else 3
             self._store = Store(
                 self.client, folder, self.disk, self.header_size, selective=self.selective,
-                together=min(3, len(self.checkpoints)), recurring=recurring(self.checkpoints),
+                together=min(together, len(self.checkpoints)), recurring=recurring(self.checkpoints),
                 headers_only=self.headers_only,
             )  # fmt: skip
+            self._store.in_order = self.side_by_side
         return self._store
 
     @contextmanager

@@ -102,14 +102,17 @@ class Parts:
     def assemble(self, keys: Sequence[str], metadata: dict[str, Any]) -> int:
         """Write the parts of these keys into the output, in their order, and remove the parts; return the rows."""
         try:
-            rows = replace_file(self.output, lambda file: write_table(file, map(self._part, keys), metadata))
+            rows = replace_file(self.output, lambda file: write_table(file, map(self.read, keys), metadata))
         except OSError as error:
             raise self._refused(error) from None
         self._finished.clear()
         return rows
 
-    def _part(self, key: str) -> pa.Table:
-        """Read a part back; one that was damaged since it was looked at is dropped, so that a next run measures it."""
+    def read(self, key: str) -> pa.Table:
+        """Read a part back that `notes` knows.
+
+        One that was damaged since it was looked at is dropped, so that a next run measures it.
+        """
         path = self.folder / self._finished[key].file
         try:
             data = path.read_bytes()

@@ -200,10 +200,10 @@ def _computed(matrices: tuple[torch.Tensor, ...], copy: torch.Tensor) -> list[At
     on_cpu = (numbers.cpu().numpy() for numbers in (squares, traces, norms))
     attempts = []
     for matrix, power, values, trace, norm in zip(matrices, powers, *on_cpu, strict=True):
-        if trace and not is_spectrum_of(values, float(trace), float(norm), steps(matrix)):
+        if trace and not is_spectrum_of(values, float(trace), float(norm), steps(matrix.shape)):
             attempts.append(Attempt(None, WRONG_EIGENVALUES))
             continue
-        solution = by_gram(values, float(trace), steps(matrix))
+        solution = by_gram(values, float(trace), matrix.shape)
         attempts.append(Attempt(as_spectrum(matrix, power, solution) if solution else None))
     return attempts
 

@@ -2,7 +2,8 @@
 
 With QR, B = Q_B·R_B and Aᵀ = Q_A·R_A, the singular values of s·B·A are those of the core s·R_B·R_Aᵀ, whose sides are
 the rank: 16×16 instead of 4096×4096. Householder's QR errs by a few units in the last place of each column's length,
-so that |σ̂ᵢ − σᵢ| ≤ 2⁻⁵³·c·s·‖R_B‖_F·‖R_A‖_F with c = 4·(1 + √(rank + longest side/64)).
+so that |σ̂ᵢ − σᵢ| ≤ c·s·‖R_B‖_F·‖R_A‖_F with c = 2⁻⁵³·4·(1 + √(rank + longest side/64)), and `rules.of_one_sign` more
+where a column holds few numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectra_cli.records import Spectrum
-from spectra_cli.svd.rules import UNIT
+from spectra_cli.svd.rounding import rounding_norm
+from spectra_cli.svd.rules import UNIT, of_one_sign
 
 if TYPE_CHECKING:
     import torch
@@ -58,17 +60,28 @@ def spectrum_of_factors(factors: Factors) -> Spectrum:
     (array([10.,  0.]), 'factors')
     """
     b, a = _float64(factors)
-    sigma, error = np.zeros(min(factors.shape)), math.nan
+    sigma, error, rounding = np.zeros(min(factors.shape)), math.nan, None
     if np.isfinite(b).all() and np.isfinite(a).all():
         left, right = _triangle(b), _triangle(a.T)
         values = np.linalg.svd(left @ right.T, compute_uv=False)[: sigma.size]
         sigma[: values.size] = values
         steps = math.sqrt(b.shape[1] + max(factors.shape) / 64)
-        error = 4 * UNIT * (1 + steps) * float(np.linalg.norm(left) * np.linalg.norm(right))
+        share = 4 * UNIT * (1 + steps) + of_one_sign(max(factors.shape))
+        error = share * float(np.linalg.norm(left) * np.linalg.norm(right))
+        rounding = _rounding(factors, left, right)
     else:
         sigma[:] = np.nan
     dtype = str(factors.dtype).removeprefix("torch.")
-    return Spectrum(sigma, *factors.shape, dtype, "factors", error)
+    return Spectrum(sigma, *factors.shape, dtype, "factors", error, rounding=rounding)
+
+
+def _rounding(factors: Factors, left: Array, right: Array) -> float | None:
+    """The norm of the errors of storing: those of B times A, and B times those of A; left, right: their triangles."""
+    of_b, of_a = rounding_norm(factors.b), rounding_norm(factors.a)
+    if of_b is None or of_a is None:
+        return None
+    b, a = (float(np.linalg.norm(side, 2)) for side in (left, right))
+    return math.hypot(of_b * a, b * of_a * abs(factors.scale))
 
 
 def compare_factors(first: Factors, second: Factors) -> tuple[float, float]:

@@ -26,9 +26,13 @@ The two-stage reduction would be faster from some 2,000 on, but no library offer
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from mmap import mmap
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +42,10 @@ if TYPE_CHECKING:
     import torch
 
 LOWER, NO, YES = b"L", b"N", b"T"
+
+BUFFER = 34 << 20
+"""Bytes that OpenBLAS maps for each call that runs at once, 32 MiB and a page, and some more. Where the system refuses
+them it asks again for ever, so that they are asked for here first."""
 
 
 def add_gram(gram: torch.Tensor, block: torch.Tensor, *, tall: bool) -> None:
@@ -55,7 +63,8 @@ def add_gram(gram: torch.Tensor, block: torch.Tensor, *, tall: bool) -> None:
     side, steps = block.shape[::-1] if tall else block.shape
     n, k, width, unit = ctypes.c_int(side), ctypes.c_int(steps), ctypes.c_int(block.shape[1]), ctypes.c_double(1.0)
     dsyrk = _routine("cython_blas", "dsyrk", "cciidaidai")
-    dsyrk(LOWER, NO if tall else YES, n, k, unit, block.data_ptr(), width, unit, gram.data_ptr(), n)
+    with _buffers.one_more():
+        dsyrk(LOWER, NO if tall else YES, n, k, unit, block.data_ptr(), width, unit, gram.data_ptr(), n)
 
 
 def eigenvalues(gram: torch.Tensor) -> NDArray[np.float64]:
@@ -74,7 +83,8 @@ def eigenvalues(gram: torch.Tensor) -> NDArray[np.float64]:
 
     def solve(work: NDArray[np.float64], length: int, integers: NDArray[np.int32], count: int) -> None:
         space = work.ctypes.data, ctypes.c_int(length), integers.ctypes.data, ctypes.c_int(count)
-        dsyevd(NO, LOWER, n, gram.data_ptr(), n, values.ctypes.data, *space, info)
+        with _buffers.one_more():
+            dsyevd(NO, LOWER, n, gram.data_ptr(), n, values.ctypes.data, *space, info)
 
     needed, integers = np.empty(1), np.empty(1, dtype=np.int32)
     solve(needed, -1, integers, -1)
@@ -83,6 +93,32 @@ def eigenvalues(gram: torch.Tensor) -> NDArray[np.float64]:
     if info.value:
         raise np.linalg.LinAlgError(f"LAPACK found no eigenvalues of {size}×{size}: dsyevd gave {info.value}")
     return values
+
+
+class _Buffers:
+    """Counts the calls that run, and makes sure of room for the buffers of all of them before another begins."""
+
+    def __init__(self) -> None:
+        self.lock, self.running = Lock(), 0
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Let one more call run. Raises MemoryError where the address space has a limit and no room for its buffer."""
+        with self.lock:
+            if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+                try:
+                    mmap(-1, (self.running + 1) * BUFFER).close()
+                except OSError:
+                    raise MemoryError("no room for the work space of BLAS") from None
+            self.running += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.running -= 1
+
+
+_buffers = _Buffers()
 
 
 @cache

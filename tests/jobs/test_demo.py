@@ -28,6 +28,11 @@ def test_the_command_leaves_a_table_and_a_page_and_names_them(tmp_path, spectra)
     assert "Phase I" in (tmp_path / "demo" / "demo.html").read_text()
     assert f"{tmp_path}/demo/demo.html" in said.err
     assert set(pd.read_parquet(tmp_path / "demo" / "demo.parquet")["step"]) == set(demo.SAVED)
+    lines = [line.removeprefix("next:").split() for line in said.err.splitlines()]
+    tried = [words[1:] for words in lines if words[:2] in (["spectra", "rank1"], ["spectra", "ablate"])]
+    assert len(tried) == 2
+    for words in tried:
+        assert spectra(*words).code == 0
 
 
 def test_losses_lie_beside_the_checkpoints(trained):
@@ -50,7 +55,13 @@ def test_the_same_seed_gives_the_same_weights(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "recipe", [demo.Recipe(optimizer="muon"), demo.Recipe(schedule="wsd", weight_decay=0.0), demo.Recipe(layers=2)]
+    "recipe",
+    [
+        demo.Recipe(optimizer="muon"),
+        demo.Recipe(schedule="wsd", weight_decay=0.0),
+        demo.Recipe(layers=2),
+        demo.Recipe(schedule="constant"),
+    ],
 )
 def test_another_recipe_trains_too(recipe, tmp_path):
     run = demo.train(tmp_path / "other", on_progress=print, steps=4, saved=(0, 2), recipe=recipe)

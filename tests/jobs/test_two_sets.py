@@ -10,7 +10,7 @@ from torch.distributed.checkpoint import state_dict_saver
 
 from spectra_cli.jobs.scan import Scan, scan_checkpoints
 from spectra_cli.storage.table import read_table
-from tests.support.checkpoints import example, save_config, save_shards, save_torch
+from tests.support.checkpoints import example, save_config, save_safetensors, save_shards, save_torch
 
 
 def scan(folder: Path) -> Scan:
@@ -115,3 +115,21 @@ def test_what_trainers_leave_beside_the_weights_is_no_weight(folder: Path) -> No
     torch.save(example(), folder / "training_args.bin")
     (folder / "tokens.bin").write_bytes(b"any")
     assert not scan(folder).problems
+
+
+def test_the_config_of_the_run_serves_checkpoints_without_one(tmp_path: Path) -> None:
+    for step in (1, 2):
+        save_safetensors(tmp_path / "run" / f"step{step}", {"model.layers.0.self_attn.q_proj.weight": torch.eye(4)})
+    save_config(tmp_path / "run" / "step2", model_type="llama")
+    save_config(tmp_path / "run", model_type="llama", num_attention_heads=2)
+    notes = [layout["notes"] for layout in scan(tmp_path / "run").metadata["layouts"]]
+    assert notes == [["the run's own config.json serves checkpoints that have none"], []]
+
+
+def test_a_config_above_that_is_no_models_is_left_alone(tmp_path: Path) -> None:
+    save_safetensors(tmp_path / "run" / "step1", {"q.weight": torch.eye(4)})
+    (tmp_path / "run" / "config.json").write_text('{"editor": "small"}')
+    scanned = scan_checkpoints(tmp_path / "run", tmp_path / "table.parquet", metrics=("alpha",))
+    assert scanned.metadata["layouts"][0]["notes"] == [
+        "there is no config: every matrix keeps its stored name, with role other"
+    ]

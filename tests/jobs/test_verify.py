@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -152,6 +153,20 @@ def test_a_changed_row_does_not_match_its_checksum(table_path, tmp_path):
     changed = changed.replace_schema_metadata(pq.read_metadata(table_path).metadata)
     pq.write_table(changed, tmp_path / "a.parquet", row_group_size=whole.num_rows // 6)
     assert any("do not match their checksum" in one for one in findings(tmp_path / "a.parquet"))
+
+
+def test_what_pandas_wrote_anew_is_unknown_and_no_more(table_path, tmp_path):
+    """It loses the metadata and the row groups; the numbers are checked all the same, checkpoint by checkpoint."""
+    frame = pd.read_parquet(table_path)
+    frame.to_parquet(tmp_path / "anew.parquet")
+    verified = verify_table(tmp_path / "anew.parquet")
+    assert [finding.message for finding in verified.findings] == [
+        "the table says nothing of how it was made: another program wrote it"
+    ]
+    assert verified.checkpoints == frame["revision"].nunique()
+    frame.loc[frame["metric"] == "stable_rank", "value"] = 0.5
+    frame.to_parquet(tmp_path / "wrong.parquet")
+    assert len(verify_table(tmp_path / "wrong.parquet").findings) == 1 + verified.checkpoints
 
 
 def test_changed_metadata_do_not_match_their_checksum(table_path, tmp_path):

@@ -34,7 +34,7 @@ def learned(seed):
 def test_matrices_on_their_random_baseline_are_counted_by_checkpoint(tmp_path, spectra):
     write(tmp_path / "run" / "step0", a=entries(0), b=entries(1))
     write(tmp_path / "run" / "step1", a=entries(2), b=entries(3))
-    write(tmp_path / "run" / "step2", a=learned(4), b=entries(5))
+    write(tmp_path / "run" / "step2", a=learned(4), b=entries(8))
     write(tmp_path / "run" / "step3", a=learned(6), b=learned(7))
     said = spectra("scan", tmp_path / "run", "-o", tmp_path / "a.parquet")
     assert "no different from random entries: 2 matrices at step0 … step1, 1 at step2\n" in said.err

@@ -76,7 +76,7 @@ def test_with_one_pair_there_are_only_its_comparisons() -> None:
 @pytest.mark.parametrize("spectrum", [Spectrum.of(0.0, 0.0), Spectrum.of(rows=4)], ids=["zero", "empty"])
 def test_a_matrix_of_nothing_has_norms_and_counts_and_nothing_else(spectrum: Spectrum) -> None:
     rows = {name: value for name, value, _ in measure(spectrum, None, None, NAMES[1:]) if value is not None}
-    norms = {"nuclear_norm", "frobenius_norm", "spectral_norm", "sigma_error", "quantisation_floor"}
+    norms = {"nuclear_norm", "frobenius_norm", "spectral_norm", "sigma_error"}
     assert {name for name, value in rows.items() if value == 0} == norms | {"numerical_rank", "alpha_n"}
     assert all(value == 0 or math.isnan(value) for value in rows.values())
 

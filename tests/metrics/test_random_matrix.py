@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import airy
 
 from spectra_cli.metrics import on_random_baseline
-from spectra_cli.metrics.random_matrix import mp_outliers, spectral_norm_ratio_mp
+from spectra_cli.metrics.random_matrix import ONE_IN_100, THREE_IN_100, mp_outliers, spectral_norm_ratio_mp
 from spectra_cli.records import Spectrum
 from tests.support.spectra import Array, spectrum_of
 
@@ -45,10 +46,41 @@ def test_the_edge_of_a_square_matrix_is_the_published_one() -> None:
     assert 1 / spectral_norm_ratio_mp(spectrum) == pytest.approx(2.858 * math.sqrt(3) / 2, rel=2e-4)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("seed", range(8))
-def test_gaussian_entries_are_on_the_baseline(shape: tuple[int, int], seed: int) -> None:
-    assert on_random_baseline(spectrum_of(0.02 * noise(shape, seed)))
+@pytest.mark.parametrize(("quantile", "share"), [(ONE_IN_100, 0.99), (THREE_IN_100, 0.97)])
+def test_the_quantiles_are_those_of_tracy_and_widom(quantile: float, share: float) -> None:
+    """det(1 − K) with K(x, y) = Ai(x + y + s) on 0 … ∞, by Gauss and Legendre (Bornemann 2010)."""
+    points, weights = (8.0 * (np.polynomial.legendre.leggauss(40)[0] + 1), 8.0 * np.polynomial.legendre.leggauss(40)[1])
+    kernel = airy(points[:, None] + points + quantile)[0] * np.sqrt(np.outer(weights, weights))
+    assert np.linalg.det(np.eye(40) - kernel) == pytest.approx(share, abs=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (64, 64), (16, 300)])
+def test_noise_has_few_outliers_and_is_on_the_baseline(shape: tuple[int, int]) -> None:
+    spectra = [spectrum_of(0.02 * noise(shape, seed)) for seed in range(100)]
+    assert sum(mp_outliers(spectrum) > 0 for spectrum in spectra) <= 7
+    assert sum(not on_random_baseline(spectrum) for spectrum in spectra) <= 7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(128, 128), (64, 256), (24, 2000)])
+def test_larger_noise_has_few_outliers_and_is_on_the_baseline(shape: tuple[int, int]) -> None:
+    spectra = [spectrum_of(noise(shape, seed)) for seed in range(100)]
+    assert sum(mp_outliers(spectrum) > 0 for spectrum in spectra) <= 7
+    assert sum(not on_random_baseline(spectrum) for spectrum in spectra) <= 7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("strength", "outliers", "off_baseline"), [(1.25, 45, 50), (1.5, 85, 85)])
+def test_a_direction_not_far_above_the_least_that_can_be_seen_is_found(
+    strength: float, outliers: int, off_baseline: int
+) -> None:
+    spectra = []
+    for seed in range(100):
+        u, v = (np.random.default_rng((seed, side)).normal(size=128) for side in (1, 2))
+        spike = strength * math.sqrt(128) * np.outer(u / np.linalg.norm(u), v / np.linalg.norm(v))
+        spectra.append(spectrum_of(noise((128, 128), seed) + spike))
+    assert sum(mp_outliers(spectrum) > 0 for spectrum in spectra) >= outliers
+    assert sum(not on_random_baseline(spectrum) for spectrum in spectra) >= off_baseline
 
 
 @pytest.mark.parametrize("kind", ["uniform", "truncated", "float16"])

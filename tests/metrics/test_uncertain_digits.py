@@ -30,7 +30,7 @@ DIRECTIONS = np.array([[1, 1, 1, 1, 1], [-1, -1, -1, -1, -1], [1, -1, 1, -1, 1],
 
 def moved(spectrum: Spectrum, direction: np.ndarray) -> Spectrum:
     sigma = np.maximum(spectrum.sigma + direction * spectrum.error, 0.0)
-    return replace(spectrum, sigma=np.sort(sigma)[::-1])
+    return replace(spectrum, sigma=np.sort(sigma)[::-1], error=3 * spectrum.error)
 
 
 def changed(before: float, after: float) -> bool:

@@ -6,6 +6,7 @@ One entry a metric: ONE_MATRIX gives it from the singular values and the spectru
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -52,7 +53,12 @@ def participation(s: Sigma, _: Spectrum) -> Any:
 
 
 def above_rounding(s: Sigma, spectrum: Spectrum) -> Sigma:
-    return [x for x in s if x > s[0] * larger(spectrum) * mpf(2) ** -52]
+    """What is above rounding; where the next is no further than the error, it is taken for the same number."""
+    kept = [x for x in s if x > s[0] * larger(spectrum) * mpf(2) ** -52]
+    tied = kept[:1]
+    for before, x in itertools.pairwise(kept):
+        tied.append(tied[-1] if before - x <= spectrum.error else x)
+    return tied
 
 
 def condition(s: Sigma, spectrum: Spectrum) -> Any:
@@ -80,10 +86,10 @@ def line(s: Sigma, spectrum: Spectrum, power: int) -> tuple[Any, Any, Any]:
 
 
 def hill(s: Sigma, spectrum: Spectrum) -> Any:
-    k = len(s) // 2
-    if k == 0 or len(above_rounding(s, spectrum)) <= k:
+    k, kept = len(s) // 2, above_rounding(s, spectrum)
+    if k == 0 or len(kept) <= k:
         return NAN
-    total = mp.fsum(mp.log(s[i] ** 2 / s[k] ** 2) for i in range(k))
+    total = mp.fsum(mp.log(kept[i] ** 2 / kept[k] ** 2) for i in range(k))
     return 1 + k / total if total else INF
 
 
@@ -134,31 +140,14 @@ def edge(s: Sigma, spectrum: Spectrum) -> Any:
 
 
 def outliers(s: Sigma, spectrum: Spectrum) -> Any:
-    limit = edge(s, spectrum)
+    a, b = mp.sqrt(spectrum.rows - mpf("0.5")), mp.sqrt(spectrum.cols - mpf("0.5"))
+    limit = mp.sqrt((a + b) ** 2 + mpf("2.0234") * (a + b) * mp.cbrt(1 / a + 1 / b))
+    limit *= edge(s, spectrum) / (mp.sqrt(spectrum.rows) + mp.sqrt(spectrum.cols))
     return NAN if mp.isnan(limit) else sum(x > limit for x in s)
 
 
-SIGNIFICANDS = {"float64": (52, -1022), "float32": (23, -126), "float16": (10, -14), "bfloat16": (7, -126)}
-SIGNIFICANDS |= {"float8_e4m3fn": (3, -6), "float8_e5m2": (2, -14)}
-
-
-def floor(s: Sigma, spectrum: Spectrum) -> Any:
-    if spectrum.dtype not in SIGNIFICANDS or not s[0]:
-        return None if spectrum.dtype not in SIGNIFICANDS else mpf(0)
-    bits, least = SIGNIFICANDS[spectrum.dtype]
-    deviation = norm(s) / mp.sqrt(spectrum.rows * spectrum.cols)
-    middle = int(mp.floor(mp.log(deviation, 2)))
-    total = mpf(0)
-    for exponent in range(middle - 60, max(middle, least) + 8):
-        inside = mp.erf(mpf(2) ** (exponent + 1) / deviation / mp.sqrt(2)) - mp.erf(
-            mpf(2) ** exponent / deviation / mp.sqrt(2)
-        )
-        total += inside * (mpf(2) ** (max(exponent, least) - bits)) ** 2
-    return mp.sqrt(total / 12) * (mp.sqrt(spectrum.rows) + mp.sqrt(spectrum.cols))
-
-
 def rank(s: Sigma, spectrum: Spectrum) -> Any:
-    limit = max(floor(s, spectrum) or 0, s[0] * larger(spectrum) * mpf(2) ** -52)
+    limit = max(spectrum.rounding or 0, s[0] * larger(spectrum) * mpf(2) ** -52)
     return sum(x > limit for x in s)
 
 
@@ -213,6 +202,6 @@ ONE_MATRIX: dict[str, OneMatrix] = {
     "participation_ratio": participation,
     "numerical_rank": rank,
     "sigma_error": lambda _, spectrum: spectrum.error,
-    "quantisation_floor": floor,
+    "quantisation_floor": lambda _, spectrum: spectrum.rounding,
     "rand_distance": divergence,
 }

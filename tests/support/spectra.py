@@ -44,10 +44,14 @@ SPECTRA: dict[str, Spectrum] = {
         for dtype in ("float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int8")
     },
     "mostly subnormal in float16": replace(Spectrum.of(2e-5, 1e-5), dtype="float16"),
-    "with its shuffle": replace(Spectrum.of(3.0, 2.0, 0.5, 0.0), shuffled=np.array([2.0, 1.5, 1.0, 0.25])),
+    "with its shuffle": replace(
+        Spectrum.of(3.0, 2.0, 0.5, 0.0), rounding=1e-7, shuffled=np.array([2.0, 1.5, 1.0, 0.25])
+    ),
     "equal to its shuffle": replace(Spectrum.of(3.0, 2.0), shuffled=np.array([3.0, 2.0])),
     "zero with its shuffle": replace(Spectrum.of(0.0, 0.0), shuffled=np.array([0.0, 0.0])),
     "with an error": replace(Spectrum.of(3.0, 2.0), error=1e-9),
+    "ties but for rounding": replace(Spectrum.of(5.0, 4.0 + 1e-12, 4.0 + 5e-13, 4.0, 2.0, 1.0), error=1e-12),
+    "all ties but for rounding": replace(Spectrum.of(*(1.0 + 1e-15 * i for i in range(9))), error=1e-14),
     "gaussian": Spectrum.of(*np.linalg.svd(np.random.default_rng(7).normal(size=(24, 40)), compute_uv=False), cols=40),
 }
 

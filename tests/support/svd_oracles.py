@@ -23,6 +23,14 @@ def true_sigma_of_tall(matrix, digits=50):
         return sorted((mpmath.sqrt(abs(item)) for item in mpmath.eigsy(gram, eigvals_only=True)), reverse=True)
 
 
+def true_sigma_of_integers(whole, scale):
+    """σ of whole numbers times a scale, from their Gram matrix, which is whole."""
+    tall = whole if whole.shape[0] >= whole.shape[1] else whole.T
+    with mpmath.workdps(60):
+        squares = mpmath.eigsy(mpmath.matrix((tall.T @ tall).tolist()), eigvals_only=True)
+        return sorted((mpmath.mpf(scale) * mpmath.sqrt(abs(square)) for square in squares), reverse=True)
+
+
 def errors(sigma, truth):
     """|σ̂ − σ|, without losing a digit on the way."""
     with mpmath.workdps(50):

@@ -1,5 +1,6 @@
 """Spectra against 50 digits: planted conditions, degenerate shapes, extreme scales, every stored dtype."""
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -10,6 +11,7 @@ from tests.support.svd_oracles import (
     exact_by_construction,
     planted,
     true_sigma,
+    true_sigma_of_integers,
     true_sigma_of_tall,
 )
 
@@ -119,6 +121,46 @@ def test_tall_and_wide_matrices_over_many_blocks(smallest):
 def test_thousands_of_rows_of_positive_entries():
     matrix = torch.rand(5000, 5, generator=torch.Generator().manual_seed(0)).half() + 1
     assert_within_bounds(svd.spectrum(matrix), true_sigma_of_tall(matrix))
+
+
+FEW_NUMBERS = {
+    "constant": lambda _, shape: np.ones(shape, dtype=int),
+    "plus or minus": lambda random, shape: random.choice([-1, 1], shape),
+    "ternary": lambda random, shape: random.integers(-1, 2, shape),
+    "integers": lambda random, shape: random.integers(0, 16, shape),
+    "one and two": lambda random, shape: 1 + (random.random(shape) < 0.01),
+}
+
+
+@pytest.mark.parametrize("kind", FEW_NUMBERS)
+@pytest.mark.parametrize("shape", [(384, 1), (1, 1024), (4096, 3), (50304, 2)])
+def test_roundings_that_all_go_the_same_way_stay_within_the_bound(kind, shape):
+    """Few numbers, times a scale of 24 bits: their σ are those of the whole numbers, times the scale."""
+    random = np.random.default_rng(0)
+    for scale in random.uniform(0.5, 1.0, 5).astype(np.float32):
+        whole = FEW_NUMBERS[kind](random, shape)
+        truth = true_sigma_of_integers(whole, float(scale))
+        assert_within_bounds(svd.spectrum(torch.from_numpy(whole * np.float64(scale))), truth)
+
+
+@pytest.mark.parametrize("kind", ["constant", "plus or minus"])
+def test_factors_whose_roundings_go_the_same_way_stay_within_the_bound(kind):
+    random = np.random.default_rng(1)
+    scale = float(np.float32(0.7123))
+    b = FEW_NUMBERS[kind](random, (20000, 1)) * np.ones(4)
+    a = np.ones((4, 700))
+    result = svd.spectrum(svd.Factors(torch.from_numpy(b * scale), torch.from_numpy(a)))
+    with mpmath.workdps(50):
+        assert abs(mpmath.mpf(float(result.sigma[0])) - 4 * mpmath.mpf(scale) * mpmath.sqrt(14 * 10**6)) <= result.error
+
+
+@pytest.mark.slow
+def test_a_million_equal_rows_keep_the_promise():
+    scale = float(np.float32(0.7123))
+    whole = np.ones((1 << 20, 4))
+    with mpmath.workdps(60):
+        truth = [mpmath.mpf(scale) * (1 << 11), *[mpmath.mpf(0)] * 3]
+    assert_within_bounds(svd.spectrum(torch.from_numpy(whole * scale)), truth)
 
 
 @pytest.mark.parametrize(

@@ -48,3 +48,28 @@ def test_its_blas_has_one_thread_a_worker_from_the_first_matrix_on():
     """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "{1}\n"
+
+
+REFUSED = """
+import resource
+
+import scipy.linalg.cython_blas
+import torch
+
+from spectra_cli.svd.lapack import add_gram
+
+gram, block = torch.zeros(2, 2, dtype=torch.float64).T, torch.ones(1, 2, dtype=torch.float64)
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + (20 << 20), resource.RLIM_INFINITY))
+try:
+    add_gram(gram, block, tall=True)
+except MemoryError:
+    print("refused")
+"""
+
+
+@pytest.mark.slow
+def test_without_room_for_its_buffer_it_is_not_called():
+    """OpenBLAS maps 32 MiB at its first call, and where it gets none it asks for them again, for ever."""
+    ended = subprocess.run([sys.executable, "-c", REFUSED], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.stdout, ended.returncode) == ("refused\n", 0), ended.stderr

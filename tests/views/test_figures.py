@@ -41,9 +41,10 @@ def losses(tmp_path):
 
 
 @pytest.fixture
-def table_of(table_path, deep_table):
+def table_of(table_path, deep_table, rank1_table):
     """A table from which a kind can be drawn: those of the Lifecycle study take layers and checkpoints enough."""
-    return lambda name: deep_table if name in OVER_DEPTH else table_path
+    own = {"rank1": rank1_table} | dict.fromkeys(OVER_DEPTH, deep_table)
+    return lambda name: own.get(name, table_path)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -126,6 +127,26 @@ def test_the_front_of_a_wave_is_the_line_through_its_arrivals(deep_table):
     for row in front:
         assert row["layer"] == pytest.approx(wave.start + wave.velocity * row["step"])
     assert "as a wave" in json.dumps(spec)
+
+
+def test_the_shares_drawn_beside_walks_are_those_that_were_found(rank1_table):
+    shares = [row for data in drawn("rank1", rank1_table)["datasets"].values() for row in data if "share" in row]
+    numbers = read_run(rank1_table, ["rank1_merged_share_1", "rank1_merged_walk_high"]).numbers
+    for group, line in numbers[numbers["rank1_merged_share_1"].notna()].set_index("matrix").iterrows():
+        own, walk = (
+            [row for row in shares if (row["group"], row["sequence"], row["series"]) == (group, "means of 2", series)][
+                0
+            ]
+            for series in ("the run", "a walk")
+        )
+        assert own["share"] == line["rank1_merged_share_1"]
+        assert walk["high"] == line["rank1_merged_walk_high"]
+
+
+def test_a_table_of_a_scan_has_no_figure_of_rank_1_and_the_command_that_has_one_is_named(table_path, spectra, tmp_path):
+    result = spectra("plot", table_path, "--kind", "rank1", "-o", tmp_path / "a.png")
+    assert (result.code, result.err.count("\n")) == (1, 2)
+    assert "`spectra rank1 SOURCE -o FILE`" in result.err
 
 
 def test_where_there_is_no_wave_no_front_is_drawn(deep_table, tmp_path):

@@ -116,6 +116,13 @@ def test_every_figure_is_drawn(name, opened):
     assert opened().locator(f"#figure-{name} svg path").count() > 5
 
 
+def test_findings_of_rank_1_and_their_figure_are_shown_where_they_are_given(opened, table_path, rank1_table, tmp_path):
+    report([table_path], str(tmp_path / "a.html"), rank1=[str(rank1_table)])
+    page = opened(tmp_path / "a.html")
+    assert page.locator("#figure-rank1 svg path").count() > 10
+    assert "against" in page.locator("#rank1 .findings").inner_text()
+
+
 @pytest.mark.parametrize("name", ["wave", "gradients", "timescales", "depth", "asymmetry"])
 def test_every_figure_over_depth_is_drawn(name, opened, deep_page):
     assert opened(deep_page).locator(f"#figure-{name} svg path").count() > 5

@@ -171,7 +171,7 @@ def _by_folder(
     if own:
         called = PurePosixPath(folder).name if folder else revision
         name = step_map.name_of(called) or read_name(called)
-        remote = Remote(repository, commit, folder, own)
+        remote = Remote(repository, commit, folder, own, _beside(folders[folder], own))
         return Listing(model, (Checkpoint(model, called, remote, name.step, name.tokens, name.stage),))
     checkpoints, unread = [], []
     children = _below(folders, folder, wanted)
@@ -183,7 +183,7 @@ def _by_folder(
             nameless = "no step in its name: give one with --map"
             unread.append(Unread(called, nameless if files else "a folder without weights that can be read"))
             continue
-        remote = Remote(repository, commit, deeper, files)
+        remote = Remote(repository, commit, deeper, files, _beside(folders[deeper], files))
         checkpoints.append(Checkpoint(model, called, remote, name.step, name.tokens, name.stage))
     if not checkpoints:
         raise _no_weights(f"{repository} at {revision}", [file for files in folders.values() for file in files])
@@ -239,6 +239,12 @@ def _chosen(files: Sequence[RemoteFile], wanted: Wanted) -> tuple[RemoteFile, ..
     return tuple(file for file in files if file.name in names)
 
 
+def _beside(files: Sequence[RemoteFile], chosen: Sequence[RemoteFile]) -> tuple[str, ...]:
+    """Return the names of a folder's files that are not chosen."""
+    names = {file.name for file in chosen}
+    return tuple(file.name for file in files if file.name not in names)
+
+
 def resolve_files(
     checkpoints: Sequence[Checkpoint], client: Client, wanted: Wanted
 ) -> tuple[tuple[Checkpoint, ...], tuple[Unread, ...]]:
@@ -263,7 +269,7 @@ def resolve_files(
             continue
         there = _in_folders(by_commit[remote.repository, remote.commit, bool(remote.folder)]).get(remote.folder, ())
         if files := _chosen(there, wanted):
-            ready.append(replace(checkpoint, path=replace(remote, files=files)))
+            ready.append(replace(checkpoint, path=replace(remote, files=files, beside=_beside(there, files))))
         else:
             unread.append(Unread(checkpoint.revision, f"no weights that can be read, only {_formats(there)}"))
     if not ready:

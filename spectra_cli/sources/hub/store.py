@@ -34,6 +34,7 @@ class Store:
     the whole does. selective: only some matrices are wanted. together: how many checkpoints are open at once.
     recurring: blobs that more than one checkpoint has. headers_only: only what tells the contents of files is fetched;
     planned, planned_tight: the requests that a scan would make of each file of the checkpoint opened last, by name.
+    in_order: files are read from start to end, so that what does not fit is fetched a few tensors at a time.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Store:
     ) -> None:  # fmt: skip
         """Take over an empty folder."""
         self.headers_only = headers_only
+        self.in_order = False
         self.planned: dict[str, list[ByteRange]] = {}
         self.planned_tight = False
         self.space = BoundedSpace(folder / "blobs", bound, recurring, client.retry_policy)
@@ -86,6 +88,14 @@ class Store:
     def has_room(self, wanted: int) -> bool:
         """Whether so many bytes of each checkpoint fit, of those open at once and of the next one too."""
         return wanted * (self.together + 1) <= self.space.bound
+
+    def in_turn(self, wanted: Sequence[ByteRange]) -> list[ByteRange]:
+        """Return requests for ranges of files that do not fit and are read in order: one of each checkpoint fits.
+
+        A range that is larger by itself is left to whoever reads parts of it.
+        """
+        most = min(LONGEST_REQUEST, self.space.bound // (2 * (self.together + 1)))
+        return [group for group in grouped(wanted, most) if group[1] - group[0] <= most]
 
     def requests(self, view: View, file: RemoteFile, wanted: Sequence[ByteRange]) -> list[ByteRange]:
         """Return the requests by which ranges of a file are fetched: one for the whole, or few for parts of it."""

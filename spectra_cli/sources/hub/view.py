@@ -76,13 +76,14 @@ class View:
         total = sum(stop - start for ranges in wanted.values() for start, stop in merged(ranges))
         self.tight = self.tight or not self.store.has_room(total)
         for name, ranges in wanted.items():
-            self.groups[name] = (
-                merged(ranges) if self.tight else self.store.requests(self, self.blobs[name].file, ranges)
-            )
+            if self.tight:
+                self.groups[name] = self.store.in_turn(ranges) if self.store.in_order else merged(ranges)
+            else:
+                self.groups[name] = self.store.requests(self, self.blobs[name].file, ranges)
         if self.store.headers_only:
             self.store.planned, self.store.planned_tight = dict(self.groups), self.tight
         if self.store.headers_only or self.tight:
-            self.groups = {}
+            self.groups = self.groups if self.store.in_order else {}
             return
         self.store.fetch_ahead(self, [(self.blobs[name], group) for name in wanted for group in self.groups[name]])
 

@@ -60,7 +60,7 @@ class Kind:
 
     name: of `--kind`. shows: one sentence for the help. figure: the module that prepares and draws it. metrics: those
     that it needs; also: those that it shows more with. metric: the one drawn where the user names none; None where
-    there is no choice. vectors: whether it draws spectra.
+    there is no choice. vectors: whether it draws spectra. written_by: the command whose tables it takes.
     """
 
     name: str
@@ -70,6 +70,7 @@ class Kind:
     also: tuple[str, ...] = ()
     metric: str | None = None
     vectors: bool = False
+    written_by: str = "scan"
 
     def draw(self, runs: Sequence[StudiedRun], options: Options) -> Chart:
         """Return the chart of some runs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 
 from spectra_cli.errors import SpectraError
+from spectra_cli.studies.rank1.metric_names import METRICS, NEEDED
 from spectra_cli.views.figures import (
     alignment,
     asymmetry,
@@ -12,6 +13,7 @@ from spectra_cli.views.figures import (
     gradients,
     heatmap,
     profile,
+    rank1,
     roles,
     spectrum,
     timescales,
@@ -55,6 +57,10 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "timescales", "How stable rank and an exponent approach their ends, and the two timescales fitted.",
         timescales, metrics=("stable_rank",), metric="alpha",
+    ),
+    Kind(
+        "rank1", "Checkpoints in the plane of their first two components, and shares beside what walks give.",
+        rank1, metrics=NEEDED, also=METRICS, written_by="rank1",
     ),
 )  # fmt: skip
 

@@ -55,6 +55,7 @@ def read_runs(tables: Sequence[str | Path], kind: Kind, choice: Choice) -> list[
     from spectra_cli.studies.inputs.run_inputs import read_inputs
     from spectra_cli.studies.series import narrow
 
+    _refuse_other_tables(tables, kind)
     wanted = list(kind.metrics)
     if kind.metric and not kind.vectors:
         wanted += select([choice.metric or kind.metric])
@@ -63,6 +64,18 @@ def read_runs(tables: Sequence[str | Path], kind: Kind, choice: Choice) -> list[
         labels=choice.labels,
     )  # fmt: skip
     return [StudiedRun(replace(given, run=narrow(given.run, choice.roles, choice.match))) for given in inputs]
+
+
+def _refuse_other_tables(tables: Sequence[str | Path], kind: Kind) -> None:
+    """Raise SpectraError for a table that another command than the kind's wrote."""
+    from spectra_cli.studies.inputs.runs import metrics_in
+
+    for path in tables if kind.written_by != "scan" else ():
+        if not set(kind.metrics) <= set(metrics_in(path)):
+            raise SpectraError(
+                f"{path} holds nothing for the figure {kind.name}",
+                hint=f"`spectra {kind.written_by} SOURCE -o FILE` writes a table that does",
+            )
 
 
 def whole_numbers(text: str | None) -> tuple[int, ...]:

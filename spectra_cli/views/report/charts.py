@@ -26,6 +26,11 @@ def drawn_charts(studied: StudiedRun, runs: Sequence[StudiedRun]) -> dict[str, A
     return {name: _drawn(name, drawn) for name, drawn in _drawable(studied, runs)}
 
 
+def rank1_chart(rank1: Sequence[StudiedRun]) -> dict[str, Any]:
+    """Return the chart of the tables of `spectra rank1`, by its kind; none where there are none."""
+    return {"rank1": _drawn("rank1", rank1)} if rank1 else {}
+
+
 def _drawable(studied: StudiedRun, runs: Sequence[StudiedRun]) -> Iterator[tuple[str, Sequence[StudiedRun]]]:
     """Yield kinds, each with the runs it shows; an exponent over depth is of all runs together."""
     for name in ("trajectory", "alignment"):

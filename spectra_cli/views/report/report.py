@@ -9,12 +9,16 @@ from typing import Any
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.studies.inputs.run_inputs import read_inputs
+from spectra_cli.studies.inputs.runs import metrics_in
+from spectra_cli.studies.rank1.metric_names import NEEDED
 from spectra_cli.studies.stability import METRICS, RunComparison, ratios
 from spectra_cli.views.figures.axes import QUANTITIES, titled
+from spectra_cli.views.figures.kinds import kind_of
+from spectra_cli.views.figures.plot import Choice, read_runs
 from spectra_cli.views.figures.save import LARGEST, write_whole
 from spectra_cli.views.figures.studied import StudiedRun
 from spectra_cli.views.formatting import count
-from spectra_cli.views.report.charts import drawn_charts
+from spectra_cli.views.report.charts import drawn_charts, rank1_chart
 from spectra_cli.views.report.interactive import interactive_charts
 from spectra_cli.views.report.page_data import Detail, read_detail
 from spectra_cli.views.report.sections import SECTIONS, Material
@@ -30,24 +34,44 @@ def report(
     losses: Sequence[str] = (),
     loss_columns: Mapping[str, str] | None = None,
     labels: Sequence[str] | None = None,
+    rank1: Sequence[str] = (),
 ) -> int:
     """Write the page on one or more tables and return its size in bytes.
 
-    losses: files of what the runs logged, one for each table. Raises SpectraError where a table is none, or the page
-    would be larger than LARGEST.
+    losses: files of what the runs logged, one for each table. rank1: tables that `spectra rank1` wrote. Raises
+    SpectraError where a table is none, or the page would be larger than LARGEST.
     """
     if Path(output).suffix.lower() not in (".html", ".htm"):
         raise SpectraError(f"a report is a page, and {output} is no name for one", hint="end it in .html", code=2)
+    _refuse_rank1(tables)
     inputs = read_inputs(tables, None, also=METRICS, losses=losses, columns=loss_columns, labels=labels)
     details = [read_detail(StudiedRun(given), number) for number, given in enumerate(inputs)]
     command = shlex.join(
-        ["spectra", "report", *map(str, tables), *(w for log in losses for w in ("--loss", log)), "-o", output]
+        [
+            "spectra",
+            "report",
+            *map(str, tables),
+            *(w for log in losses for w in ("--loss", log)),
+            *(w for table in rank1 for w in ("--rank1", table)),
+            "-o",
+            output,
+        ]  # fmt: skip
     )
-    page = make_page(Material(details, command, _compared(details))).encode()
+    on_lines = read_runs(rank1, kind_of("rank1"), Choice()) if rank1 else ()
+    page = make_page(Material(details, command, _compared(details), on_lines)).encode()
     if len(page) > LARGEST:
         raise SpectraError(f"{output} would have {len(page):,} bytes", hint="report on fewer tables at a time")
     write_whole(Path(output), page)
     return len(page)
+
+
+def _refuse_rank1(tables: Sequence[str | Path]) -> None:
+    """Raise SpectraError where a table of rank 1 stands in a scan's place."""
+    for path in tables:
+        if NEEDED[0] in metrics_in(path):
+            raise SpectraError(
+                f"{path} is what `spectra rank1` wrote", hint="give it with --rank1, beside a table of `spectra scan`"
+            )
 
 
 def _compared(details: Sequence[Detail]) -> RunComparison | None:
@@ -71,20 +95,20 @@ def make_page(material: Material) -> str:
         heading=heading,
         summary=[_summary(detail, material.label(detail)) for detail in details],
         sections=[(section, part) for section, part in shown if part is not None],
-        facts=_facts(details),
+        facts=_facts(details, material.rank1),
         themes=themes(),
         packed=[(name, trusted(numbers)) for detail in details for name, numbers in detail.packed.items()],
     )
 
 
-def _facts(details: Sequence[Detail]) -> dict[str, Any]:
+def _facts(details: Sequence[Detail], rank1: Sequence[StudiedRun]) -> dict[str, Any]:
     """Return the plain data of the page's scripts."""
     runs = [detail.studied for detail in details]
     return {
         "runs": [detail.facts for detail in details],
         "titles": {name: titled(name) for name in QUANTITIES},
         "templates": [_interactive(detail.facts) for detail in details],
-        "charts": [drawn_charts(studied, runs) for studied in runs],
+        "charts": [drawn_charts(studied, runs) | rank1_chart(rank1) for studied in runs],
     }
 
 

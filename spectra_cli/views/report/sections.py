@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from spectra_cli.studies.stability import Ratio, RunComparison
+from spectra_cli.views.figures.studied import StudiedRun
 from spectra_cli.views.report.charts import lifecycle_of
 from spectra_cli.views.report.page_data import Detail
 from spectra_cli.views.report.provenance import provenance, scan_command
 from spectra_cli.views.sentences.lifecycle import lifecycle_sentences
+from spectra_cli.views.sentences.rank1 import rank1_sentences, run_sentence
 from spectra_cli.views.sentences.stability import NOUNS, ratio, ratio_sentences, stability_sentences
 
 Shown = Mapping[str, Any] | None
@@ -20,12 +22,14 @@ Shown = Mapping[str, Any] | None
 class Material:
     """All that the page is made of. details: one for each run. command: that made the page.
 
-    comparison: the runs that have phases, against the first of them; None where there are fewer than two.
+    comparison: the runs that have phases, against the first of them; None where there are fewer than two. rank1: the
+    tables of `spectra rank1`.
     """
 
     details: Sequence[Detail]
     command: str
     comparison: RunComparison | None = None
+    rank1: Sequence[StudiedRun] = ()
 
     def label(self, detail: Detail) -> str | None:
         """Return what a run is called on the page, None where it is the only one."""
@@ -92,6 +96,18 @@ def over_depth(material: Material) -> Shown:
     return {"runs": runs, "figures": [(name, CAPTIONS[name]) for name in LIFECYCLE_FIGURES]} if runs else None
 
 
+def on_a_line(material: Material) -> Shown:
+    """Return whether checkpoints lie on a line, in sentences for each table of `spectra rank1`, and their figure."""
+    from spectra_cli.studies.rank1.rows import rank1_of
+
+    runs = []
+    for studied in material.rank1:
+        findings = rank1_of(studied.run)
+        label = studied.label if len(material.rank1) > 1 else None
+        runs.append((label, [f"{run_sentence(findings)}.", *rank1_sentences(findings)]))
+    return {"runs": runs, "figures": [("rank1", CAPTIONS["rank1"])]} if runs else None
+
+
 def matrices(material: Material) -> Shown:
     """Return nothing: the lines of the table of matrices are the script's."""
     del material
@@ -125,6 +141,8 @@ CAPTIONS = {
     "timescales": "How far stable rank and α still have to go, the fits, and their timescales.",
     "depth": "α over depth at the last checkpoint, with parabolas; all runs of this page.",
     "asymmetry": "How q, k, v and o spread over depth about their own means, at the last checkpoint.",
+    "rank1": "Checkpoints in the plane of their first two components, and the first component's share of the variance "
+    "beside what a walk with the run's own steps gives, and a persistent one; bars are 95% intervals.",
     "course": "The metric chosen above over training, mean over each role's matrices. Drag to move, scroll to zoom.",
 }
 
@@ -138,6 +156,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("profile", "Over depth", "figure.html", figure("profile")),
     Section("course", "Over training", "figure.html", figure("course")),
     Section("lifecycle", "Lifecycle: training and depth", "findings.html", over_depth),
+    Section("rank1", "Rank 1: on a line, or only drifting", "findings.html", on_a_line),
     Section("table", "Matrices", "matrices.html", matrices),
     Section("accuracy", "Accuracy and provenance", "accuracy.html", accuracy),
     Section("commands", "Commands", "commands.html", commands),

@@ -43,6 +43,23 @@ class Shell:
         return f"<{printable(self.kind)}>"
 
 
+class Array(Shell):
+    """An array of NumPy. Its numbers lie within the pickle, not in a storage beside it, and are not read."""
+
+    reason = "it is a NumPy array, not a tensor"
+
+    @property
+    def looks_like_weight(self) -> bool:
+        """Whether it has two axes or more, of floating numbers."""
+        pickled = (
+            self.state if isinstance(self.state, tuple) else self.args
+        )  # the second: numpy.core.numeric._frombuffer
+        shape = next((item for item in pickled if isinstance(item, tuple)), ())
+        dtype = next((item for item in pickled if isinstance(item, Shell) and item.kind == "numpy.dtype"), None)
+        code = dtype.args[0] if dtype is not None and dtype.args else None
+        return len(shape) >= 2 and isinstance(code, str) and code.lstrip("<>=|")[:1] == "f"
+
+
 @dataclass(frozen=True)
 class Storage:
     """Consecutive numbers of one type, stored elsewhere in the file under a key."""
@@ -172,6 +189,12 @@ def _mapping(*args: Any) -> dict[Any, Any]:
     return mapping
 
 
+def _array(*args: Any) -> Array:
+    """Return an array of NumPy; its shape and dtype come with the state that is set next, or are arguments."""
+    spend(500)
+    return Array("numpy.ndarray", args)
+
+
 PLAIN_TENSORS = (
     Name("torch", "Tensor"),
     Name("torch._tensor", "Tensor"),
@@ -183,6 +206,11 @@ BUILDERS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _mapping,
     "collections.Counter": _mapping,
     "collections.defaultdict": _mapping,
+    **{
+        f"numpy.{core}.{name}": _array
+        for core in ("core", "_core")
+        for name in ("multiarray._reconstruct", "numeric._frombuffer")
+    },
     "torch.Size": _size,
     "torch._utils._rebuild_tensor": _tensor_v2,
     "torch._utils._rebuild_tensor_v2": _tensor_v2,

@@ -44,8 +44,8 @@ def join(parts: Sequence[Contents], axes: Sequence[Axis], blocks: Blocks | None 
     if len(parts) == 1:
         return parts[0]
     tensors: dict[str, TensorSource] = {}
-    skipped = list(parts[0].skipped)
-    for name in parts[0].tensors:
+    skipped = list({skip.tensor: skip for part in reversed(parts) for skip in part.skipped}.values())
+    for name in dict.fromkeys(name for part in parts for name in part.tensors):
         shards = [tensor for part in parts if isinstance(tensor := part.tensors.get(name), PlainTensor)]
         if len(shards) < len(parts) or any(len(s.shape) != len(shards[0].shape) for s in shards):
             raise SpectraError(f"{printable(name)} is not in every part beside {parts[0].files[0]}", hint=COPY_AGAIN)

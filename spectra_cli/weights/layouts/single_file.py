@@ -14,7 +14,7 @@ from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import Skipped
 from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.files import COPY_AGAIN, Boundary, SourceFile, read_flat_yaml, read_json
-from spectra_cli.weights.formats.pickle_objects import PartOfTensor, TensorView, Unreadable
+from spectra_cli.weights.formats.pickle_objects import Array, PartOfTensor, TensorView, Unreadable
 from spectra_cli.weights.formats.rank_parts import LocalPart, local_part
 from spectra_cli.weights.formats.safetensors import read_safetensors
 from spectra_cli.weights.formats.torch import TorchFile, locate, read_torch
@@ -24,6 +24,7 @@ from spectra_cli.weights.tensors.plain import PlainTensor
 from spectra_cli.weights.tensors.sharded import RankPart
 from spectra_cli.weights.tensors.source import TensorSource
 
+CONFIG, CONFIG_BYTES = "config.json", 4 * 2**20
 LITGPT, LITGPT_CONFIG = "lit_model.pth", "model_config.yaml"
 ONE_PART = "it is one rank's part of a tensor: give the folder that holds the files of all ranks"
 NANOCHAT = re.compile(r"model_(\d+)\.pt")
@@ -67,7 +68,7 @@ def _located(file: TorchFile, leaf: Leaf) -> PlainTensor | str:
         return _located_part(file, local_part(leaf))
     if isinstance(leaf, TensorView):
         return locate(file, leaf)
-    return leaf.reason if isinstance(leaf, Unreadable) else "it lies in another file"
+    return leaf.reason if isinstance(leaf, Unreadable | Array) else "it lies in another file"
 
 
 def _located_part(file: TorchFile, part: LocalPart | Unreadable) -> RankPart | str:
@@ -117,15 +118,26 @@ def with_config(contents: Contents, folder: Path, boundary: Boundary) -> Content
     return replace(contents, files=(*contents.files, source), config={**contents.config, **config})
 
 
+def with_config_of_run(contents: Contents, run: Path, boundary: Boundary) -> Contents:
+    """Add the config.json that lies in the run's folder, beside the checkpoints, where it is one of a model."""
+    if not os.path.lexists(run / CONFIG):
+        return contents
+    source, config = read_json(run / CONFIG, boundary, limit=CONFIG_BYTES)
+    if not isinstance(config.get("model_type"), str):
+        return contents
+    note = f"the run's own {CONFIG} serves checkpoints that have none"
+    return replace(contents, files=(*contents.files, source), config=config, notes=(*contents.notes, note))
+
+
 def _config_beside(first: Path, folder: Path, boundary: Boundary) -> tuple[SourceFile, dict[str, Any]] | None:
     if first.name.startswith(LITGPT) and os.path.lexists(folder / LITGPT_CONFIG):
         source, config = read_flat_yaml(folder / LITGPT_CONFIG, boundary)
         return source, {**config, "model_type": "litgpt"}
-    if os.path.lexists(folder / "config.json"):
-        return read_json(folder / "config.json", boundary, limit=4 * 2**20)
+    if os.path.lexists(folder / CONFIG):
+        return read_json(folder / CONFIG, boundary, limit=CONFIG_BYTES)
     match = NANOCHAT.fullmatch(first.name)
     if match and os.path.lexists(folder / f"meta_{match[1]}.json"):
-        source, meta = read_json(folder / f"meta_{match[1]}.json", boundary, limit=4 * 2**20)
+        source, meta = read_json(folder / f"meta_{match[1]}.json", boundary, limit=CONFIG_BYTES)
         model = meta.get("model_config")
         return source, {"model_type": "nanochat", **meta, **(model if isinstance(model, dict) else {})}
     return None

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from spectra_cli.budget import ITEM, spend
 from spectra_cli.records import StoredTensor
-from spectra_cli.weights.formats.pickle_objects import PartOfTensor, Shell, TensorView, Unreadable
+from spectra_cli.weights.formats.pickle_objects import Array, PartOfTensor, Shell, TensorView, Unreadable
 from spectra_cli.weights.layouts.whole_models import is_module, module_config, module_note, module_tensors
 from spectra_cli.weights.plain_data import NAME_LENGTH, long_name, plain
 
@@ -39,7 +39,7 @@ class TensorKey:
     key: str
 
 
-Leaf = TensorView | Unreadable | PartOfTensor | TensorKey
+Leaf = TensorView | Unreadable | PartOfTensor | TensorKey | Array
 
 
 @dataclass(frozen=True)
@@ -113,16 +113,16 @@ def _model_root(top: dict[Any, Any], ema: bool) -> tuple[dict[Any, Any] | None, 
     if averages:
         left.append("EMA weights (--ema takes them)")
     rest = {k: v for k, v in top.items() if isinstance(k, str) and not _is_left_out(k) and k not in EMA}
-    if any(isinstance(value, Leaf) for value in rest.values()):
+    if any(_is_leaf(value) for value in rest.values()):
         # Tensors at the top: the file is the state dict itself, and its names are not a trainer's.
-        return {k: v for k, v in top.items() if isinstance(v, Leaf) or k in rest}, left
+        return {k: v for k, v in top.items() if _is_leaf(v) or k in rest}, left
     return _unwrapped(rest), left
 
 
 def _unwrapped(state: Any) -> dict[Any, Any] | None:
     """Step into `model`, `state_dict` and the like until the tensors are reached."""
     for _ in range(DEPTH):
-        if not isinstance(state, dict) or any(isinstance(value, Leaf) for value in state.values()):
+        if not isinstance(state, dict) or any(_is_leaf(value) for value in state.values()):
             break
         inner = next((state[key] for key in MODEL if key in state and _holds_tensors(state[key])), None)
         if inner is None:
@@ -139,6 +139,11 @@ def _holds_tensors(*values: Any) -> bool:
     return next(_flatten(dict(enumerate(values))), None) is not None
 
 
+def _is_leaf(value: Any) -> TypeGuard[Leaf]:
+    """Whether it is a tensor; of arrays, which trainers keep a lot of, only one that looks like a weight."""
+    return value.looks_like_weight if isinstance(value, Array) else isinstance(value, Leaf)
+
+
 def _flatten(top: Tree) -> Iterator[tuple[str, Leaf]]:
     """Yield every tensor of nested dictionaries, lists and tuples under its names joined by dots.
 
@@ -151,7 +156,7 @@ def _flatten(top: Tree) -> Iterator[tuple[str, Leaf]]:
         prefix, items = levels[-1]
         for key, value in items:
             spend(ITEM + len(prefix))
-            if isinstance(value, Leaf):
+            if _is_leaf(value):
                 yield _name(prefix, key), value
             elif isinstance(value, dict | list | tuple) and id(value) not in seen:
                 seen.add(id(value))

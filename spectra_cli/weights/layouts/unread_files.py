@@ -5,7 +5,7 @@ A file that repeats what is read, in another format, is worth a note; one with w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,25 +25,47 @@ KNOWN = (*SAFETENSORS.singles, *TORCH.singles)
 def name_unread_files(contents: Contents, folder: Path, boundary: Boundary) -> Contents:
     """Add to what a folder's checkpoint holds the names of other files of weights in the folder."""
     read = {file.path.name for file in contents.files if file.path.parent == folder}
-    suffixes = (*SAFETENSORS.suffixes, *TORCH.suffixes)
-    names = sorted(
-        name
-        for name in list_folder(folder).files - read
-        if name.endswith(suffixes) and not STATES.search(name) and not EMA_FILE.search(name)
-    )
-    sets: dict[tuple[str, str], list[str]] = {}
-    for name in names:
-        shard = SHARD.fullmatch(name)
-        sets.setdefault((shard["stem"], shard["suffix"]) if shard else (name, ""), []).append(name)
     notes, skipped = list(contents.notes), list(contents.skipped)
-    for files in sets.values():
-        more = f" (and {len(files) - 1} more of its set)" if len(files) > 1 else ""
+    for files in sets_of_weights(list_folder(folder).files - read):
+        more = _more(files)
         reason = _own_weights(contents, files, folder, boundary)
         if reason:
             skipped.append(Skipped(files[0], f"{reason}{more}"))
         elif reason is not None:
             notes.append(f"{printable(files[0])}{more} repeats what is read, and is not read itself")
     return replace(contents, notes=tuple(notes), skipped=tuple(skipped))
+
+
+def sets_of_weights(names: Iterable[str]) -> list[list[str]]:
+    """Return those of a folder's file names that look like weights, the shards of one set together.
+
+    >>> sets_of_weights(["a-00002-of-00002.bin", "a-00001-of-00002.bin", "optimizer.bin", "b.safetensors", "README.md"])
+    [['a-00001-of-00002.bin', 'a-00002-of-00002.bin'], ['b.safetensors']]
+    """
+    suffixes = (*SAFETENSORS.suffixes, *TORCH.suffixes)
+    sets: dict[tuple[str, str], list[str]] = {}
+    for name in sorted(names):
+        if name.endswith(suffixes) and not STATES.search(name) and not EMA_FILE.search(name):
+            shard = SHARD.fullmatch(name)
+            sets.setdefault((shard["stem"], shard["suffix"]) if shard else (name, ""), []).append(name)
+    return list(sets.values())
+
+
+def not_fetched(names: Iterable[str]) -> tuple[str, ...]:
+    """Return a note for each set of weights that lies beside a checkpoint on the Hub and is not fetched to compare it.
+
+    >>> not_fetched(["README.md", "pytorch_model.bin"])
+    ('pytorch_model.bin lies beside the weights on the Hub, is not read, and was not compared with them',)
+    """
+    return tuple(
+        f"{printable(files[0])}{_more(files)} lies beside the weights on the Hub, is not read, and was not compared "
+        "with them"
+        for files in sets_of_weights(names)
+    )
+
+
+def _more(files: Sequence[str]) -> str:
+    return f" (and {len(files) - 1} more of its set)" if len(files) > 1 else ""
 
 
 def _own_weights(contents: Contents, files: Iterable[str], folder: Path, boundary: Boundary) -> str | None:

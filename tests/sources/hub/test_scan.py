@@ -288,6 +288,18 @@ def test_torch_files_and_shards_are_read_too(spectra_process, workplace, hub, ke
     assert rows(workplace.folder / "a.parquet").equals(rows(scan_checkpoints(run, tmp_path / "b.parquet").output))
 
 
+def test_a_second_set_of_weights_is_named_and_not_fetched(spectra_process, hub, kept_run, tmp_path):
+    run = tmp_path / "twice"
+    shutil.copytree(kept_run / "step0", run / "step0")
+    (run / "step0" / "pytorch_model.bin").write_bytes(b"not looked into")
+    hub.add("own/twice", run)
+    result = spectra_process("scan", "hf:own/twice", "-o", "a.parquet")
+    assert result.code == 0, result.err
+    note = "note: pytorch_model.bin lies beside the weights on the Hub, is not read, and was not compared"
+    assert note in result.err
+    assert not [request.path for request in hub.asked if "pytorch_model.bin" in request.path]
+
+
 @pytest.mark.slow
 def test_scratch_space_stays_within_its_bound_however_long_the_run(spectra_process, workplace, tmp_path):
     run = write_wide_run(tmp_path / "run", tuple(range(0, 200, 10)))

@@ -4,6 +4,7 @@ import zlib
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -199,3 +200,14 @@ def test_tensors_without_plain_numbers_are_skipped_with_the_reason(tmp_path: Pat
         assert reasons["stride0"] == "its shape needs 4,000,000,000,000 bytes, its storage holds 4"
         assert "meta" in reasons["meta"]
         assert "sparse" in reasons["sparse"]
+
+
+@pytest.mark.parametrize("protocol", [2, 5])
+def test_arrays_of_numpy_that_look_like_weights_are_named(tmp_path: Path, protocol: int) -> None:
+    arrays = {"a": np.ones((3, 2), "float32"), "b": np.ones(4), "c": np.ones((2, 2), int), "d": np.ones((1, 2, 3))}
+    torch.save({"w": torch.ones(2, 2), **arrays}, tmp_path / "model.pt", pickle_protocol=protocol)
+    with open_weights(tmp_path / "model.pt") as weights:
+        assert set(weights.tensors) == {"w"}
+        assert {skip.tensor: skip.reason for skip in weights.unreadable} == dict.fromkeys(
+            "ad", "it is a NumPy array, not a tensor"
+        )

@@ -52,6 +52,8 @@ def test_a_pattern_that_may_not_end_is_not_run(tmp_path: Path, pattern: str) -> 
         ({"use_qalora": True}, "QALoRA"),
         ({"init_lora_weights": "somehow"}, "not known"),
         ({"layer_replication": [[0, 2]]}, "layer_replication"),
+        ({"r": 8}, "its factors have rank 2, and adapter_config.json says 8"),
+        ({"rank_pattern": {"q_proj": 4}}, "says 4"),
     ],
 )
 def test_a_setting_that_changes_the_change_otherwise_is_named(tmp_path: Path, settings, word: str) -> None:
@@ -166,3 +168,22 @@ def test_factors_in_a_file_of_weights_are_named(tmp_path: Path) -> None:
     with open_weights(tmp_path) as weights:
         assert list(weights.tensors) == ["lm_head.weight"]
         assert {skipped.tensor for skipped in weights.unreadable} == set(FACTORS)
+
+
+@pytest.mark.parametrize(
+    ("up", "down"),
+    [
+        ("lora_up.weight", "lora_down.weight"),
+        ("lora.up.weight", "lora.down.weight"),
+        ("to_q.lora_linear_layer.up.weight", "to_q.lora_linear_layer.down.weight"),
+        ("hada_w1_a", "hada_w1_b"),
+        ("lokr_w1", "lokr_w2_a"),
+    ],
+)
+def test_factors_that_other_programs_wrote_are_no_matrices_of_a_model(tmp_path: Path, up: str, down: str) -> None:
+    tensors = {f"unet.mid.{up}": B, f"unet.mid.{down}": A, "proj.weight": torch.ones(2, 2)}
+    save_file(tensors, tmp_path / "model.safetensors")
+    with open_weights(tmp_path) as weights:
+        assert set(weights.tensors) == {"proj.weight"}
+        assert {skip.tensor for skip in weights.unreadable} == set(tensors) - {"proj.weight"}
+        assert "convert it to PEFT's files" in weights.unreadable[0].reason

@@ -97,6 +97,34 @@ def test_four_bits_of_gpt_oss_are_read_as_transformers_reads_them(tmp_path: Path
             {"q.weight_packed": torch.ones(4, 4, dtype=torch.int32), "q.weight_scale": torch.ones(4, 2)},
             {"q.weight_packed", "q.weight_scale"},
         ),
+        (
+            {"q.W_q": torch.ones(2, 4, dtype=torch.uint8), "q.scale": torch.ones(4, 1), "q.zero": torch.ones(4, 1)},
+            {"q.W_q", "q.scale", "q.zero"},
+        ),
+        (
+            {"q.weight._data": torch.ones(4, 4, dtype=torch.int8), "q.weight._scale": torch.ones(4, 1)},
+            {"q.weight._data", "q.weight._scale"},
+        ),
+        (
+            {
+                "q.codes": torch.ones(4, 4, 1, dtype=torch.int16),
+                "q.codebooks": torch.ones(1, 8, 1, 8),
+                "q.scales": torch.ones(4, 1, 1, 1),
+            },
+            {"q.codes", "q.codebooks", "q.scales"},
+        ),
+        (
+            {
+                "q.weight": torch.ones(4, 1, dtype=torch.int32),
+                "q.scales": torch.ones(4, 2),
+                "q.biases": torch.ones(4, 2),
+            },
+            {"q.weight", "q.scales", "q.biases"},
+        ),
+        (
+            {"q.q_weight": torch.ones(4, 4, dtype=torch.int32), "q.q_scale": torch.ones(2, 2, dtype=torch.int32)},
+            {"q.q_weight", "q.q_scale"},
+        ),
     ],
 )
 def test_what_has_no_scale_or_is_packed_is_named_and_left_out(

@@ -94,6 +94,14 @@ def test_parts_that_do_not_fit_are_an_error(tmp_path: Path) -> None:
     assert "do not fit together" in refusal(tmp_path)
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_tensor_that_one_rank_alone_has_is_an_error(tmp_path: Path, rank: int) -> None:
+    save_neox(tmp_path / "step", 2)
+    path = tmp_path / "step" / f"layer_02-model_{rank:02}-model_states.pt"
+    torch.save({**torch.load(path), "mlp.extra.weight": torch.ones(4, 4)}, path)
+    assert "mlp.extra.weight is not in every part" in refusal(tmp_path / "step")
+
+
 @RANKS
 def test_deepspeed_keeps_the_state_under_module(tmp_path: Path, ranks: int) -> None:
     for rank in range(ranks):

@@ -141,7 +141,7 @@
     document.body.dataset.first = "yes";
     await fixed("alignment");
     for (const part of [spectrum, heatmap, profile, course]) await part();
-    for (const kind of ["wave", "gradients", "timescales", "depth", "asymmetry"]) await fixed(kind);
+    for (const kind of ["wave", "gradients", "timescales", "depth", "asymmetry", "rank1"]) await fixed(kind);
     document.body.dataset.ready = "yes";
   };
   spectra.listeners.push((parts) => {

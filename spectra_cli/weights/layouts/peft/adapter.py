@@ -37,6 +37,11 @@ FACTOR = re.compile(
 )
 OTHER = re.compile(r"(?:base_model\.model\.)?(?P<target>.+)\.lora_(?P<kind>\w+?)(\.default)?(\.weight|\.bias)?")
 MAGNITUDE, BIAS = "magnitude_vector", re.compile(r".*\.lora_B(\.default)?\.bias")
+# kohya's and diffusers' LoRA, LyCORIS' LoHa and LoKr.
+FACTOR_OF_OTHERS = re.compile(
+    r".+\.(lora_(up|down|mid)|lora(_linear_layer)?\.(up|down)|hada_[wt][12](_[ab])?|lokr_(w[12](_[ab])?|t[12]))"
+    r"(\.weight)?"
+)
 REPLACED_ROWS = re.compile(r".*trainable_tokens_delta.*")
 
 
@@ -52,10 +57,16 @@ def is_adapter_file(path: Path, _head: bytes) -> bool:
 
 def without_factors(contents: Contents) -> Contents:
     """Name an adapter's factors in a file that is not read as an adapter: alone they are no matrices of a model."""
-    factors = [name for name in contents.tensors if FACTOR.fullmatch(name)]
-    reason = f"a factor of an adapter; it is read from a file {FILES[0]} with its {CONFIG} beside it"
-    left = {name: tensor for name, tensor in contents.tensors.items() if name not in factors}
-    return replace(contents, tensors=left, skipped=(*contents.skipped, *(Skipped(name, reason) for name in factors)))
+    own = f"a factor of an adapter; it is read from a file {FILES[0]} with its {CONFIG} beside it"
+    others = "a factor of an adapter that PEFT did not write; convert it to PEFT's files, or merge it into its model"
+    skipped = [
+        Skipped(name, own if FACTOR.fullmatch(name) else others)
+        for name in contents.tensors
+        if FACTOR.fullmatch(name) or FACTOR_OF_OTHERS.fullmatch(name)
+    ]
+    left = {skip.tensor for skip in skipped}
+    tensors = {name: tensor for name, tensor in contents.tensors.items() if name not in left}
+    return replace(contents, tensors=tensors, skipped=(*contents.skipped, *skipped))
 
 
 @dataclass(frozen=True)

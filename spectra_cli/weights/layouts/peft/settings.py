@@ -95,6 +95,9 @@ def scale(target: str, rank: int, config: Mapping[str, Any]) -> float | str:
         return alpha
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha) or rank < 1:
         return f"{CONFIG} gives no lora_alpha that is a number"
+    stated = of_pattern(target, "rank_pattern", "r", config)
+    if type(stated) is int and stated != rank:
+        return f"its factors have rank {rank}, and {CONFIG} says {stated}: which of them the scale is for is not known"
     return alpha / (math.sqrt(rank) if config.get("use_rslora") is True else rank)
 
 

@@ -1,0 +1,13 @@
+"""Makes new checkpoints out of others. Knows no command, and measures nothing.
+
+`write_checkpoint` is the one writer of checkpoints: a folder that transformers loads, whole or absent.
+"""
+
+from spectra_cli.surgery.card import model_card
+from spectra_cli.surgery.original import Original, open_original
+from spectra_cli.surgery.writing import Description, TensorToWrite, Written, check_output, write_checkpoint
+
+__all__ = [
+    "Description", "Original", "TensorToWrite", "Written", "check_output", "model_card", "open_original",
+    "write_checkpoint",
+]  # fmt: skip

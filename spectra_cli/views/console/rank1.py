@@ -1,0 +1,155 @@
+"""What `spectra rank1` shows: shares beside their nulls, the verdict, a line a role or layer; and how far it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from spectra_cli.errors import printable
+from spectra_cli.studies.rank1 import Beside, GroupFindings, Halves, Rank1, SequenceFindings
+from spectra_cli.views.console.output import plain_table
+from spectra_cli.views.formatting import count, size
+from spectra_cli.views.sentences.rank1 import decimal, rank1_sentences, run_sentence, share, signed
+
+if TYPE_CHECKING:
+    from spectra_cli.measure.side_by_side import OpenRun
+
+KINDS = ("raw", "merged")
+
+
+class TensorProgress:
+    """Shows how many tensors are read: a bar on a terminal, nothing elsewhere but a headline; nothing when quiet."""
+
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        """Prepare; nothing is drawn before `begin`."""
+        self.console, self.quiet = console, quiet
+        self.bar: Progress | None = None
+
+    def begin(self, run: OpenRun) -> None:
+        """Print what is about to be read, and start the bar."""
+        if not self.quiet:
+            many, tensors = len(run.checkpoints), len(run.tensors)
+            total = sum(item.tensor.nbytes for item in run.tensors) * many
+            text = f"{count(many, 'checkpoint')} · {count(tensors, 'tensor')} each · {size(total)} to read"
+            self.console.print(text, soft_wrap=True)
+        if self.bar:
+            self.task = self.bar.add_task("", total=len(run.tensors))
+
+    @contextmanager
+    def running(self) -> Iterator[TensorProgress]:
+        """Draw while the tensors are read."""
+        if self.quiet or not self.console.is_terminal:
+            yield self
+            return
+        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+        with Progress(*columns, console=self.console, transient=True) as self.bar:
+            yield self
+
+    def wait(self, words: str) -> None:
+        """Show what the Hub is waited for."""
+        if self.bar and self.bar.tasks:
+            self.bar.update(self.task, description=printable(words, 200))
+        elif not self.quiet:
+            self.console.print(printable(words, 200), soft_wrap=True)
+
+    def __call__(self, done: int, total: int) -> None:
+        """Note how many tensors are done."""
+        if self.bar:
+            self.bar.update(self.task, completed=done, total=total, description="")
+
+
+def show_rank1(console: Console, findings: Rank1, *, everything: bool) -> None:
+    """Print the findings. everything: each layer too."""
+    console.print(run_sentence(findings), soft_wrap=True)
+    console.print()
+    table = plain_table("", "first component", "a walk with these steps", "a persistent walk", "neighbouring updates")
+    for kind in KINDS[: 2 if findings.window > 1 else 1]:
+        sequence: SequenceFindings = getattr(findings.whole, kind)
+        nulls = (_null(null) for null in (sequence.null_walk, sequence.null_persistent))
+        table.add_row(kind, share(sequence), *nulls, signed(sequence.update_cosine))
+    console.print(table)
+    console.print()
+    for sentence in rank1_sentences(findings):
+        console.print(sentence, soft_wrap=not console.is_terminal)
+    console.print()
+    console.print(_groups(findings, everything=everything))
+    hidden = sum(group.layer is not None for group in findings.groups)
+    if hidden and not everything:
+        console.print(f"… {count(hidden, 'layer')}; --all for each")
+
+
+def _groups(findings: Rank1, *, everything: bool) -> Any:
+    table = plain_table(
+        "", "weights", "raw", "walk, persistent", "merged", "walk, persistent", "halves", "verdict on merged"
+    )
+    for group in findings.groups:
+        if group.layer is None or everything:
+            halves, verdict = signed(group.halves.cosine), group.merged.verdict
+            table.add_row(
+                printable(group.name), f"{group.elements:,}", *_pair(group.raw), *_pair(group.merged), halves, verdict
+            )
+    return table
+
+
+def _pair(sequence: SequenceFindings) -> tuple[str, str]:
+    walk, persistent = sequence.null_walk.share, sequence.null_persistent.share
+    return share(sequence), f"{decimal(walk)}, {decimal(persistent)}"
+
+
+def _null(null: Beside) -> str:
+    low, high = (decimal(end, like=null.share) for end in null.interval)
+    return f"{decimal(null.share)} ({low}–{high})"
+
+
+def rank1_json(findings: Rank1) -> dict[str, Any]:
+    """Return everything as one object that json.dumps takes, without NaN."""
+    whole = findings.whole
+    return {
+        "checkpoints": len(findings.revisions),
+        "window": findings.window,
+        "model": findings.model,
+        "revisions": list(findings.revisions),
+        "steps": list(findings.numbers),
+        **_group_json(whole),
+        "verdict": findings.verdict,
+        "groups": [{"group": group.name, "role": group.role, "layer": group.layer, **_group_json(group)}
+                   for group in findings.groups if group is not whole],
+        "findings": rank1_sentences(findings),
+    }  # fmt: skip
+
+
+def _group_json(group: GroupFindings) -> dict[str, Any]:
+    halves = {"cosine": _plain(group.halves.cosine), **_nulls_json(group.halves, "cosine")}
+    return {
+        "weights": group.elements,
+        "raw": _sequence_json(group.raw),
+        "merged": _sequence_json(group.merged),
+        "halves_cosine": _plain(group.halves.cosine),
+        "halves": halves,
+        "step": {name: _plain(part) for name, part in vars(group.steps).items()},
+        "dimensions": _plain(group.dimensions),
+        "verdict": group.merged.verdict,
+    }
+
+
+def _sequence_json(sequence: SequenceFindings) -> dict[str, Any]:
+    return {
+        "shares": list(sequence.shares),
+        **_nulls_json(sequence, "share"),
+        "update_cosine": _plain(sequence.update_cosine),
+        "verdict": sequence.verdict,
+    }
+
+
+def _nulls_json(holder: SequenceFindings | Halves, name: str) -> dict[str, Any]:
+    nulls = {"null_walk": holder.null_walk, "null_persistent": holder.null_persistent}
+    return {key: {name: null.share, "interval": list(null.interval), "p": null.p} for key, null in nulls.items()}
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None
