@@ -45,14 +45,14 @@ def cut(stored: Array, matrix: Matrix) -> Array:
     return cast(Array, part.T if matrix.transposed else part)
 
 
-def place(stored: Array, matrix: Matrix, values: Array) -> None:
+def put(stored: Array, matrix: Matrix, values: Array) -> None:
     """Put one matrix, [out features, in features], where `cut` finds it; the stored tensor is changed in place.
 
     stored: row by row in memory. NumPy or torch alike.
 
     >>> import numpy as np
     >>> stored, key = np.zeros((2, 4)), Matrix("k", "k", "w", 2, 2, view=(2, 2, 2), index=(slice(None), 1), transposed=True)
-    >>> place(stored, key, np.array([[1, 2], [3, 4]]))
+    >>> put(stored, key, np.array([[1, 2], [3, 4]]))
     >>> stored
     array([[0., 0., 1., 3.],
            [0., 0., 2., 4.]])

@@ -66,8 +66,7 @@ def train(
     training = text[: _cut(text)]
     torch.manual_seed(recipe.seed)
     model = _model(recipe.layers, start)
-    parameters = sum(weight.numel() for weight in model.parameters())
-    size = f"{parameters / 1e6:.2f} M parameters"
+    size = f"{sum(weight.numel() for weight in model.parameters()) / 1e6:.2f} M parameters"
     on_progress(f"training a GPT-NeoX of {size} for {steps} steps on {len(text) / 1e6:.1f} MB of Python sources")
     optimizers = _optimizers(model, recipe)
     batches = torch.Generator().manual_seed(recipe.seed)

@@ -20,7 +20,7 @@ from spectra_cli import __version__, architectures, sources, svd, weights
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.evaluation.model import make_config
 from spectra_cli.jobs.only_checkpoint import only_checkpoint
-from spectra_cli.jobs.start import started
+from spectra_cli.jobs.untrained import started
 from spectra_cli.measure.open_checkpoint import open_weights
 from spectra_cli.measure.plan import OnWait, make_client
 from spectra_cli.measure.request import Request
@@ -128,7 +128,7 @@ class _Start:
             for part, sigma in zip(parts_of(matrix, *self.reference.sizes), self.goals[matrix.name], strict=True):
                 rows, cols = values[part.rows, part.cols].shape
                 values[part.rows, part.cols] = random_matrix(sigma, rows, cols, generator)
-            architectures.place(tensor, matrix, torch.from_numpy(values))
+            architectures.put(tensor, matrix, torch.from_numpy(values))
         return tensor.to(getattr(torch, self.reference.dtype))
 
 

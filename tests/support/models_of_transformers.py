@@ -14,7 +14,7 @@ from tests.support.small_configs import small_config
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    import transformers as transformers
+    import transformers
 
 # Those that new checkpoints are held to: names, and what of their configuration is not the small default.
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -37,6 +37,12 @@ def random_model(kind: str, seed: int, **sizes: int) -> Any:
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.05)
     return model.eval()
+
+
+def usual_start(config: Any, seed: int) -> dict[str, torch.Tensor]:
+    """What transformers starts a model of a configuration with."""
+    torch.manual_seed(seed)
+    return transformers.AutoModelForCausalLM.from_config(config).state_dict()
 
 
 def save(model: Any, folder: Path, dtype: torch.dtype = torch.float32) -> Path:

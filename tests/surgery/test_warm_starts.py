@@ -57,8 +57,7 @@ def test_every_matrix_that_a_layer_applies_has_the_trained_spectrum_and_all_else
         for old, fresh in zip(*(PARTS[kind](layer_of(model, number)) for model in (trained, new)), strict=True):
             np.testing.assert_allclose(sigma(fresh), 2 * sigma(old), atol=1e-6 * 2 * sigma(old)[0])
             assert abs(float((old * fresh).sum() / old.norm() / fresh.norm())) < 0.5
-    torch.manual_seed(5)
-    usual = models.transformers.AutoModelForCausalLM.from_config(trained.config).state_dict()
+    usual = models.usual_start(trained.config, 5)
     for name, tensor in new.state_dict().items():
         if tensor.ndim < 2 or "embed" in name or "wte" in name or "lm_head" in name:
             assert tensor.equal(usual[name]), name
