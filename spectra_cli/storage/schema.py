@@ -60,6 +60,8 @@ def normalised(table: pa.Table, wanted: Sequence[str], where: object) -> pa.Tabl
         table.validate(full=True)
         fields = [SCHEMA.field(name) for name in wanted]
         columns = [_column(table, field, where) for field in fields]
+    except MemoryError:  # Arrow's own is an ArrowException too, and no damage
+        raise
     except (pa.ArrowException, UnicodeDecodeError):
         raise SpectraError(f"the rows of {printable(where, 400)} are damaged", hint=DAMAGED) from None
     for field, column in zip(fields, columns, strict=True):
@@ -85,6 +87,8 @@ def _column(table: pa.Table, field: pa.Field, where: object) -> pa.ChunkedArray:
         if pa.types.is_integer(field.type) and pa.types.is_floating(kind):
             column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
         return column.cast(field.type)
+    except MemoryError:
+        raise
     except pa.ArrowException:  # a fraction for an integer, or a number beyond its range
         raise _wrong(field, kind, where) from None
 

@@ -162,6 +162,8 @@ def _row_group(file: pq.ParquetFile, index: int, columns: Sequence[str], path: s
     there = [name for name in columns if name in file.schema_arrow.names]
     try:
         group = file.read_row_group(index, columns=there)
+    except MemoryError:  # Arrow's own is an ArrowException too, and no damage
+        raise
     except (pa.ArrowException, OSError):
         raise SpectraError(
             f"part {index + 1} of {file.num_row_groups} of {path} cannot be read", hint=DAMAGED
@@ -184,6 +186,8 @@ def _open(path: str | Path) -> Iterator[pq.ParquetFile]:
     with open(path, "rb") as source:
         try:
             file = pq.ParquetFile(source)
+        except MemoryError:
+            raise
         except (pa.ArrowException, OSError):
             raise SpectraError(f"{path} is not a Parquet file", hint="give a table that spectra wrote") from None
         if lacking := missing_columns(file.schema_arrow.names):
