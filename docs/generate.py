@@ -24,6 +24,7 @@ COMMANDS = (
     "rank1",
     "evaluate",
     "ablate",
+    "prune",
     "merge",
     "metrics",
     "plot",
