@@ -30,14 +30,14 @@ from spectra_cli.studies.inputs.run_inputs import read_inputs
 from spectra_cli.studies.rank1 import Rank1
 from spectra_cli.studies.rank1.rows import rank1_of
 
-LAYERS = 4
+LAYERS = 3
 RECIPES = {
     "constant": demo.Recipe(layers=LAYERS, schedule="constant"),
     "cosine": demo.Recipe(layers=LAYERS, schedule="cosine"),
     "muon": demo.Recipe(layers=LAYERS, schedule="constant", optimizer="muon"),
 }
 SEEDS = (0, 1, 2)
-STEPS, FIRST, EVERY = 600, 300, 10
+STEPS, FIRST, EVERY = 450, 250, 10
 WINDOWS = (5, 10)
 PIECES, BATCH = 256, 32
 LEADS = (0.0, 1.0, 2.0, 4.0)

@@ -24,6 +24,8 @@ COMMANDS = (
     "rank1",
     "evaluate",
     "ablate",
+    "prune",
+    "merge",
     "metrics",
     "plot",
     "report",

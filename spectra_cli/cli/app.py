@@ -15,10 +15,11 @@ from spectra_cli.cli.checking import inspect, metrics, verify
 from spectra_cli.cli.demo import demo
 from spectra_cli.cli.flat import flat
 from spectra_cli.cli.looking import plot, report
-from spectra_cli.cli.models import ablate, evaluate
+from spectra_cli.cli.models import ablate, evaluate, prune
 from spectra_cli.cli.rank1 import rank1
 from spectra_cli.cli.scanning import diff, scan
 from spectra_cli.cli.studies import lifecycle, scaling, stability
+from spectra_cli.cli.surgery import merge
 from spectra_cli.errors import SpectraError
 
 # What the loader of libraries and the threads of Python say where the system refuses them something.
@@ -35,6 +36,8 @@ COMMANDS = (
     rank1,
     evaluate,
     ablate,
+    prune,
+    merge,
     plot,
     report,
     demo,

@@ -125,7 +125,7 @@ def _check_window(window: int, count: int) -> None:
         )
     if window > most:
         longer = f"--window {window} is longer than the run, which has {count} checkpoints"
-        left = f"--window {window} leaves {count - window + 1} merged checkpoints of {count}, too few for a line"
+        left = f"--window {window} leaves too few merged checkpoints for a line: {count - window + 1} of {count}"
         raise SpectraError(longer if window > count else left, hint=f"give --window {most} or fewer", code=2)
 
 
@@ -233,8 +233,9 @@ def _write(
     parts: Parts, plan: Plan, findings: Rank1, checkpoints: Sequence[Checkpoint], problems: Sequence[Problem]
 ) -> None:
     """Write the findings as a table of the usual form."""
-    noted = [(checkpoint, CheckpointNotes(matrices=len(findings.groups))) for checkpoint in checkpoints]
+    noted = []
     for checkpoint, rows in zip(checkpoints, rows_of(findings, checkpoints), strict=True):
-        parts.write(checkpoint.key, to_arrow(rows), CheckpointNotes())
+        noted.append((checkpoint, CheckpointNotes(matrices=len({row.matrix.name for row in rows}))))
+        parts.write(checkpoint.key, to_arrow(rows), noted[-1][1])
     metadata = {**scan_metadata(plan, None, "cpu", noted, problems), "rank1": {"window": findings.window}}
     parts.assemble([checkpoint.key for checkpoint in checkpoints], metadata)

@@ -20,6 +20,7 @@ from spectra_cli.jobs.recompute import Recomputed, compute_again
 from spectra_cli.metrics import METRICS
 from spectra_cli.records import Problem
 from spectra_cli.storage import table
+from spectra_cli.studies.rank1.metric_names import limits_of
 
 ACCURACY = 1e-9  # what every singular value may be wrong by, as a share of the largest
 ROUNDING = 1e-9
@@ -59,6 +60,11 @@ def verify_table(
     is no such table, or the source cannot be read.
     """
     metadata = table.read_metadata(path)
+    if sample and "rank1" in metadata:
+        raise SpectraError(
+            f"{path} is of `spectra rank1`, of which no sample can be computed again",
+            hint="leave out --sample; the same `spectra rank1` with another -o gives the same table",
+        )
     findings = list(_metadata_wrong(metadata))
     groups: list[_Group] = []
     rows = 0
@@ -160,10 +166,11 @@ def _numbers_wrong(frame: pd.DataFrame) -> list[Problem]:
 
 
 def _out_of_range(name: str, rows: pd.DataFrame) -> Iterator[str]:
-    if name not in BY_NAME:
+    own = limits_of(name)
+    if name not in BY_NAME and own is None:
         yield f"there is no metric {name}"
         return
-    limits = np.array([BY_NAME[name].limits(int(r)) for r in rows["r"]])
+    limits = np.array([own or BY_NAME[name].limits(int(r)) for r in rows["r"]])
     slack = ROUNDING * np.maximum(1.0, np.abs(np.nan_to_num(limits, posinf=0.0, neginf=0.0)))
     value = rows["value"].to_numpy()
     wrong = (value < limits[:, 0] - slack[:, 0]) | (value > limits[:, 1] + slack[:, 1])

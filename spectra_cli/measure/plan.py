@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from spectra_cli.measure.request import Request
 from spectra_cli.records import Checkpoint, Problem, Remote
 
 OnWait = Callable[[str], None]
+Wanted = Callable[[Sequence[str]], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -69,26 +70,27 @@ class Plan:
         return None
 
 
-def make_plan(request: Request, on_wait: OnWait = lambda _: None) -> Plan:
+def make_plan(request: Request, on_wait: OnWait = lambda _: None, *, wanted: Wanted = weights.checkpoint_files) -> Plan:
     """List the source and choose; reads names only. Raises SpectraError where nothing fits the request.
 
-    on_wait: called with what is waited for, when the Hub does not answer.
+    on_wait: called with what is waited for, when the Hub does not answer. wanted: returns those names of a folder on
+    the Hub that are read, none where it holds no checkpoint.
     """
     mapping = Path(request.map) if request.map else None
     client = make_client(request, on_wait)
     if sources.is_hub(request.source):
-        listing = sources.list_hub(request.source, request.revisions, client, weights.checkpoint_files, mapping=mapping)
+        listing = sources.list_hub(request.source, request.revisions, client, wanted, mapping=mapping)
     else:
         recognise = partial(weights.recognise, ema=request.ema)
         listing = sources.list_folder(Path(request.source), recognise, mapping=mapping, explain=weights.why_unread)
     listing = sources.with_tokens(listing, request.tokens_per_step)
-    date_of = partial(sources.committed, client=client, wanted=weights.checkpoint_files)
+    date_of = partial(sources.committed, client=client, wanted=wanted)
     selection = sources.choose(listing, request.revisions, request.step_range, date_of)
     chosen = selection.checkpoints
     left = len(listing.checkpoints) - len(chosen)
     named = [sources.pick_reference(listing.checkpoints, request.reference)] if request.reference else []
-    chosen, without = sources.resolve_files(chosen, client, weights.checkpoint_files)
-    named = list(sources.resolve_files(named, client, weights.checkpoint_files)[0]) if named else []
+    chosen, without = sources.resolve_files(chosen, client, wanted)
+    named = list(sources.resolve_files(named, client, wanted)[0]) if named else []
     reference = named[0] if named else sources.pick_reference(chosen, None)
     compared = reference if len(chosen) > 1 or request.reference else None
     return Plan(request, listing.model, chosen, compared, (*listing.unread, *without), left, selection.stages, client)

@@ -1,18 +1,23 @@
-"""How the spread of α over depth grows with the number of layers, over several models. Knows tables, shows nothing."""
+"""How the spread of α over depth grows with the number of layers, over several models. Knows tables, shows nothing.
+
+The range of chance values grows with their number by itself: each power is judged against what chance gives.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 from statsmodels.regression.linear_model import OLS
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.storage.table import read_table
-from spectra_cli.studies.lifecycle import Lifecycle, correct, lifecycle_tables
+from spectra_cli.studies.lifecycle import Lifecycle, lifecycle_tables
+from spectra_cli.studies.null_exponents import deviation, null_exponents, spread_range
 
 Array = NDArray[np.float64]
 
@@ -22,20 +27,31 @@ DRAWS = 2000
 
 @dataclass(frozen=True)
 class Model:
-    """One model at its last checkpoint. spread: Δα. peak: depth of α's vertex, None where it has none inside."""
+    """One model at its last checkpoint. profile: its α over depth. peak: of α, None if it has none inside."""
 
     label: str
     layers: int
     parameters: int
-    spread: float
+    profile: tuple[float, ...]
     peak: float | None
+
+    @property
+    def spread(self) -> float:
+        """Δα, the largest minus the smallest value."""
+        return float(spread_range(np.array(self.profile)))
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation over depth."""
+        return float(deviation(np.array(self.profile)))
 
 
 @dataclass(frozen=True)
 class PowerLaw:
     """y ∝ x^exponent by least squares of logarithms.
 
-    interval: 95%, by Student's t. p: that the exponent is 0, corrected for the laws beside it. bootstrap: 90%, from
+    interval: 95%, by Student's t. null: the smallest and largest exponent that chance gives at these depths, and p that
+    the exponent is one of these; 0 where chance gives none. bootstrap: 90%, from
     residuals drawn anew, which for few models is far too narrow: of 400 nulls, 33% of three models and 13% of five were
     outside even at 95%. r2: in the sample. left_out: the largest relative error of the y that is predicted for each
     model by a fit to the others. n: models.
@@ -50,13 +66,15 @@ class PowerLaw:
     r2: float
     left_out: float
     n: int
+    null: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """The models, and Δα and the depth of the peak against layers and parameters. tests: how many p-values there are.
+    """The models, and Δα, α's deviation and the depth of the peak against layers and parameters.
 
-    The peak has laws only where three models of different depth have one.
+    The peak has laws only where three models of different depth have one. tests: how many p-values there are, each of
+    a law by itself.
     """
 
     alpha: str
@@ -80,39 +98,50 @@ def scaling(tables: Sequence[str | Path], labels: Sequence[str] | None, alpha: s
         raise SpectraError(
             "the tables hold fewer than three different numbers of layers", hint="give models of different depth"
         )
-    laws = [
-        power_law(np.array([getattr(model, size) for model in fitted], np.float64), np.array(values), of, size)
-        for of, fitted, values in _quantities(models, alpha)
+    laws = tuple(
+        law
         for size in ("layers", "parameters")
-        if len({model.layers for model in fitted}) >= FEWEST_MODELS
-    ]
-    corrected = correct([law.p for law in laws])
-    return Scaling(
-        alpha, models, tuple(replace(law, p=float(p)) for law, p in zip(laws, corrected, strict=True)), len(laws)
+        for law in (*_spread_laws(models, alpha, size), *_peak_law(models, size))
     )
+    return Scaling(alpha, models, laws, len(laws))
 
 
-def _quantities(models: Sequence[Model], alpha: str) -> list[tuple[str, list[Model], list[float]]]:
-    """Return what is fitted: Δα of every model, and the depth of the peak of those that have one."""
-    peaked = [model for model in models if model.peak is not None]
+def _spread_laws(models: Sequence[Model], alpha: str, size: str) -> list[PowerLaw]:
+    sizes = np.array([getattr(model, size) for model in models], np.float64)
+    profiles = [np.array(model.profile) for model in models]
     return [
-        (f"Δ{alpha}", list(models), [model.spread for model in models]),
-        ("the depth of the peak", peaked, [model.peak for model in peaked if model.peak is not None]),
-    ]
+        power_law(
+            sizes, np.array([spread(values) for values in profiles]), of, size,
+            null=null_exponents(profiles, sizes, spread),
+        )
+        for of, spread in ((f"Δ{alpha}", spread_range), (f"the deviation of {alpha}", deviation))
+    ]  # fmt: skip
+
+
+def _peak_law(models: Sequence[Model], size: str) -> list[PowerLaw]:
+    """Return the law of the depth of the peak, of those models that have one."""
+    peaked = [model for model in models if model.peak is not None]
+    if len({model.layers for model in peaked}) < FEWEST_MODELS:
+        return []
+    sizes = np.array([getattr(model, size) for model in peaked], np.float64)
+    return [power_law(sizes, np.array([model.peak for model in peaked], np.float64), "the depth of the peak", size)]
 
 
 def _model(run: Lifecycle, path: str | Path) -> Model:
     last = run.alpha_gradient.last if run.alpha_gradient else None
-    if last is None or not last.spread > 0:
+    if run.alpha_gradient is None or last is None or not last.spread > 0:
         raise SpectraError(f"{run.label} holds no {run.alpha} over depth", hint="scan it again with that metric")
     shapes = read_table(path, columns=("matrix", "rows", "cols")).to_pandas().drop_duplicates("matrix")
     parameters = int((shapes["rows"].astype(np.int64) * shapes["cols"]).sum())
     peak = last.peak if last.peak is not None and 0 < last.peak < 1 else None
-    return Model(run.label, run.layers, parameters, last.spread, peak)
+    values = run.alpha_gradient.values[:, -1]
+    return Model(run.label, run.layers, parameters, tuple(values[np.isfinite(values)].tolist()), peak)
 
 
-def power_law(x: Array, y: Array, of: str, on: str, *, seed: int = 0) -> PowerLaw:
-    """Fit y ∝ x^b. x, y: (n,) positive, n ≥ 3.
+def power_law(
+    x: Array, y: Array, of: str, on: str, *, null: tuple[float, float] = (0.0, 0.0), seed: int = 0
+) -> PowerLaw:
+    """Fit y ∝ x^b. x, y: (n,) positive, n ≥ 3. null: the smallest and largest b that mean nothing.
 
     >>> round(power_law(np.array([1.0, 2.0, 4.0]), np.array([3.0, 6.0, 12.0]), "y", "x").exponent, 9)
     1.0
@@ -134,5 +163,7 @@ def power_law(x: Array, y: Array, of: str, on: str, *, seed: int = 0) -> PowerLa
     bootstrap = float(np.quantile(slopes, 0.05)), float(np.quantile(slopes, 0.95))
     low, high = map(float, fit.conf_int()[1])
     r2 = float(fit.rsquared) if np.ptp(b) > 0 else 0.0
-    slope, p = float(fit.params[1]), float(fit.pvalues[1])
-    return PowerLaw(of, on, slope, (low, high), p, bootstrap, r2, float(max(errors)), n)
+    slope, error = float(fit.params[1]), float(fit.bse[1])
+    away = abs(slope - float(np.clip(slope, *null)))
+    p = 2 * float(stats.t.sf(away / error, n - 2)) if error > 0 else float(away == 0)
+    return PowerLaw(of, on, slope, (low, high), p, bootstrap, r2, float(max(errors)), n, null)

@@ -4,7 +4,7 @@ The rooms within: formats/ (what one file holds), layouts/ (how a checkpoint is 
 of tensor, which reads itself). Nothing here imports torch until the first tensor is read.
 """
 
-from spectra_cli.weights.companions import companion_names, read_companions
+from spectra_cli.weights.companions import companion_names, files_of_copy, read_companions
 from spectra_cli.weights.layouts.unread_files import not_fetched
 from spectra_cli.weights.opening import Weights, open_weights
 from spectra_cli.weights.recognition import FORMATS, Format, checkpoint_files, header_size, recognise
@@ -18,6 +18,7 @@ __all__ = [
     "Weights",
     "checkpoint_files",
     "companion_names",
+    "files_of_copy",
     "header_size",
     "not_fetched",
     "open_weights",

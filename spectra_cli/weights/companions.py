@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.weights.files import COPY_AGAIN, Boundary, Provider, admit, fill, opened
 from spectra_cli.weights.grouping import list_folder
+from spectra_cli.weights.recognition import checkpoint_files
 
 # As transformers and its tokenizers name them. Indices and descriptions of the weights themselves are not among them.
 COMPANIONS = re.compile(
@@ -27,6 +28,16 @@ def companion_names(names: Iterable[str]) -> tuple[str, ...]:
     ('config.json', 'tokenizer.json')
     """
     return tuple(sorted(name for name in names if COMPANIONS.fullmatch(name)))
+
+
+def files_of_copy(names: Sequence[str]) -> tuple[str, ...]:
+    """Return, of the names in a folder, all that a copy of its checkpoint is made of; none if it holds no checkpoint.
+
+    >>> files_of_copy(["README.md", "model.safetensors", "tokenizer.json"]), files_of_copy(["tokenizer.json"])
+    (('model.safetensors', 'tokenizer.json'), ())
+    """
+    wanted = checkpoint_files(names)
+    return tuple(sorted({*wanted, *companion_names(names)})) if wanted else ()
 
 
 def read_companions(folder: Path, *, follow_links: bool = False, provider: Provider | None = None) -> dict[str, bytes]:

@@ -15,11 +15,12 @@ from spectra_cli.records import FileRange, StoredTensor
 from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.files import Boundary, Provider, admit
 from spectra_cli.weights.layouts.peft.adapter import without_factors
-from spectra_cli.weights.layouts.quantised import pair_scales
+from spectra_cli.weights.layouts.quantised import PART, pair_scales
 from spectra_cli.weights.layouts.single_file import with_config_of_run
 from spectra_cli.weights.layouts.unread_files import name_unread_files
 from spectra_cli.weights.layouts.weight_norm import join_weight_norms
 from spectra_cli.weights.recognition import FORMATS, Format, format_of
+from spectra_cli.weights.tensors.low_bit import QuantizedTensor
 from spectra_cli.weights.tensors.low_rank import LowRank, LowRankStack, LowRankTensor, is_change_of_outputs
 from spectra_cli.weights.tensors.plain import PlainTensor
 from spectra_cli.weights.tensors.source import TensorSource
@@ -35,7 +36,8 @@ class Weights:
     format: one of FORMATS, by name. tensors: what can be read, by its name on disk. config: the model's configuration
     as plain data, empty when there is none. files: every file that was read, weights, index and configuration.
     skipped: tensors that the files hold and that `tensors` lacks, each with the reason. unreadable: those of `skipped`
-    that are weights which could not be read, to be reported as a problem.
+    that are weights which could not be read, to be reported as a problem. quantization_parts: those of `skipped` that
+    are scales and the like, read only with a weight.
     """
 
     def __init__(self, format: str, contents: Contents, provider: Provider | None, labels: tuple[str, str]) -> None:
@@ -48,6 +50,7 @@ class Weights:
         self.files = tuple(file.path for file in contents.files)
         self.skipped = (*contents.skipped, *contents.helpers)
         self.unreadable = contents.skipped
+        self.quantization_parts = frozenset(skip.tensor for skip in contents.helpers if skip.reason == PART)
         self._contents, self._provider, self._labels = contents, provider, labels
         self._warnings: dict[str, None] = {}
         self._lock = threading.Lock()
@@ -87,6 +90,23 @@ class Weights:
             return self.read(name).reshape(-1)[start:stop]
         with self._materialized(part.file_ranges):
             return part.read(name, self._warn)
+
+    def quantization(self, name: str) -> QuantizedTensor | None:
+        """Return how a tensor of 8-bit numbers is kept beside its scales; None for any other."""
+        source = self._source(name)
+        return source if isinstance(source, QuantizedTensor) else None
+
+    def quantize(self, name: str, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the 8-bit numbers nearest to some values, with the scales that this tensor has, and what they mean.
+
+        values: float32.
+        """
+        source = self.quantization(name)
+        if source is None:
+            raise TypeError(f"{name} is not kept as 8-bit numbers")
+        with self._materialized(source.file_ranges):
+            numbers = source.quantize(values.clone(), name, self._warn)
+            return numbers, source.dequantize(numbers, name, self._warn)
 
     def factors(self, name: str) -> LowRank | None:
         """Read a tensor that is kept as two small factors as those; None for one that is kept whole."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spectra_cli.errors import SpectraError, printable
-from spectra_cli.weights.grouping import Listing, list_folder
+from spectra_cli.weights.grouping import SAFETENSORS, TORCH, Listing, list_folder
+from spectra_cli.weights.grouping import STATES as NO_WEIGHTS
 
 CACHED = re.compile(r"models--[\w.-]+")
 SNAPSHOTS = "snapshots"
@@ -66,6 +67,17 @@ def _only_states(listing: Listing) -> str | None:
     return next(iter(sorted(filter(STATES.fullmatch, listing.files))), None)
 
 
+def _without_metadata(listing: Listing) -> str | None:
+    pieces = sorted(name for name in listing.files if re.fullmatch(r"__\d+_\d+\.distcp", name))
+    return pieces[0] if pieces and ".metadata" not in listing.files else None
+
+
+def _several_files(listing: Listing) -> str | None:
+    suffixes = (*SAFETENSORS.suffixes, *TORCH.suffixes)
+    weights = sorted(n for n in listing.files if n.endswith(suffixes) and not NO_WEIGHTS.search(n))
+    return weights[0] if len(weights) > 1 else None
+
+
 KINDS = (
     Kind("is a repository's folder in the Hub's cache, and its checkpoints lie in its snapshots",
          "scan one of them, as with `spectra scan {path}`", _snapshot),
@@ -77,10 +89,17 @@ KINDS = (
          _named(r"flax_model.*\.msgpack|_CHECKPOINT_METADATA|ocdbt\.process_\d+|manifest\.ocdbt")),
     Kind("holds a checkpoint of TensorFlow or Keras, which is not read", CONVERT,
          _named(r".+\.(h5|keras)|.+\.ckpt.*\.index|.+\.data-\d+-of-\d+")),
+    Kind("holds arrays of NumPy, which are not read", CONVERT, _named(r".+\.np[yz]")),
+    Kind("holds the pieces of a torch distributed checkpoint without its .metadata, which says what they are",
+         "copy the hidden file .metadata as well: it is written last, and missing where a save was cut off",
+         _without_metadata),
     Kind("holds a NeMo archive, which is not read", "unpack it with tar, and scan the folder of the weights in it",
          _named(r".+\.nemo")),
     Kind("holds the optimizer's states and no weights",
          "give the folder that the weights were saved in: what an optimizer keeps is not the model", _only_states),
+    Kind("holds several files of weights, and no name says how they belong together",
+         "scan the one that is the model, as with `spectra scan {path}`; parts of one are joined by the program that "
+         "wrote them", _several_files),
 )  # fmt: skip
 
 

@@ -12,11 +12,13 @@ from safetensors.torch import load_file, save_file
 
 from spectra_cli import rank1_checkpoints
 from spectra_cli.errors import SpectraError
+from spectra_cli.jobs.verify import verify_table
 from spectra_cli.measure.plan import make_plan
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.side_by_side import open_run
 from spectra_cli.studies.inputs.run_inputs import read_inputs
 from spectra_cli.studies.rank1.rows import rank1_of
+from spectra_cli.views.report.report import report
 from tests.support import runs
 
 COUNT = 12
@@ -93,6 +95,15 @@ def test_the_table_gives_the_findings_back(run, tmp_path):
     assert again.output.read_bytes() == output.read_bytes()
 
 
+def test_its_table_is_verified_but_no_sample_of_it(run, tmp_path):
+    output = rank1_checkpoints(run, tmp_path / "a.parquet", window=4).output
+    assert verify_table(output).findings == ()
+    with pytest.raises(SpectraError, match="no sample"):
+        verify_table(output, sample=1)
+    with pytest.raises(SpectraError, match="`spectra rank1` wrote"):
+        report([output], str(tmp_path / "a.html"))
+
+
 class Stop(Exception):
     pass
 
@@ -127,7 +138,7 @@ def refused(error, *words):
 
 @pytest.mark.parametrize(("window", "words"), [
     (13, ("--window 13 is longer than the run, which has 12 checkpoints", "--window 10")),
-    (11, ("leaves 2 merged checkpoints of 12", "--window 10")),
+    (11, ("leaves too few merged checkpoints for a line: 2 of 12", "--window 10")),
     (0, ("--window 0 is too few",)),
 ])  # fmt: skip
 def test_a_window_that_does_not_fit_is_refused_before_anything_is_read(run, tmp_path, window, words):

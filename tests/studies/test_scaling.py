@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from spectra_cli.studies.lifecycle import CHANCE
-from spectra_cli.studies.scaling import Model, _quantities, power_law
+from spectra_cli.studies.null_exponents import deviation, null_exponents, spread_range
+from spectra_cli.studies.scaling import power_law
 from tests.support.planted_runs import plant_wave
 
 LAYERS = np.array([4.0, 8.0, 12.0, 24.0, 48.0])
@@ -54,7 +55,15 @@ def test_three_models_are_compared_by_the_command_line(tables, spectra):
     found = json.loads(spectra("scaling", *tables, "--json").out)
     assert [one["layers"] for one in found["models"]] == [4, 5, 7]
     assert [one["parameters"] for one in found["models"]] == [24 * 24 * 4 * layers for layers in (4, 5, 7)]
-    assert [law["on"] for law in found["laws"]][:2] == ["layers", "parameters"]
+    assert [(law["of"], law["on"]) for law in found["laws"]][:2] == [
+        ("Δalpha", "layers"), ("the deviation of alpha", "layers"),
+    ]  # fmt: skip
+    for model in found["models"]:
+        assert model["spread"] == pytest.approx(np.ptp(model["profile"]))
+        assert model["deviation"] == pytest.approx(np.std(model["profile"], ddof=1))
+    for law in found["laws"][:2]:
+        low, high = law["interval"]
+        assert (law["p"] >= CHANCE) == (low <= law["null"][1] and law["null"][0] <= high)
     assert found["tests"] == len(found["laws"])
 
 
@@ -66,9 +75,26 @@ def test_too_few_models_or_depths_are_refused(tables, spectra):
     assert "different" in said.err
 
 
-def test_the_depth_of_the_peak_is_fitted_where_three_models_have_one():
-    models = [Model(f"m{layers}", layers, 100 * layers, 0.1 * layers**0.26, 2 / layers) for layers in (4, 8, 16)]
-    (_, _, spreads), (named, kept, peaks) = _quantities([*models, Model("flat", 32, 3200, 0.2, None)], "alpha")
-    assert (len(spreads), named, len(kept)) == (4, "the depth of the peak", 3)
-    law = power_law(np.array([one.layers for one in kept], float), np.array(peaks), named, "layers")
-    assert law.exponent == pytest.approx(-1)
+@pytest.mark.parametrize(("depths", "power"), [((8, 12, 16), 0.32), ((8, 12, 16, 24, 36), 0.26)])
+def test_the_range_of_independent_values_has_the_papers_power(depths, power):
+    random = np.random.default_rng(3)
+    profiles = [random.standard_normal(layers) for layers in depths]
+    least, most = null_exponents(profiles, np.array(depths, float), spread_range)
+    assert least - 0.06 < power < most + 0.06
+    small = null_exponents(profiles, np.array(depths, float), deviation)
+    assert max(small) < 0.3
+
+
+def test_a_profile_that_grows_by_more_than_chance_is_told():
+    depths, claimed = np.array([6.0, 8.0, 12.0, 16.0, 24.0]), 0
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        profiles = [
+            0.4 - (layers / 6) ** 0.8 * (np.linspace(0, 1, int(layers)) - 0.6) ** 2
+            + 0.01 * random.standard_normal(int(layers))
+            for layers in depths
+        ]  # fmt: skip
+        values = np.array([deviation(profile) for profile in profiles])
+        law = power_law(depths, values, "σα", "layers", null=null_exponents(profiles, depths, deviation))
+        claimed += law.p < CHANCE and law.exponent > law.null[1]
+    assert claimed >= 18

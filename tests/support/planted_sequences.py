@@ -1,14 +1,18 @@
 """Sequences of checkpoints whose truth is known, as points (N, dimensions): lines that oscillate, and what drifts."""
 
 import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Random = np.random.Generator
 
 
-def gram_of(points):
+def gram_of(points: Array) -> Array:
     differences = points - points[0]
-    return differences @ differences.T
+    return np.asarray(differences @ differences.T)
 
 
-def walk(random, count, dimensions=500, persistence=0.0, decay=0.0):
+def walk(random: Random, count: int, dimensions: int = 500, persistence: float = 0.0, decay: float = 0.0) -> Array:
     """decay: of the power law of the covariance's eigenvalues."""
     moves = random.normal(size=(count - 1, dimensions))
     for step in range(1, count - 1):
@@ -17,11 +21,11 @@ def walk(random, count, dimensions=500, persistence=0.0, decay=0.0):
     return np.vstack([np.zeros(dimensions), moves.cumsum(axis=0)])
 
 
-def noise(random, count, dimensions=500):
+def noise(random: Random, count: int, dimensions: int = 500) -> Array:
     return random.normal(size=(count, dimensions))
 
 
-def line(random, count, share, dimensions=500, oscillation="noise"):
+def line(random: Random, count: int, share: float, dimensions: int = 500, oscillation: str = "noise") -> Array:
     """A line with so large a share of all variance; the oscillation across it takes the rest exactly."""
     direction = np.zeros(dimensions)
     direction[0] = 1
@@ -36,4 +40,4 @@ def line(random, count, share, dimensions=500, oscillation="noise"):
     across -= across.mean(axis=0)
     across -= np.outer(along, along @ across) / (along @ along)
     length = np.sqrt(share / (1 - share) * (across**2).sum() / (along @ along))
-    return length * np.outer(along, direction) + across
+    return np.asarray(length * np.outer(along, direction) + across)

@@ -50,6 +50,8 @@ def zero3(run: Path) -> None:
         (one_file("tf_model.h5"), "TensorFlow", "save the tensors as safetensors"),
         (one_file("model.ckpt-100.data-00000-of-00001"), "TensorFlow", "save the tensors as safetensors"),
         (one_file("llama.nemo"), "NeMo", "tar"),
+        (one_file("weights.npz"), "NumPy", "save the tensors as safetensors"),
+        (one_file("__0_0.distcp"), "without its .metadata", "copy the hidden file .metadata"),
         (orbax, "Orbax", "save the tensors as safetensors"),
         (states_alone, "the optimizer's states and no weights", "the folder that the weights were saved in"),
         (zero3, "ZeRO-3", "zero_to_fp32.py"),
@@ -110,3 +112,14 @@ def test_deepspeeds_universal_format_is_read_tensor_by_tensor(tmp_path: Path, pr
         save_torch({"param": torch.zeros_like(tensor)}, folder / "exp_avg.pt")
     save_torch({"ds_version": "0.16", "iteration": 10}, tmp_path / "mp_rank_00_model_states.pt")
     same(tmp_path, state)
+
+
+def test_files_that_no_name_ties_together_are_told_of(tmp_path: Path, spectra) -> None:
+    for name in ("model_tp0.pt", "model_tp1.pt"):
+        save_torch({"q.weight": torch.ones(2, 2)}, tmp_path / "run" / "step1" / name)
+    said = spectra("scan", tmp_path / "run", "-o", tmp_path / "a.parquet")
+    assert said.code == 1
+    what, todo = said.err.splitlines()
+    assert what.endswith("step1 holds several files of weights, and no name says how they belong together")
+    (command,) = re.findall("`spectra (.+)`", todo)
+    assert spectra(*shlex.split(command), "-o", tmp_path / "a.parquet").code == 0

@@ -1,13 +1,13 @@
 """The Lifecycle study of a run over depth and training: `lifecycle` of a run, `lifecycle_tables` of tables."""
 
 from spectra_cli.studies.lifecycle.asymmetry import Asymmetry, SpreadRatio
-from spectra_cli.studies.lifecycle.gradients import Gradient, Trend
+from spectra_cli.studies.lifecycle.gradients import FIRST, Gradient, Trend, is_inverted_u
 from spectra_cli.studies.lifecycle.significance import CHANCE, correct
 from spectra_cli.studies.lifecycle.study import ALPHAS, ENTROPY, RANK, Lifecycle, lifecycle, lifecycle_tables
 from spectra_cli.studies.lifecycle.timescales import Decay, Timescales
 from spectra_cli.studies.lifecycle.waves import Arrival
 
 __all__ = [
-    "ALPHAS", "CHANCE", "ENTROPY", "RANK", "Arrival", "Asymmetry", "Decay", "Gradient", "Lifecycle", "SpreadRatio",
-    "Timescales", "Trend", "correct", "lifecycle", "lifecycle_tables",
+    "ALPHAS", "CHANCE", "ENTROPY", "FIRST", "RANK", "Arrival", "Asymmetry", "Decay", "Gradient", "Lifecycle",
+    "SpreadRatio", "Timescales", "Trend", "correct", "is_inverted_u", "lifecycle", "lifecycle_tables",
 ]  # fmt: skip

@@ -1,7 +1,4 @@
-"""What counts as chance: p-values corrected for the tests beside them, and the interval of a mean.
-
-Every p-value that is compared with CHANCE was corrected (Benjamini and Hochberg).
-"""
+"""What counts as chance: p-values corrected for the tests beside them."""
 
 from __future__ import annotations
 
@@ -9,11 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 Array = NDArray[np.float64]
-Interval = tuple[float, float]
 
 CHANCE = 0.05
 
@@ -29,16 +24,3 @@ def correct(p_values: Sequence[float]) -> Array:
     if known.any():
         corrected[known] = multipletests(corrected[known], method="fdr_bh")[1]
     return corrected
-
-
-def mean_interval(values: Array) -> Interval:
-    """Return the 95% interval of the mean of independent values, by Student's t; NaN for fewer than two.
-
-    >>> [round(end, 3) for end in mean_interval(np.array([1.0, 2.0, 3.0]))]
-    [-0.484, 4.484]
-    """
-    known = values[np.isfinite(values)]
-    if len(known) < 2:
-        return np.nan, np.nan
-    middle, reach = float(known.mean()), float(stats.t.ppf(0.975, len(known) - 1) * stats.sem(known))
-    return middle - reach, middle + reach

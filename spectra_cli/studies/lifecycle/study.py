@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,8 @@ from spectra_cli.errors import SpectraError
 from spectra_cli.studies.inputs.run_inputs import read_inputs
 from spectra_cli.studies.inputs.runs import MLP, Run
 from spectra_cli.studies.lifecycle.asymmetry import QK, VO, Asymmetry, asymmetries
-from spectra_cli.studies.lifecycle.gradients import FEWEST_LAYERS, Gradient, gradient
+from spectra_cli.studies.lifecycle.gradients import FEWEST_LAYERS, FIRST, Gradient, gradient, gradients_by_role
 from spectra_cli.studies.lifecycle.grids import grids_by_role, mean_of, over_layers
-from spectra_cli.studies.lifecycle.significance import correct, mean_interval
 from spectra_cli.studies.lifecycle.timescales import Timescales, timescales
 from spectra_cli.studies.lifecycle.waves import Arrival, arrival, compression
 
@@ -31,9 +30,8 @@ FEWEST_STEPS = 4
 class Lifecycle:
     """The findings on one run, of layers 0 … L−1; those that the table does not hold are NaN. layers: how many it has.
 
-    by_role: compression in %, (T,) of each role, mean over its matrices. gradient: of compression. interval: of the
-    mean compression at the end, over layers. wave_p: corrected for the tests made beside it; tests: how many were made
-    in all.
+    by_role: compression in %, (T,) of each role, mean over its matrices. gradient: of compression. alpha_by_role: that
+    of α in each role, q's first. Each claim is tested by itself, at the last checkpoint: it was named before the run.
     """
 
     label: str
@@ -41,20 +39,34 @@ class Lifecycle:
     layers: int
     steps: NDArray[np.int64]
     by_role: dict[str, Array]
-    interval: tuple[float, float]
     gradient: Gradient
     wave: Arrival
-    wave_p: float
     alpha_gradient: Gradient | None
+    alpha_by_role: dict[str, Gradient]
     entropy_gradient: Gradient | None
     asymmetry: tuple[Asymmetry, ...]
     timescales: Timescales
-    tests: int
 
     @property
     def compressed(self) -> Array:
         """Compression in %, (L, T), mean over a layer's matrices."""
         return self.gradient.values
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The smallest and the largest compression of a layer at the last checkpoint."""
+        ends = self.compressed[:, -1]
+        ends = ends[np.isfinite(ends)]
+        return (float(ends.min()), float(ends.max())) if len(ends) else (np.nan, np.nan)
+
+    @property
+    def tests(self) -> int:
+        """How many claims were tested at the last checkpoint, those of roles beside q not counted."""
+        gradients = (self.gradient, self.alpha_gradient, self.entropy_gradient, self.alpha_by_role.get(FIRST))
+        trends = [of.last for of in gradients if of and of.last]
+        shapes = sum(fit.curvature is not None for fit in trends)
+        spreads = sum(bool(np.isfinite(asymmetry.spread.p)) for asymmetry in self.asymmetry)
+        return int(np.isfinite(self.wave.p)) + len(trends) + shapes + spreads + (self.timescales.ratio is not None)
 
 
 def lifecycle_tables(tables: Sequence[str | Path], labels: Sequence[str] | None, alpha: str) -> list[Lifecycle]:
@@ -78,25 +90,22 @@ def lifecycle(run: Run, alpha: str = "alpha") -> Lifecycle:
         raise SpectraError(f"{run.label} holds no {RANK}", hint=f"scan again with {RANK} among the --metrics")
     lost = {role: compression(grid) for role, grid in ranks.items()}
     compressed = mean_of(list(lost.values()))
-    wave = arrival(steps.astype(float), compressed)
     exponent = mean_of(list(exponents.values())) if exponents else np.full_like(compressed, np.nan)
-    spreads = list(asymmetries({"compression": lost, alpha: exponents}))
-    single = correct([wave.p, *(spread.p for spread in spreads)])
     return Lifecycle(
         label=run.label,
         alpha=alpha,
         layers=int(np.isfinite(compressed).any(axis=1).sum()),
         steps=steps,
         by_role={role: over_layers(grid) for role, grid in lost.items()},
-        interval=mean_interval(compressed[:, -1]),
         gradient=gradient(steps, compressed),
-        wave=wave,
-        wave_p=float(single[0]),
+        wave=arrival(steps.astype(float), compressed),
         alpha_gradient=gradient(steps, exponent) if exponents else None,
+        alpha_by_role=gradients_by_role(
+            steps, {role: exponents[role] for role in (*QK, *VO, *MLP) if role in exponents}
+        ),
         entropy_gradient=gradient(steps, mean_of(list(entropies.values()))) if entropies else None,
-        asymmetry=tuple(replace(spread, p=float(p)) for spread, p in zip(spreads, single[1:], strict=True)),
+        asymmetry=tuple(asymmetries({"compression": lost, alpha: exponents})),
         timescales=timescales(steps, mean_of(list(ranks.values())), exponent),
-        tests=int(np.isfinite(single).sum()) + len(steps) * (2 + 2 * bool(exponents) + 2 * bool(entropies)),
     )
 
 

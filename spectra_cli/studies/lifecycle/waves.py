@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from spectra_cli.studies.regression import estimate
+
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
 
@@ -48,7 +50,8 @@ def arrival(steps: Array, compressed: Array, *, least: float = 5.0, seed: int = 
     """Return when each layer has half of its largest compression. steps: (T,). compressed: (L, T) in %.
 
     A layer that never compresses by `least` per cent has no arrival. Between checkpoints ln(1 + step) is interpolated.
-    The p-value is that of a permutation test: exact up to EXACT_LAYERS layers, PERMUTATIONS random orders beyond.
+    The p-value is the larger of two: of Spearman's correlation by a permutation test, exact up to EXACT_LAYERS layers,
+    PERMUTATIONS random orders beyond; and of a slope of that step over depth, whose errors neighbours share.
     """
     halves = np.array([_half(steps, line, least) for line in compressed])
     known = np.isfinite(halves)
@@ -63,8 +66,10 @@ def arrival(steps: Array, compressed: Array, *, least: float = 5.0, seed: int = 
         (stats.rankdata(times) - (n + 1) / 2,), lambda order, axis: (centred * order).sum(axis=axis),
         permutation_type="pairings", n_resamples=permutations, rng=np.random.default_rng(seed), vectorized=True,
     )  # fmt: skip
+    drift = estimate(np.vander(layers, 2, increasing=True), np.array([0.0, 1.0]), times[:, None])
+    p = max(float(test.pvalue), float(drift.p[0]))
     velocity, start = map(float, np.polyfit(times, layers, 1))
-    return Arrival(halves, rho, float(test.pvalue), velocity, _velocities(layers, times, seed), start, n)
+    return Arrival(halves, rho, p, velocity, _velocities(layers, times, seed), start, n)
 
 
 def _half(steps: Array, line: Array, least: float) -> float:

@@ -50,13 +50,13 @@ def lifecycle_json(runs: Sequence[Lifecycle]) -> dict[str, Any]:
 
 
 def _run(run: Lifecycle) -> dict[str, Any]:
-    wave, times = run.wave, run.timescales
+    wave = run.wave
     return {
         "label": run.label,
         "alpha": run.alpha,
         "steps": run.steps.tolist(),
         "compression": {
-            "value": _plain(float(np.nanmean(run.compressed[:, -1]))), "interval": _pair(run.interval),
+            "value": _plain(float(np.nanmean(run.compressed[:, -1]))), "interval": _pair(run.span),
             "by_role": {role: _list(values) for role, values in run.by_role.items()},
             "by_layer": [_list(line) for line in run.compressed],
             "verdict": compression_verdict(run), "n": run.layers,
@@ -64,28 +64,36 @@ def _run(run: Lifecycle) -> dict[str, Any]:
         "compression_gradient": _gradient("compression", run.gradient, "%"),
         "wave": {
             "value": _plain(wave.velocity), "interval": _pair(wave.velocity_interval), "rho": _plain(wave.rho),
-            "p": _plain(run.wave_p), "half_steps": _list(wave.half_steps),
+            "p": _plain(wave.p), "half_steps": _list(wave.half_steps),
             "verdict": wave_verdict(run), "n": wave.n,
         },
         "alpha_gradient": _gradient(run.alpha, run.alpha_gradient, ""),
+        "alpha_by_role": {role: _trend(of) for role, of in run.alpha_by_role.items()},
         "entropy_gradient": _gradient("entropy", run.entropy_gradient, " nats"),
         "asymmetry": [
             {
                 "quantity": test.quantity, "value": _plain(test.spread.ratio), "interval": _pair(test.spread.interval),
-                "p": _plain(test.p), "profiles": {role: _list(line) for role, line in test.profiles.items()},
+                "p": _plain(test.spread.p), "profiles": {role: _list(line) for role, line in test.profiles.items()},
                 "verdict": verdict, "n": test.spread.n,
             }
             for test, verdict in zip(run.asymmetry, asymmetry_verdicts(run), strict=False)
         ],
-        "timescales": {
-            "value": _plain(times.ratio), "interval": _pair(times.ratio_interval), "verdict": timescale_verdict(run),
-            "stable_rank": _decay(times.rank, run.steps, times.rank_series),
-            "alpha": _decay(times.alpha, run.steps, times.alpha_series),
-            "alpha_by_layer": [_decay(decay) for decay in times.by_layer],
-            "n": 0 if times.rank is None else times.rank.n,
-        },
+        "timescales": _timescales(run),
         "tests": run.tests,
         "findings": lifecycle_sentences(run),
+    }  # fmt: skip
+
+
+def _timescales(run: Lifecycle) -> dict[str, Any]:
+    times = run.timescales
+    return {
+        "value": _plain(times.ratio), "interval": _pair(times.ratio_interval), "verdict": timescale_verdict(run),
+        "two_clocks": times.two_clocks, "clock_ratio": _plain(times.clock_ratio),
+        "clock_interval": _pair(times.clock_interval), "curve_r2": _plain(times.curve_r2),
+        "stable_rank": _decay(times.rank, run.steps, times.rank_series),
+        "alpha": _decay(times.alpha, run.steps, times.alpha_series),
+        "alpha_by_layer": [_decay(decay) for decay in times.by_layer],
+        "n": 0 if times.rank is None else times.rank.n,
     }  # fmt: skip
 
 
@@ -95,9 +103,9 @@ def _gradient(name: str, gradient: Gradient | None, unit: str) -> dict[str, Any]
     last = gradient.last
     return {
         "value": _plain(last.slope if last else None), "interval": _pair(last.slope_interval if last else None),
-        "p": _plain(gradient.slope_p[-1]), "curvature": _plain(last.curvature if last else None),
+        "p": _plain(last.slope_p if last else None), "curvature": _plain(last.curvature if last else None),
         "curvature_interval": _pair(last.curvature_interval if last else None),
-        "curvature_p": _plain(gradient.curvature_p[-1]),
+        "curvature_p": _plain(last.curvature_p if last else None),
         "inverted_u": gradient.inverted_u, "peak_depth": _plain(last.peak if last else None),
         "spread": _plain(last.spread if last else None), "turns": [_plain(at) for at in gradient.turns],
         "by_step": [
@@ -108,6 +116,18 @@ def _gradient(name: str, gradient: Gradient | None, unit: str) -> dict[str, Any]
             for step, at in zip(gradient.steps, gradient.trends, strict=True)
         ],
         "verdict": gradient_verdict(name, gradient, unit), "n": last.n if last else 0,
+    }  # fmt: skip
+
+
+def _trend(gradient: Gradient) -> dict[str, Any] | None:
+    fit = gradient.last
+    if fit is None:
+        return None
+    return {
+        "value": fit.slope, "interval": _pair(fit.slope_interval), "p": fit.slope_p, "level": fit.level,
+        "curvature": _plain(fit.curvature), "curvature_interval": _pair(fit.curvature_interval),
+        "curvature_p": _plain(fit.curvature_p), "inverted_u": gradient.inverted_u,
+        "peak_depth": _plain(fit.peak), "spread": fit.spread, "n": fit.n,
     }  # fmt: skip
 
 

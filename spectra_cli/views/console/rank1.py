@@ -102,8 +102,8 @@ def _pair(sequence: SequenceFindings) -> tuple[str, str]:
 
 
 def _null(null: Beside) -> str:
-    low, high = null.interval
-    return f"{decimal(null.share)} ({decimal(low)}–{decimal(high)})"
+    low, high = (decimal(end, like=null.share) for end in null.interval)
+    return f"{decimal(null.share)} ({low}–{high})"
 
 
 def rank1_json(findings: Rank1) -> dict[str, Any]:

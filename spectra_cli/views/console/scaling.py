@@ -16,10 +16,11 @@ from spectra_cli.views.sentences.scaling import scaling_sentences
 
 def show_scaling(console: Console, scaling: Scaling) -> None:
     """Print the models and the fits."""
-    table = plain_table("model", "layers", "parameters", f"Δ{scaling.alpha}", "peak at depth")
+    table = plain_table("model", "layers", "parameters", f"Δ{scaling.alpha}", "deviation", "peak at depth")
     for model in scaling.models:
         peak = number(model.peak, 2) if model.peak is not None else "–"
-        table.add_row(printable(model.label), str(model.layers), f"{model.parameters:,}", number(model.spread, 3), peak)
+        spreads = number(model.spread, 3), number(model.deviation, 3)
+        table.add_row(printable(model.label), str(model.layers), f"{model.parameters:,}", *spreads, peak)
     console.print(table)
     console.print()
     for line in scaling_sentences(scaling):
@@ -28,4 +29,7 @@ def show_scaling(console: Console, scaling: Scaling) -> None:
 
 def scaling_json(scaling: Scaling) -> dict[str, Any]:
     """Return everything as one object that json.dumps takes."""
-    return {**asdict(scaling), "findings": scaling_sentences(scaling)}
+    spreads = [{"spread": model.spread, "deviation": model.deviation} for model in scaling.models]
+    facts = asdict(scaling)
+    models = [{**model, **spread} for model, spread in zip(facts["models"], spreads, strict=True)]
+    return {**facts, "models": models, "findings": scaling_sentences(scaling)}

@@ -88,7 +88,7 @@ def _front(study: Lifecycle) -> pd.DataFrame:
 
     wave = study.wave
     layers = np.linspace(-0.5, len(study.compressed) - 0.5, FITTED)
-    if not study.wave_p < CHANCE or not wave.velocity:
+    if not wave.p < CHANCE or not wave.velocity:
         layers = layers[:0]
     steps = (layers - wave.start) / wave.velocity
     inside = (steps >= study.steps[0]) & (steps <= study.steps[-1])

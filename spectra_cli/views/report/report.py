@@ -9,6 +9,8 @@ from typing import Any
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.studies.inputs.run_inputs import read_inputs
+from spectra_cli.studies.inputs.runs import metrics_in
+from spectra_cli.studies.rank1.metric_names import NEEDED
 from spectra_cli.studies.stability import METRICS, RunComparison, ratios
 from spectra_cli.views.figures.axes import QUANTITIES, titled
 from spectra_cli.views.figures.kinds import kind_of
@@ -41,6 +43,7 @@ def report(
     """
     if Path(output).suffix.lower() not in (".html", ".htm"):
         raise SpectraError(f"a report is a page, and {output} is no name for one", hint="end it in .html", code=2)
+    _refuse_rank1(tables)
     inputs = read_inputs(tables, None, also=METRICS, losses=losses, columns=loss_columns, labels=labels)
     details = [read_detail(StudiedRun(given), number) for number, given in enumerate(inputs)]
     command = shlex.join(
@@ -60,6 +63,15 @@ def report(
         raise SpectraError(f"{output} would have {len(page):,} bytes", hint="report on fewer tables at a time")
     write_whole(Path(output), page)
     return len(page)
+
+
+def _refuse_rank1(tables: Sequence[str | Path]) -> None:
+    """Raise SpectraError where a table of rank 1 stands in a scan's place."""
+    for path in tables:
+        if NEEDED[0] in metrics_in(path):
+            raise SpectraError(
+                f"{path} is what `spectra rank1` wrote", hint="give it with --rank1, beside a table of `spectra scan`"
+            )
 
 
 def _compared(details: Sequence[Detail]) -> RunComparison | None:

@@ -83,13 +83,14 @@ def share(sequence: SequenceFindings) -> str:
     return decimal(sequence.shares[0]) if sequence.shares else "–"
 
 
-def decimal(value: float) -> str:
-    """Return a share in two decimals, in three or four near 1, where it matters.
+def decimal(value: float, like: float | None = None) -> str:
+    """Return a share in two decimals, in three or four near 1, where it matters. like: a share with as many decimals.
 
-    >>> decimal(0.614), decimal(0.9312), decimal(0.99987)
-    ('0.61', '0.931', '0.9999')
+    >>> decimal(0.614), decimal(0.9312), decimal(0.99987), decimal(0.9312, 0.8)
+    ('0.61', '0.931', '0.9999', '0.93')
     """
-    return f"{value:.{4 if value > 0.9995 else 3 if value > 0.9 else 2}f}"
+    size = value if like is None else like
+    return f"{value:.{4 if size > 0.9995 else 3 if size > 0.9 else 2}f}"
 
 
 def interval(null: Beside) -> str:

@@ -73,10 +73,10 @@ SCALE_NAME = re.compile(
 
 @dataclass(frozen=True)
 class Packed:
-    """Tensors that belong to a packed weight: those of such a name, where `beside` of the same stem exists."""
+    """Tensors that belong to a packed weight: those of such a name, where all of `beside` of the same stem exist."""
 
     names: re.Pattern[str]
-    beside: str
+    beside: str | tuple[str, ...]
     reason: str
 
 
@@ -93,6 +93,7 @@ PACKED = (
     Packed(re.compile(r"(?P<stem>.+)\.weight(_scale(_2)?)?"), "{stem}.weight_scale_2", "packed by ModelOpt (NVFP4)"),
     Packed(re.compile(r"(?P<stem>.+)\.(W_q|scale|zero|meta(\..+)?)"), "{stem}.W_q", "packed by HQQ"),
     Packed(re.compile(r"(?P<stem>.+)\.(_data|_scale|_shift)"), "{stem}._data", "quantised by Quanto"),
+    Packed(re.compile(r"(?P<stem>.+)\.(weight|scales|biases)"), ("{stem}.scales", "{stem}.biases"), "packed by MLX"),
     Packed(re.compile(r"(?P<stem>.+)\.(codes|codebooks|scales)"), "{stem}.codebooks", "packed by AQLM"),
     Packed(
         re.compile(r"(?P<stem>.+)\.q_(weight|scale|scale_max|groups|group_map|perm|invperm)"),
@@ -154,7 +155,8 @@ def _mxfp4(tensors: Mapping[str, TensorSource]) -> tuple[dict[str, TensorSource]
 def _packed(name: str, tensors: Container[str]) -> str | None:
     for rule in PACKED:
         match = rule.names.fullmatch(name)
-        if match and rule.beside.format(stem=match["stem"]) in tensors:
+        beside = (rule.beside,) if isinstance(rule.beside, str) else rule.beside
+        if match and all(name.format(stem=match["stem"]) in tensors for name in beside):
             return rule.reason
     return None
 

@@ -44,16 +44,42 @@ class QuantizedTensor:
 
     def read(self, name: str, warn: Warn) -> torch.Tensor:
         """Multiply by the scales in float32, which holds every product of an 8-bit number and a scale to 24 bits."""
+        return self.dequantize(self.numbers.read(name, warn), name, warn)
+
+    def dequantize(self, numbers: torch.Tensor, name: str, warn: Warn) -> torch.Tensor:
+        """Return what 8-bit numbers stand for with the scales as they are stored, in float32."""
         import torch  # noqa: PLC0415
 
-        numbers = self.numbers.read(name, warn).float().contiguous()
+        values = numbers.float().contiguous()
         if self.zero is not None:
-            _apply(torch.Tensor.sub_, numbers, self.zero.read(f"{name} (zero point)", warn).float(), self.block)
+            _apply(torch.Tensor.sub_, values, self.zero.read(f"{name} (zero point)", warn).float(), self.block)
+        _apply(torch.Tensor.mul_, values, self._scale(name, warn), self.block)
+        return values
+
+    def quantize(self, values: torch.Tensor, name: str, warn: Warn) -> torch.Tensor:
+        """Return the 8-bit numbers that come nearest to some values with the scales as they are stored.
+
+        values: float32, changed in place. What lies beyond the range of the numbers becomes the last of it.
+        """
+        import torch  # noqa: PLC0415
+
+        dtype = getattr(torch, self.numbers.dtype)
+        _apply(torch.Tensor.div_, values, self._scale(name, warn), self.block)
+        values.nan_to_num_(nan=0.0)  # 0 / 0: a scale of zero
+        if self.zero is not None:
+            _apply(torch.Tensor.add_, values, self.zero.read(f"{name} (zero point)", warn).float(), self.block)
+        if not dtype.is_floating_point:
+            values.round_()
+        limits = torch.finfo(dtype) if dtype.is_floating_point else torch.iinfo(dtype)
+        return values.clamp_(limits.min, limits.max).to(dtype)
+
+    def _scale(self, name: str, warn: Warn) -> torch.Tensor:
+        import torch  # noqa: PLC0415
+
         scale = self.scale.read(f"{name} (scale)", warn)
         if scale.dtype == torch.uint8:
             scale = scale.contiguous().view(torch.float8_e8m0fnu)
-        _apply(torch.Tensor.mul_, numbers, scale.float() * self.factor, self.block)
-        return numbers
+        return scale.float() * self.factor
 
 
 def _apply(

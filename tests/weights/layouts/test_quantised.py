@@ -114,6 +114,14 @@ def test_four_bits_of_gpt_oss_are_read_as_transformers_reads_them(tmp_path: Path
             {"q.codes", "q.codebooks", "q.scales"},
         ),
         (
+            {
+                "q.weight": torch.ones(4, 1, dtype=torch.int32),
+                "q.scales": torch.ones(4, 2),
+                "q.biases": torch.ones(4, 2),
+            },
+            {"q.weight", "q.scales", "q.biases"},
+        ),
+        (
             {"q.q_weight": torch.ones(4, 4, dtype=torch.int32), "q.q_scale": torch.ones(2, 2, dtype=torch.int32)},
             {"q.q_weight", "q.q_scale"},
         ),
