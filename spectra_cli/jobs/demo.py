@@ -176,6 +176,15 @@ def write_held_out(folder: Path) -> None:
     (folder / HELD_OUT).write_bytes(text[start : start + HELD_OUT_BYTES].numpy().astype("uint8").tobytes())
 
 
+def held_out_text(blocks: int, length: int) -> bytes:
+    """Return so many passages of the text that no run is trained on, evenly spaced, each of so many bytes."""
+    import torch
+
+    text = _library_text()
+    starts = torch.linspace(_cut(text), len(text) - length, blocks).long().tolist()
+    return b"".join(bytes(text[start : start + length].tolist()) for start in starts)
+
+
 def _cut(text: torch.Tensor) -> int:
     return len(text) * 9 // 10
 

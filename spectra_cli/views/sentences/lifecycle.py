@@ -43,9 +43,7 @@ def wave_verdict(run: Lifecycle) -> str:
     numbers = f"Spearman's ρ = {number(wave.rho, 2)}, p = {number(wave.p, 2)}, {wave.n} layers"
     if wave.p >= CHANCE:
         least = "; four layers can never be sure" if wave.n <= 4 else ""
-        return (
-            f"No wave is shown: layers like their neighbours may compress in such an order ({numbers}{least})."
-        )
+        return f"No wave is shown: layers like their neighbours may compress in such an order ({numbers}{least})."
     way = "from the first layer to the last" if wave.rho > 0 else "from the last layer to the first"
     low, high = sorted(math.copysign(1, wave.rho) * end for end in wave.velocity_interval)
     speed = f"{number(abs(wave.velocity), 2)} layers a step (90%: {number(low, 2)} … {number(high, 2)})"
