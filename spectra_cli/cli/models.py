@@ -1,10 +1,11 @@
-"""The commands that run a language model on text: evaluate and ablate."""
+"""The commands that run language models on text: evaluate, ablate and prune."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ import typer
 from spectra_cli.cli.flat import Fields
 from spectra_cli.cli.options import Answer, Compute, HubAccess
 from spectra_cli.cli.show import show_result
+from spectra_cli.errors import SpectraError
 
 if TYPE_CHECKING:
     from spectra_cli.jobs.evaluate import EvaluationOptions
@@ -117,6 +119,7 @@ def ablate(
     from spectra_cli.views.console.ablate import ablation_json, show_ablation
     from spectra_cli.views.console.output import make_console
     from spectra_cli.views.console.problems import show_waiting
+    from spectra_cli.views.figures.ablate import draw_ablation
     from spectra_cli.views.figures.save import suffix_of
 
     if output is not None:
@@ -129,11 +132,79 @@ def ablate(
         allow_nan=False,
     )
     if output is not None:
-        from spectra_cli.views.figures.ablate import draw_ablation
-
-        if (drawn := draw_ablation(ablation, output)) is not None:
-            typer.echo(drawn)
+        show_figure(draw_ablation(ablation, output))
     return 0
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """Which layers go, and what that is compared with."""
+
+    layers: Annotated[int, typer.Option("--layers", metavar="K", help="How many layers to remove.", show_default=False)]
+    by: Annotated[
+        str,
+        typer.Option(
+            "--by", metavar="NAME", help="alpha, another exponent, stable_rank, bi or ablation: docs/pruning.md."
+        ),
+    ] = "alpha"
+    protect: Protect = None
+    text: Annotated[
+        str | None,
+        typer.Option("--text", metavar="FILE", help="Plain text, for --by bi, --by ablation and --compare."),
+    ] = None
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Also measure other choices, on half of the text; without -o only that.")
+    ] = False
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="Random choices in the comparison.")] = 8
+
+
+def prune(
+    model: ModelSource,
+    *,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="The new checkpoint: a new or empty folder.")
+    ] = None,
+    pruned: Pruned,
+    figure: Annotated[
+        str | None,
+        typer.Option("--figure", metavar="FILE", help="Draw the comparison: .png, .svg, .html, .pdf; - draws here."),
+    ] = None,
+    reading: TextReading,
+    compute: Device,
+    hub: HubAccess,
+    quiet: Quiet = False,
+    answer: Answer,
+) -> int:
+    """Write a model without some of its layers, chosen by their spectra or by a text; the result is run and checked."""
+    options = evaluation_options(reading, compute, hub)
+    if output is None and not pruned.compare:
+        raise SpectraError("there is nowhere to write the smaller model", hint="give -o FOLDER, or --compare", code=2)
+    from spectra_cli.jobs.prune import PruneOptions, prune_layers
+    from spectra_cli.views.console.output import make_console
+    from spectra_cli.views.console.problems import show_waiting
+    from spectra_cli.views.console.prune import pruning_json, show_pruning
+    from spectra_cli.views.figures.prune import draw_pruning
+    from spectra_cli.views.figures.save import suffix_of
+
+    if figure is not None:
+        suffix_of(figure)
+    steps = {"on_wait": show_waiting, "on_step": progress(quiet)}
+    result = prune_layers(model, output, PruneOptions(**vars(pruned)), options, **steps)
+    show_result(
+        answer,
+        text=lambda: show_pruning(make_console(error=False), result),
+        facts=lambda: pruning_json(result),
+        allow_nan=False,
+    )
+    if figure is not None and result.compared:
+        show_figure(draw_pruning(result, figure))
+    return 0
+
+
+def show_figure(drawn: str | None) -> None:
+    """Print a figure that was drawn in characters; one that went into a file is not shown."""
+    if drawn is not None:
+        typer.echo(drawn)
 
 
 def progress(quiet: bool) -> Callable[[str], None]:

@@ -21,18 +21,24 @@ NO_LAYERS = "its layers are not one list: evaluate the whole model with `spectra
 
 def layers_of(model: LanguageModel) -> Any:
     """Return the list of a model's layers, in their order. Raises SpectraError where it has no such list."""
+    return layers_in(model.module)
+
+
+def layers_in(module: Any) -> Any:
+    """Return the list of layers of a language model of transformers."""
     import torch
 
-    text = model.module.config.get_text_config(decoder=True)
-    count = getattr(text, "num_hidden_layers", None)
-    decoder = model.module.get_decoder()
+    count = getattr(module.config.get_text_config(decoder=True), "num_hidden_layers", None)
     lists = [
-        (name.count("."), module) for name, module in decoder.named_modules()
-        if isinstance(module, torch.nn.ModuleList) and len(module) == count
-    ]  # fmt: skip
+        (name.count("."), inner)
+        for within in (module.get_decoder(), module)  # what some models call their decoder is the last matrix
+        for name, inner in within.named_modules()
+        if isinstance(inner, torch.nn.ModuleList) and len(inner) == count
+    ]
     if not lists:
-        raise SpectraError(f"no list of {count} layers is found in a model of type {model.model_type}", hint=NO_LAYERS)
-    return min(lists, key=lambda numbered: numbered[0])[1]
+        kind = module.config.model_type
+        raise SpectraError(f"no list of {count} layers is found in a model of type {kind}", hint=NO_LAYERS)
+    return min(lists, key=lambda nested: nested[0])[1]
 
 
 @dataclass
@@ -70,7 +76,7 @@ def recording_influence(model: LanguageModel) -> Iterator[BlockInfluence]:
 
     def record(number: int) -> Any:
         def hook(_: Any, given: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
-            influence.add(number, _entering(given, named), output[0] if isinstance(output, tuple) else output)
+            influence.add(number, _entering(given, named), output[0] if isinstance(output, tuple | list) else output)
 
         return hook
 
@@ -93,14 +99,14 @@ def without_layers(model: LanguageModel, removed: Iterable[int]) -> Iterator[Non
 
 def _passing(forward: Any) -> Any:
     """Return a function that returns its input in the form of a layer's output, which the first call shows."""
-    rest: list[tuple[Any, ...] | None] = []
+    rest: list[Any] = []
 
     def passing(*given: Any, **named: Any) -> Any:
         if not rest:
             output = forward(*given, **named)
-            rest.append(output[1:] if isinstance(output, tuple) else None)
+            rest.append(output[1:] if isinstance(output, tuple | list) else None)
         entering = _entering(given, named)
-        return entering if rest[0] is None else (entering, *rest[0])
+        return entering if rest[0] is None else type(rest[0])((entering, *rest[0]))
 
     return passing
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +30,12 @@ HUGGING_FACE = ("safetensors", "torch")  # formats that transformers reads by it
 class ModelFiles:
     """A checkpoint that is open: its weights and its tokenizer. called: its name, as the user gave it.
 
-    path: where it lies.
+    path: where it lies. files: as they are on this machine while it is open.
     """
 
     called: str
     path: Path | Remote
+    files: sources.LocalFiles
     weights: weights.Weights
     tokenizer: Any | None
 
@@ -90,7 +91,11 @@ def open_model(
         _fetched(files.view, checkpoint.path),
     ):
         yield ModelFiles(
-            source, checkpoint.path, opened, _tokenizer_of(Path(tokenizer) if tokenizer else None, files.path, source)
+            source,
+            checkpoint.path,
+            files,
+            opened,
+            _tokenizer_of(Path(tokenizer) if tokenizer else None, files.path, source),
         )
 
 
@@ -108,12 +113,18 @@ def _tokenizer_of(named: Path | None, folder: Path, called: str) -> Any | None:
 def _model_files(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names of a folder's files that make its checkpoint and its tokenizer; none without a checkpoint."""
     wanted = weights.checkpoint_files(names)
-    return tuple(sorted({*wanted, *(name for name in names if name in TOKENIZER_FILES)})) if wanted else ()
+    return tuple(sorted({*wanted, *_beside(names)})) if wanted else ()
+
+
+def _beside(names: Iterable[str]) -> set[str]:
+    return {*weights.companion_names(names), *(name for name in names if name in TOKENIZER_FILES)}
 
 
 @contextmanager
 def _fetched(view: View | None, path: Path | Remote) -> Iterator[None]:
     """Keep the files of a tokenizer on this machine while the block runs, where they have to be fetched."""
-    named = [file for file in path.files if file.name in TOKENIZER_FILES] if isinstance(path, Remote) else []
+    files = path.files if isinstance(path, Remote) else ()
+    beside = _beside([file.name for file in files])
+    named = [file for file in files if file.name in beside]
     with view.materialize([FileRange(view.folder / f.name, 0, f.size) for f in named]) if view else nullcontext():
         yield

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
+from spectra_cli.studies.stability.autocorrelation import whitened
+
 Array = NDArray[np.float64]
 
 FINENESS = 4  # knots tried between two neighbouring points
@@ -93,15 +95,6 @@ def fit(
     return min(fits, key=lambda line: line.criterion(corrected=corrected))
 
 
-def parabola_criterion(x: Array, y: Array, *, beside: Array | None = None) -> float:
-    """Return the criterion of a parabola: what a series without a breakpoint looks like whose slope drifts."""
-    search = search_over(x, beside)
-    square = x**2 - search.basis @ (search.basis.T @ x**2)
-    rest = y - search.basis @ (search.basis.T @ y)
-    gain = float(square @ rest) ** 2 / max(float(square @ square), np.finfo(float).tiny)
-    return float(criterion(float(rest @ rest) - gain, len(x), search.terms + 1))
-
-
 def interval(line: PiecewiseLinearFit, draws: Array, level: float) -> tuple[float, float]:
     """Return the quantiles of a knot's draws that hold the level between them, out to the middle of the gap beyond.
 
@@ -154,7 +147,7 @@ class Search:
 
     basis: (n, terms) orthonormal, of a straight fit. hinges: (knots, n) max(x − knot, 0) without what a straight fit
     explains. pairs: (2, p) indices of knots that may go together. gram: (3, p) the inner products aa, ab, bb of their
-    hinges.
+    hinges. Where noise of a correlation is taken out, all of them are without it, and so must y be.
     """
 
     basis: Array
@@ -186,27 +179,27 @@ class Search:
         first, second = self.pairs
         aa, ab, bb = self.gram
         chosen, gains = np.empty(y.shape[1], dtype=np.intp), np.empty(y.shape[1])
-        scale = 1 / (aa * bb - ab**2)
+        share, scale = ab / aa, 1 / (bb - ab**2 / aa)
         for column in range(y.shape[1]):
             a, b = products[first, column], products[second, column]
-            every = (bb * a * a - 2 * ab * a * b + aa * b * b) * scale
+            every = a * a / aa + (b - share * a) ** 2 * scale  # the first hinge, and what the second adds to it
             chosen[column] = np.argmax(every)
             gains[column] = every[chosen[column]]
         return np.stack([first[chosen], second[chosen]]), gains
 
 
-def search_over(x: Array, beside: Array | None = None) -> Search:
-    """Return the search over points; it is kept for the next series over the same ones."""
-    return _search(tuple(x), None if beside is None else tuple(beside))
+def search_over(x: Array, beside: Array | None = None, *, correlation: float = 0.0, fineness: int = FINENESS) -> Search:
+    """Return the search over points, noise of a correlation taken out; it is kept for more series over the same."""
+    return _search(tuple(x), None if beside is None else tuple(beside), correlation, fineness)
 
 
-@lru_cache(maxsize=16)
-def _search(points: tuple[float, ...], beside: tuple[float, ...] | None) -> Search:
+@lru_cache(maxsize=32)
+def _search(points: tuple[float, ...], beside: tuple[float, ...] | None, correlation: float, fineness: int) -> Search:
     x = np.array(points)
-    knots = _tried(x)
+    knots = _tried(x, fineness)
     columns = [np.ones(len(x)), x] if beside is None else [np.ones(len(x)), x, np.array(beside)]
-    basis = np.linalg.qr(np.column_stack(columns))[0]
-    hinges = np.maximum(x[None, :] - knots[:, None], 0.0)
+    basis = np.linalg.qr(whitened(np.column_stack(columns), correlation))[0]
+    hinges = whitened(np.maximum(x[:, None] - knots, 0.0), correlation).T
     left = hinges - (hinges @ basis) @ basis.T
     seen = np.sum(left**2, axis=1) > LEAST_SEEN * np.sum(hinges**2, axis=1)  # else it is all but what is fitted beside
     knots, hinges = knots[seen], left[seen]
@@ -219,7 +212,7 @@ def _search(points: tuple[float, ...], beside: tuple[float, ...] | None) -> Sear
     return Search(basis, knots, hinges, pairs, gram)
 
 
-def _tried(x: Array) -> Array:
+def _tried(x: Array, fineness: int) -> Array:
     """Return the knots that are tried: the points between the ends, and some between two neighbours."""
     n = len(x)
     least, most = x[ENDS[0] - 1 : ENDS[0]], x[n - ENDS[1] - 1 : n - ENDS[1]] if n > ENDS[1] else x[:0]
@@ -227,6 +220,6 @@ def _tried(x: Array) -> Array:
         return np.empty(0)
     inner = x[(x >= least[0]) & (x <= most[0])]
     inner = inner[np.unique(np.linspace(0, len(inner) - 1, min(len(inner), MOST_KNOTS)).round().astype(int))]
-    fineness = max(1, min(FINENESS, MOST_KNOTS // len(inner)))
+    fineness = max(1, min(fineness, MOST_KNOTS // len(inner)))
     shares = np.arange(fineness) / fineness
     return np.append((inner[:-1, None] + np.diff(inner)[:, None] * shares).ravel(), inner[-1])

@@ -108,7 +108,8 @@ class LossStability:
     kind: `validation` or `training`. onset: the last breakpoint of the loss against ln step. fastest: the steps between
     which it falls fastest. synchrony: the onset of the variation's second phase over the loss's, and synchrony_of whose
     it is: that of the `rate`, or of the `rate per lr` where the rate has none. spearman: rank correlation of
-    `sd_variation_rate` with the loss's decrease per step, checkpoint by checkpoint, and its p-value.
+    what is new at each checkpoint in `sd_variation_rate` and in the loss's decrease per step, beyond their trends and
+    what the checkpoint before foretells, and its p-value; None with too few checkpoints after the peak.
     """
 
     kind: str

@@ -12,46 +12,50 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from spectra_cli.studies.stability.autocorrelation import CORRELATIONS, correlated, cost, whitened
 from spectra_cli.studies.stability.breakpoints import PiecewiseLinearFit, Search, criterion, search_over
 
 Array = NDArray[np.float64]
 
-CORRELATIONS = np.array([0.0, 0.2, 0.4, 0.6, 0.75, 0.85, 0.92])
-SIMULATED = 200  # straight series for each of them
-CAUTION, MIDDLE = (
-    0.1,
-    0.35,
-)  # quantiles of the residuals' correlation at which the noise's is read off: to judge, to draw
-RARE = 0.97  # of what noise alone gains, the quantile that a breakpoint must exceed
+SIMULATED = 200  # straight series for each correlation, to read off how large it is
+COARSE = 2  # knots tried between two points where series by the thousand are searched
+LINES, BATCH = 400, 50  # straight series at the one that suits, to see what chance gains
+MIDDLE = 0.35  # quantile of the residuals' correlation at which the noise's is read off
 
 
 @dataclass(frozen=True, eq=False)
 class Noise:
     """The noise of one series.
 
-    correlation: lag-1, from one checkpoint to the next. gain: what chance may gain at most, at the largest correlation
-    that the residuals leave likely. left: (3,) the share of the variance that fits with 0, 1 and 2 breakpoints leave.
+    correlation: lag-1, from one checkpoint to the next. left: (3,) the share of the variance that fits with 0, 1 and 2
+    breakpoints leave.
     """
 
     correlation: float
-    gain: float
     left: Array
 
 
 def noise_of(x: Array, y: Array, *, beside: Array | None = None) -> Noise:
     """Return the noise of a series, whatever breakpoints it has: from the residuals of the most that may be fitted."""
-    search = search_over(x, beside)
     table = _simulated(tuple(x), None if beside is None else tuple(beside))
-    _, lag, _ = _fits(search, y[:, None])
-    most, likely = (float(np.interp(lag[0], table[:, column], CORRELATIONS)) for column in (0, 1))
-    gain = float(np.interp(most, CORRELATIONS, table[:, 2]))
-    left = np.array([np.interp(likely, CORRELATIONS, table[:, column]) for column in range(3, 6)])
-    return Noise(likely, max(gain, 0.0), left)
+    lag, _ = _residuals(search_over(x, beside), y[:, None])
+    correlation = float(np.interp(lag[0], table[:, 0], CORRELATIONS))
+    return Noise(correlation, np.array([np.interp(correlation, CORRELATIONS, table[:, k]) for k in (1, 2, 3)]))
 
 
-def gain_of(x: Array, y: Array, *, beside: Array | None = None) -> float:
-    """Return by how much the criterion falls from a straight fit to the best with breakpoints."""
-    return float(_fits(search_over(x, beside), y[:, None])[0][0])
+def chance(x: Array, y: Array, *, beside: Array | None = None, enough: float = 1.0) -> float:
+    """Return how often a straight line with correlated noise gains from breakpoints as much as this series does.
+
+    The gain is that of the criterion, from a straight line to the best with breakpoints, each with the correlation of
+    its noise that suits it best; so a line whose noise wanders competes with a bend whose noise does not. The lines are
+    made with the correlation that suits the straight one, and no more of them once it is sure to exceed enough.
+    """
+    gain, correlation = _gains(x, y[:, None], beside)
+    random, above, tried = np.random.default_rng(0), 1, 1
+    while tried <= LINES and above <= enough * (1 + LINES):
+        lines = correlated(random.standard_normal((len(x), BATCH)), correlation)
+        above, tried = above + int(np.sum(_gains(x, lines, beside)[0] >= gain[0])), tried + BATCH
+    return above / tried
 
 
 def resample(
@@ -65,37 +69,39 @@ def resample(
     innovations = line.residuals[1:] - rho * line.residuals[:-1]
     innovations = (innovations - innovations.mean()) / max(float(innovations.std()), np.finfo(float).tiny)
     draws = random.choice(innovations, size=(n, count))
-    return search_over(line.x, beside).best(line.values[:, None] + size * _correlated(draws, rho), knots)
+    return search_over(line.x, beside).best(line.values[:, None] + size * correlated(draws, rho), knots)
 
 
-def _correlated(draws: Array, rho: float) -> Array:
-    """Return AR(1) series of variance 1, (n, columns), from independent draws of variance 1."""
-    series = np.empty_like(draws)
-    series[0] = draws[0]
-    for index in range(1, len(draws)):
-        series[index] = rho * series[index - 1] + np.sqrt(1 - rho**2) * draws[index]
-    return series
+def _gains(x: Array, y: Array, beside: Array | None) -> tuple[Array, float]:
+    """Return the criterion's gain by breakpoints for each column, and the correlation that suits the first line."""
+    straight, bent = [], []
+    for correlation in CORRELATIONS:
+        search = search_over(x, beside, correlation=correlation, fineness=COARSE)
+        white = whitened(y, correlation)
+        squares = np.sum((white - search.basis @ (search.basis.T @ white)) ** 2, axis=0)
+        left = [squares, *(squares - search.choose(white, count)[1] for count in (1, 2) if search.allows(count))]
+        fits = [criterion(some, len(x), search.terms + 2 * count) for count, some in enumerate(left)]
+        straight.append(fits[0] + cost(correlation))
+        bent.append(np.min(fits[1:], axis=0) + cost(correlation))
+    return np.min(straight, axis=0) - np.min(bent, axis=0), CORRELATIONS[int(np.argmin([line[0] for line in straight]))]
 
 
 @lru_cache(maxsize=64)
 def _simulated(points: tuple[float, ...], beside: tuple[float, ...] | None) -> Array:
-    """Return a row for each of CORRELATIONS: two low quantiles of the residuals', chance's gain, and shares left."""
+    """Return a row for each of CORRELATIONS: a low quantile of the residuals', and the shares that fits leave."""
     search = search_over(np.array(points), None if beside is None else np.array(beside))
-    random = np.random.default_rng(0)
-    draws = random.standard_normal((len(points), SIMULATED))
+    draws = np.random.default_rng(0).standard_normal((len(points), SIMULATED))
     rows = []
-    for rho in CORRELATIONS:
-        gain, lag, squares = _fits(search, _correlated(draws, float(rho)))
-        low = np.quantile(lag, [CAUTION, MIDDLE])
-        rows.append([*low, np.quantile(gain, RARE), *(squares.mean(axis=1) / len(points))])
+    for correlation in CORRELATIONS:
+        lag, squares = _residuals(search, correlated(draws, correlation))
+        rows.append([np.quantile(lag, MIDDLE), *(squares.mean(axis=1) / len(points))])
     table = np.array(rows)
-    table[:, :2] = np.maximum.accumulate(table[:, :2] + 1e-9 * np.arange(len(table))[:, None], axis=0)
+    table[:, 0] = np.maximum.accumulate(table[:, 0] + 1e-9 * np.arange(len(table)))
     return table
 
 
-def _fits(search: Search, y: Array) -> tuple[Array, Array, Array]:
-    """Return the criterion's gain by breakpoints, the lag-1 correlation of the last residuals, and (3, columns) RSS."""
-    n = len(y)
+def _residuals(search: Search, y: Array) -> tuple[Array, Array]:
+    """Return the lag-1 correlation of what the most breakpoints leave, (columns,), and the RSS of 0, 1 and 2."""
     rest = y - search.basis @ (search.basis.T @ y)
     squares = [np.sum(rest**2, axis=0)] * 3
     residuals = rest
@@ -104,9 +110,8 @@ def _fits(search: Search, y: Array) -> tuple[Array, Array, Array]:
             chosen, gains = search.choose(y, count)
             squares[count:] = [squares[0] - gains] * (3 - count)
             residuals = rest - _explained(search, chosen, rest)
-    values = [criterion(squares[count], n, search.terms + 2 * count) for count in range(3) if search.allows(count)]
     lag = np.sum(residuals[1:] * residuals[:-1], axis=0) / np.maximum(np.sum(residuals**2, axis=0), 1e-300)
-    return values[0] - np.min(values[1:], axis=0), lag, np.stack(squares)
+    return lag, np.stack(squares)
 
 
 def _explained(search: Search, chosen: NDArray[np.intp], rest: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from spectra_cli.studies.stability import breakpoints
 from spectra_cli.studies.stability.findings import Interval, Onset
-from spectra_cli.studies.stability.noise import Noise, gain_of, noise_of, resample
+from spectra_cli.studies.stability.noise import chance, noise_of, resample
+from spectra_cli.studies.stability.rivals import DRIFT, Rival, evidence
 
 Array = NDArray[np.float64]
 
 FEWEST = 7  # points that a fit with one breakpoint needs before its criterion is finite
 DRAWS = 400
 LEVEL = 0.9
-EVIDENCE = 2.0  # by how much the criterion must prefer a breakpoint to a parabola
+CHANCE = 0.02  # how often, at most, a straight line with such noise may gain as much from breakpoints
+EVIDENCE = 2.0  # by how much the criterion must prefer breakpoints to every curve without one
 LEAST_CHANGE = 0.7  # of the gaps' slope over ln step: less is how saves are spread, not how they are planned
 
 
@@ -27,6 +29,7 @@ def find_onset(
     *,
     logarithmic: bool = True,
     gaps: Array | NDArray[np.int64] | None = None,
+    rivals: Sequence[Rival] = (DRIFT,),
     noun: str = "checkpoints after the peak",
 ) -> Onset:
     """Return the last breakpoint that flattens a series over ln step.
@@ -47,12 +50,11 @@ def find_onset(
     if last is None:
         reason, hint = _reason(line, len(steps), noun), _hint(x, y, line, beside)
         return replace(_described(line, back), reason=reason + _hidden(beside), hint=hint)
-    noise = noise_of(x, y, beside=beside)
-    doubt = _doubt(line, noise, x, y, beside)
+    doubt = _doubt(line, y, beside, rivals)
     if doubt is not None:
         return replace(_described(breakpoints.fit(x, y, 0, beside=beside), back), reason=doubt)
     described = _described(line, back)
-    draws = resample(line, noise, DRAWS, beside=beside)[:, last]
+    draws = resample(line, noise_of(x, y, beside=beside), DRAWS, beside=beside)[:, last]
     low, high = breakpoints.interval(line, draws, LEVEL)
     low, high = min(low, line.knots[last]), max(high, line.knots[last])
     slope_interval = line.slope_interval(last + 1)
@@ -82,13 +84,16 @@ def law_of_gaps(x: Array, gaps: Array | NDArray[np.int64]) -> Array | None:
     return law.values
 
 
-def _doubt(line: breakpoints.PiecewiseLinearFit, noise: Noise, x: Array, y: Array, beside: Array | None) -> str | None:
+def _doubt(line: breakpoints.PiecewiseLinearFit, y: Array, beside: Array | None, rivals: Sequence[Rival]) -> str | None:
     """Return why a breakpoint is not to be believed; None where it is."""
     where = f"near step {np.exp(line.knots[-1]):.0f}"
-    if gain_of(x, y, beside=beside) <= noise.gain:
+    if chance(line.x, y, beside=beside, enough=CHANCE) > CHANCE:
         return f"what looks like a bend {where} is no more than noise from one checkpoint to the next can make"
-    if breakpoints.parabola_criterion(x, y, beside=beside) < line.criterion() + EVIDENCE:
+    preferred = evidence(line, y, rivals, beside=beside)
+    if preferred < -EVIDENCE:
         return "it flattens gradually, without a step at which it bends"
+    if preferred < EVIDENCE:
+        return f"it flattens, but whether it bends {where} or does so gradually cannot be told"
     return None
 
 

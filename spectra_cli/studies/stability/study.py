@@ -20,7 +20,8 @@ from spectra_cli.studies.stability.findings import (
     RateSeries,
     RunStability,
 )
-from spectra_cli.studies.stability.loss import beside_loss, rates_between, responses
+from spectra_cli.studies.stability.learning_rate import rates_between, responses
+from spectra_cli.studies.stability.loss import beside_loss
 from spectra_cli.studies.stability.onset import find_onset
 from spectra_cli.studies.summary import close_from
 

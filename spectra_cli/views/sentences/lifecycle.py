@@ -43,9 +43,7 @@ def wave_verdict(run: Lifecycle) -> str:
     numbers = f"Spearman's ρ = {number(wave.rho, 2)}, p = {number(wave.p, 2)}, {wave.n} layers"
     if wave.p >= CHANCE:
         least = "; four layers can never be sure" if wave.n <= 4 else ""
-        return (
-            f"No wave is shown: layers like their neighbours may compress in such an order ({numbers}{least})."
-        )
+        return f"No wave is shown: layers like their neighbours may compress in such an order ({numbers}{least})."
     way = "from the first layer to the last" if wave.rho > 0 else "from the last layer to the first"
     low, high = sorted(math.copysign(1, wave.rho) * end for end in wave.velocity_interval)
     speed = f"{number(abs(wave.velocity), 2)} layers a step (90%: {number(low, 2)} … {number(high, 2)})"
@@ -63,13 +61,13 @@ def gradient_verdict(name: str, gradient: Gradient, unit: str) -> str:
 
 def role_verdicts(run: Lifecycle) -> list[str]:
     """Return the gradients of the exponent in each role at the end: q's, which the paper draws, then the others'."""
-    first, sentences = run.alpha_by_role.get(FIRST), []
+    trends = {role: of.last for role, of in run.alpha_by_role.items() if of.last}
+    first, sentences = trends.pop(FIRST, None), []
     if first:
         sentences.append(f"{printable(run.alpha)} of {FIRST} {_slope(first, '')}. {_shape(first)}")
-    others = {role: fit for role, fit in run.alpha_by_role.items() if role != FIRST and fit}
-    if others:
-        level = next(iter(others.values())).level
-        shown = "; ".join(f"{printable(role)} {_in_short(fit)}" for role, fit in others.items())
+    if trends:
+        level = next(iter(trends.values())).level
+        shown = "; ".join(f"{printable(role)} {_in_short(fit)}" for role, fit in trends.items())
         sentences.append(
             f"{printable(run.alpha)} of the other roles, from first to last, with intervals that hold all at once "
             f"({number(100 * level, 3)}% each): {shown}."

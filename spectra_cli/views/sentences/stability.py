@@ -166,7 +166,7 @@ def _loss(loss: LossStability) -> Iterator[str]:
         together = "go together" if loss.spearman > 0 else "go against each other"
         verdict = together if loss.spearman_p < CHANCE else "are not seen to go together"
         yield (
-            f"Checkpoint by checkpoint, variation and fall of the loss {verdict} "
+            f"Beyond their trends, variation and fall of the loss {verdict} from checkpoint to checkpoint "
             f"(Spearman's ρ = {loss.spearman:.2f}, p = {number(loss.spearman_p, 2)})."
         )
 

@@ -1,8 +1,13 @@
 """How often a second phase is claimed where there is none: a hundred seeds of each series that looks like one."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
+from spectra_cli.studies.inputs.training_logs import Losses
+from spectra_cli.studies.stability.loss import loss_onset
 from spectra_cli.studies.stability.onset import find_onset, law_of_gaps
 
 SEEDS = 100
@@ -11,15 +16,15 @@ PYTHIA = np.append(2.0 ** np.arange(10), np.arange(1000.0, 143_001.0, 1000.0))
 slow = pytest.mark.slow
 
 
-def claims(series):
-    """Count the seeds for which a series, given by its random numbers, is said to have a second phase."""
+def claims(series, seeds=SEEDS):
+    """Return of how many in a hundred a series, given by its random numbers, is said to have a second phase."""
     count = 0
-    for seed in range(SEEDS):
+    for seed in range(seeds):
         steps, logs, gaps = series(np.random.default_rng(seed))
         after = int(np.argmax(logs)) + 1
         onset = find_onset(steps[after:], np.exp(logs[after:]), gaps=gaps[after:])
         count += onset.step is not None and onset.phase != "rise"
-    return count
+    return count * 100 / seeds
 
 
 def uneven_steps(random, count=40):
@@ -64,7 +69,7 @@ def diffusing(steps, diffusivity):
 @slow
 @pytest.mark.parametrize("correlation", [0.0, 0.3, 0.5, 0.8])
 def test_noise_from_one_checkpoint_to_the_next_is_no_phase(correlation):
-    assert claims(falling(lambda x: -0.9 * x, correlation)) <= MOST
+    assert claims(falling(lambda x: -0.9 * x, correlation), seeds=200) <= MOST
 
 
 @slow
@@ -103,6 +108,45 @@ def test_a_floor_that_begins_where_the_gaps_are_constant_is_seen_on_pythias_grid
         return PYTHIA, logs + 0.15 * random.standard_normal(len(x)), gaps_of(PYTHIA)
 
     assert claims(series) >= 90
+
+
+def logged(last, loss, correlation, random):
+    """Return a training log of 2,000 losses to a last step, with noise of 0.02."""
+    steps = np.arange(1.0, last + 1, max(1, last // 2000))
+    losses = loss(steps) + 0.02 * correlated(random, len(steps), correlation)
+    frame = pd.DataFrame({"step": steps.astype(int), "loss": losses, "train_loss": losses, "val_loss": np.nan})
+    return Losses(Path("log.jsonl"), frame.assign(lr=np.nan), "training", {})
+
+
+def loss_bends(loss, last, correlation, seeds):
+    """Return of how many in a hundred a loss is said to bend."""
+    found = [loss_onset(logged(last, loss, correlation, np.random.default_rng(seed))) for seed in range(seeds)]
+    return sum(onset.step is not None for onset in found) * 100 / seeds
+
+
+@slow
+@pytest.mark.parametrize("last", [1000, 100_000])
+@pytest.mark.parametrize("exponent", [0.1, 0.3])
+def test_a_loss_that_follows_a_power_law_does_not_bend_however_long_its_log(exponent, last):
+    assert loss_bends(lambda t: 1.8 + 6 * t**-exponent, last, 0.0, seeds=30) <= MOST
+
+
+@slow
+def test_a_power_law_with_correlated_noise_does_not_bend():
+    assert loss_bends(lambda t: 1.8 + 6 * t**-0.3, 10_000, 0.8, seeds=30) <= MOST
+
+
+@slow
+def test_a_loss_that_bends_is_seen_to():
+    def broken(t):
+        return 9 - 0.8 * np.log(np.minimum(t, 250)) - 0.2 * np.log(np.maximum(t / 250, 1))
+
+    assert loss_bends(broken, 10_000, 0.0, seeds=30) >= 90
+
+
+def test_a_power_law_s_loss_is_said_to_flatten_gradually():
+    found = loss_onset(logged(10_000, lambda t: 1.8 + 6 * t**-0.3, 0.0, np.random.default_rng(0)))
+    assert "it flattens gradually" in found.reason
 
 
 def test_the_law_of_the_gaps_counts_only_where_it_changes():

@@ -127,7 +127,7 @@ def test_a_loss_that_bends_with_the_spectra_is_in_step_with_them(tmp_path):
     found = stability(run, log(tmp_path / "log.jsonl", steps, losses * noise, np.full(len(steps), 1e-3)))
     assert found.loss.onset.step == pytest.approx(BREAKPOINT, rel=0.1)
     assert found.loss.synchrony == pytest.approx(1, rel=0.1)
-    assert found.loss.spearman > 0.5
+    assert found.loss.spearman_p > 0.05  # both fall, and beyond that their noise is independent
 
 
 def test_a_loss_that_rises_at_last_is_not_called_a_slow_descent(tmp_path):
