@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from spectra_cli.architectures.matching import matcher
 from spectra_cli.architectures.record import Architecture, Rule
 
-LOOKS_FUSED = re.compile(r"qkv|query_key_value|c_attn$|kv_proj$|gate_up|in_proj$|in_proj_weight$", re.IGNORECASE)
+LOOKS_FUSED = re.compile(
+    r"qkv|query_key_value|c_attn$|kv_proj$|gate_up|in_proj$|in_proj_weight$|W_pack$", re.IGNORECASE
+)
 SIZE = re.compile(r"[a-z_]+")
 NUMBER = re.compile(r"[0-9]{1,6}")
 

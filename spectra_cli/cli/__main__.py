@@ -2,6 +2,6 @@
 
 import sys
 
-from spectra_cli.cli.app import main
+from spectra_cli.cli import main
 
 sys.exit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -18,7 +19,7 @@ from spectra_cli.cli.models import ablate, evaluate, prune
 from spectra_cli.cli.rank1 import rank1
 from spectra_cli.cli.scanning import diff, scan
 from spectra_cli.cli.studies import lifecycle, scaling, stability
-from spectra_cli.cli.surgery import merge
+from spectra_cli.cli.surgery import merge, warmup
 from spectra_cli.errors import SpectraError
 
 # What the loader of libraries and the threads of Python say where the system refuses them something.
@@ -37,6 +38,7 @@ COMMANDS = (
     ablate,
     prune,
     merge,
+    warmup,
     plot,
     report,
     demo,
@@ -66,6 +68,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 usage, 3 done but something could not be read."""
     _print_any_name()
+    _spare_addresses()
     try:
         code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False, prog_name="spectra")
         sys.stdout.flush()
@@ -94,6 +97,12 @@ def _refused(error: Exception) -> int:
         raise error
     hint = "raise the limits on memory and processes (ulimit -v, -u), or give --threads 1; what is finished is kept"
     return _fail("the system refuses this process more memory or threads", hint, 1)
+
+
+def _spare_addresses() -> None:
+    """Let Arrow do without its own allocator under a limit of addresses: it takes 1 GiB of them, and leaves too few."""
+    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 def _print_any_name() -> None:

@@ -60,7 +60,8 @@ def normalised(table: pa.Table, wanted: Sequence[str], where: object) -> pa.Tabl
         table.validate(full=True)
         fields = [SCHEMA.field(name) for name in wanted]
         columns = [_column(table, field, where) for field in fields]
-    except (pa.ArrowException, UnicodeDecodeError):
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise_refusal(error)
         raise SpectraError(f"the rows of {printable(where, 400)} are damaged", hint=DAMAGED) from None
     for field, column in zip(fields, columns, strict=True):
         _check(field.name, column, where)
@@ -85,8 +86,17 @@ def _column(table: pa.Table, field: pa.Field, where: object) -> pa.ChunkedArray:
         if pa.types.is_integer(field.type) and pa.types.is_floating(kind):
             column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
         return column.cast(field.type)
-    except pa.ArrowException:  # a fraction for an integer, or a number beyond its range
+    except pa.ArrowException as error:  # a fraction for an integer, or a number beyond its range
+        raise_refusal(error)
         raise _wrong(field, kind, where) from None
+
+
+def raise_refusal(error: Exception) -> None:
+    """Raise what Arrow says where it had no memory, or no thread: that is no damage."""
+    if isinstance(error, MemoryError):
+        raise error
+    if "launch worker thread" in str(error):
+        raise RuntimeError("Arrow cannot start new threads") from error
 
 
 def _is_text(kind: pa.DataType) -> bool:

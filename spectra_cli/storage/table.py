@@ -16,7 +16,15 @@ import pyarrow.parquet as pq
 from spectra_cli.budget import bounded, spend_on_json
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Row
-from spectra_cli.storage.schema import CATEGORY, DAMAGED, SCHEMA, check_metadata, missing_columns, normalised
+from spectra_cli.storage.schema import (
+    CATEGORY,
+    DAMAGED,
+    SCHEMA,
+    check_metadata,
+    missing_columns,
+    normalised,
+    raise_refusal,
+)
 
 SCHEMA_VERSION = 1
 METADATA_KEY = b"spectra"
@@ -162,7 +170,8 @@ def _row_group(file: pq.ParquetFile, index: int, columns: Sequence[str], path: s
     there = [name for name in columns if name in file.schema_arrow.names]
     try:
         group = file.read_row_group(index, columns=there)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError) as error:
+        raise_refusal(error)
         raise SpectraError(
             f"part {index + 1} of {file.num_row_groups} of {path} cannot be read", hint=DAMAGED
         ) from None
@@ -184,7 +193,8 @@ def _open(path: str | Path) -> Iterator[pq.ParquetFile]:
     with open(path, "rb") as source:
         try:
             file = pq.ParquetFile(source)
-        except (pa.ArrowException, OSError):
+        except (pa.ArrowException, OSError) as error:
+            raise_refusal(error)
             raise SpectraError(f"{path} is not a Parquet file", hint="give a table that spectra wrote") from None
         if lacking := missing_columns(file.schema_arrow.names):
             raise SpectraError(

@@ -44,6 +44,16 @@ def test_a_tower_whose_config_repeats_or_lacks_the_models_type_is_known_all_the_
     assert names(result) == [f"vision.layers.1.{part}" for part in ("attn.q", "attn.k", "attn.v", "mlp.gate")]
 
 
+def test_a_tower_of_grouped_queries_is_cut_by_its_heads() -> None:
+    vision = {"model_type": "exaone4_5_vision", "hidden_size": 8, "num_heads": 4, "num_key_value_heads": 2}
+    text = {"model_type": "exaone4", "hidden_size": 8, "num_attention_heads": 2}
+    shapes = {"model.visual.blocks.0.attn.qkv.weight": (16, 8)}
+    result = layout({"model_type": "exaone4_5", "text_config": text, "vision_config": vision}, named(shapes))
+    assert [(m.name, m.rows) for m in result.matrices] == [
+        ("vision.layers.0.attn.q", 8), ("vision.layers.0.attn.k", 4), ("vision.layers.0.attn.v", 4),
+    ]  # fmt: skip
+
+
 def test_a_tower_without_a_record_keeps_its_names_and_no_role() -> None:
     shapes = {"vision_tower.layers.0.self_attn.q_proj.weight": (8, 8)}
     result = layout({"model_type": "llava", "text_config": TEXT, "vision_config": {"model_type": "new"}}, named(shapes))

@@ -162,6 +162,17 @@ def test_a_figure_under_a_limit_of_addresses_is_refused_and_not_a_dump(table_pat
     assert b"ulimit -v" in done.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("gigabytes", [0.6, 0.8, 1.0, 1.5])
+def test_a_report_under_a_limit_of_addresses_is_written_or_refused(table_path, tmp_path, gigabytes):
+    """Arrow took 1 GiB of them where it could, and vl-convert dies where it gets none."""
+    done = process("report", table_path, "-o", tmp_path / "page.html", limit=int(gigabytes * 2**30))
+    if done.returncode:
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 2)
+        assert b"ulimit -v" in done.stderr
+    assert (tmp_path / "page.html").exists() == (done.returncode == 0)
+
+
 @pytest.mark.parametrize(
     ("name", "step", "tokens"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spectra_cli.architectures.families.encoder_decoder import attention
+from spectra_cli.architectures.families.llama import QKV_BLOCKS
 from spectra_cli.architectures.record import Architecture, Rule, Split
 
 # Outputs stacked, whatever the width of the heads.
@@ -130,6 +131,7 @@ VISION_BLOCKS = Architecture(
     ),
     layers=("blocks.{layer}.", "layers.{layer}.", "encoder.blocks.{layer}."),
     in_layer=(
+        Rule("attn.qkv.weight", "attn.qkv", QKV_BLOCKS, when=("model_type", "exaone4_5_vision")),
         Rule("attn.qkv.weight", "attn.qkv", QKV),
         Rule("attention.qkv.weight", "attn.qkv", QKV),
         *attention("attn", "attn"),

@@ -71,9 +71,9 @@ class Gradient:
         return np.array([fit.slope_p if fit else np.nan for fit in self.trends])
 
 
-def gradient(steps: NDArray[np.int64], values: Array) -> Gradient:
-    """Fit a trend over depth at every checkpoint. steps: (T,). values: (L, T)."""
-    fits = trends(values)
+def gradient(steps: NDArray[np.int64], values: Array, *, tests: int = 1) -> Gradient:
+    """Fit a trend over depth at every checkpoint. steps: (T,). values: (L, T). tests: as for `trend`."""
+    fits = trends(values, tests=tests)
     slopes = np.array([fit.slope if fit else np.nan for fit in fits])
     slope_p = correct([fit.slope_p if fit else np.nan for fit in fits])
     last = fits[-1]
@@ -81,15 +81,15 @@ def gradient(steps: NDArray[np.int64], values: Array) -> Gradient:
     return Gradient(steps, values, fits, tuple(turns(steps.astype(float), slopes, slope_p)), inverted)
 
 
-def trends_by_role(grids: Mapping[str, Array]) -> dict[str, Trend | None]:
-    """Return each role's trend at the last checkpoint. grids: (L, T) by role.
+def gradients_by_role(steps: NDArray[np.int64], grids: Mapping[str, Array]) -> dict[str, Gradient]:
+    """Return the gradient of each role. steps: (T,). grids: (L, T) by role.
 
     First q's, tested by itself: the inverted U that the paper draws is q's. The others' p-values and intervals are
     corrected for how many they are (Bonferroni), so that an interval leaves out zero where the p-value is small.
     """
     others = [role for role in grids if role != FIRST]
-    results = {FIRST: trend(grids[FIRST][:, -1])} if FIRST in grids else {}
-    return results | {role: trend(grids[role][:, -1], tests=len(others)) for role in others}
+    first = {FIRST: gradient(steps, grids[FIRST])} if FIRST in grids else {}
+    return first | {role: gradient(steps, grids[role], tests=len(others)) for role in others}
 
 
 def trend(values: Array, *, tests: int = 1) -> Trend | None:

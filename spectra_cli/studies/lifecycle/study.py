@@ -14,7 +14,7 @@ from spectra_cli.errors import SpectraError
 from spectra_cli.studies.inputs.run_inputs import read_inputs
 from spectra_cli.studies.inputs.runs import MLP, Run
 from spectra_cli.studies.lifecycle.asymmetry import QK, VO, Asymmetry, asymmetries
-from spectra_cli.studies.lifecycle.gradients import FEWEST_LAYERS, FIRST, Gradient, Trend, gradient, trends_by_role
+from spectra_cli.studies.lifecycle.gradients import FEWEST_LAYERS, FIRST, Gradient, gradient, gradients_by_role
 from spectra_cli.studies.lifecycle.grids import grids_by_role, mean_of, over_layers
 from spectra_cli.studies.lifecycle.timescales import Timescales, timescales
 from spectra_cli.studies.lifecycle.waves import Arrival, arrival, compression
@@ -30,9 +30,8 @@ FEWEST_STEPS = 4
 class Lifecycle:
     """The findings on one run, of layers 0 … L−1; those that the table does not hold are NaN. layers: how many it has.
 
-    by_role: compression in %, (T,) of each role, mean over its matrices. gradient: of compression. alpha_by_role: the
-    trend of α over depth in each role, q's first. Each claim is tested by itself, at the last checkpoint: it was named
-    before the run.
+    by_role: compression in %, (T,) of each role, mean over its matrices. gradient: of compression. alpha_by_role: that
+    of α in each role, q's first. Each claim is tested by itself, at the last checkpoint: it was named before the run.
     """
 
     label: str
@@ -43,7 +42,7 @@ class Lifecycle:
     gradient: Gradient
     wave: Arrival
     alpha_gradient: Gradient | None
-    alpha_by_role: dict[str, Trend | None]
+    alpha_by_role: dict[str, Gradient]
     entropy_gradient: Gradient | None
     asymmetry: tuple[Asymmetry, ...]
     timescales: Timescales
@@ -63,8 +62,8 @@ class Lifecycle:
     @property
     def tests(self) -> int:
         """How many claims were tested at the last checkpoint, those of roles beside q not counted."""
-        gradients = (self.gradient.last, *(of.last for of in (self.alpha_gradient, self.entropy_gradient) if of))
-        trends = [fit for fit in (*gradients, self.alpha_by_role.get(FIRST)) if fit]
+        gradients = (self.gradient, self.alpha_gradient, self.entropy_gradient, self.alpha_by_role.get(FIRST))
+        trends = [of.last for of in gradients if of and of.last]
         shapes = sum(fit.curvature is not None for fit in trends)
         spreads = sum(bool(np.isfinite(asymmetry.spread.p)) for asymmetry in self.asymmetry)
         return int(np.isfinite(self.wave.p)) + len(trends) + shapes + spreads + (self.timescales.ratio is not None)
@@ -101,7 +100,9 @@ def lifecycle(run: Run, alpha: str = "alpha") -> Lifecycle:
         gradient=gradient(steps, compressed),
         wave=arrival(steps.astype(float), compressed),
         alpha_gradient=gradient(steps, exponent) if exponents else None,
-        alpha_by_role=trends_by_role({role: exponents[role] for role in (*QK, *VO, *MLP) if role in exponents}),
+        alpha_by_role=gradients_by_role(
+            steps, {role: exponents[role] for role in (*QK, *VO, *MLP) if role in exponents}
+        ),
         entropy_gradient=gradient(steps, mean_of(list(entropies.values()))) if entropies else None,
         asymmetry=tuple(asymmetries({"compression": lost, alpha: exponents})),
         timescales=timescales(steps, mean_of(list(ranks.values())), exponent),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from spectra_cli.errors import printable
-from spectra_cli.studies.lifecycle import Decay, Gradient, Lifecycle, Trend, is_inverted_u
+from spectra_cli.studies.lifecycle import Decay, Gradient, Lifecycle
 from spectra_cli.views.console.output import plain_table
 from spectra_cli.views.formatting import count, number
 from spectra_cli.views.sentences.lifecycle import (
@@ -68,7 +68,7 @@ def _run(run: Lifecycle) -> dict[str, Any]:
             "verdict": wave_verdict(run), "n": wave.n,
         },
         "alpha_gradient": _gradient(run.alpha, run.alpha_gradient, ""),
-        "alpha_by_role": {role: _trend(fit) for role, fit in run.alpha_by_role.items()},
+        "alpha_by_role": {role: _trend(of) for role, of in run.alpha_by_role.items()},
         "entropy_gradient": _gradient("entropy", run.entropy_gradient, " nats"),
         "asymmetry": [
             {
@@ -119,13 +119,14 @@ def _gradient(name: str, gradient: Gradient | None, unit: str) -> dict[str, Any]
     }  # fmt: skip
 
 
-def _trend(fit: Trend | None) -> dict[str, Any] | None:
+def _trend(gradient: Gradient) -> dict[str, Any] | None:
+    fit = gradient.last
     if fit is None:
         return None
     return {
         "value": fit.slope, "interval": _pair(fit.slope_interval), "p": fit.slope_p, "level": fit.level,
         "curvature": _plain(fit.curvature), "curvature_interval": _pair(fit.curvature_interval),
-        "curvature_p": _plain(fit.curvature_p), "inverted_u": is_inverted_u(fit, fit.curvature_p),
+        "curvature_p": _plain(fit.curvature_p), "inverted_u": gradient.inverted_u,
         "peak_depth": _plain(fit.peak), "spread": fit.spread, "n": fit.n,
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The figure of depth: an exponent over normalised depth at the last checkpoint, for one model or several."""
+"""The figure of depth: an exponent over normalised depth at the last checkpoint, of q and of all roles together."""
 
 from __future__ import annotations
 
@@ -18,53 +18,63 @@ from spectra_cli.views.formatting import number
 if TYPE_CHECKING:
     import pandas as pd
 
-    from spectra_cli.studies.lifecycle import Lifecycle
+    from spectra_cli.studies.lifecycle import Gradient, Lifecycle
     from spectra_cli.views.figures.studied import StudiedRun
 
 
-@dataclass(frozen=True, eq=False)
-class DepthData:
-    """The exponent of each run over depth: points, and the parabolas fitted to them. shapes: a sentence a run."""
+FIRST, MEAN = "q", "mean of all roles"  # the panels; the inverted U that the paper draws is q's
 
-    exponent: str
-    labels: tuple[str, ...]
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """One panel: the exponent of each run over depth, points and the parabolas fitted to them. shapes: a line a run."""
+
+    of: str
     points: pd.DataFrame
     curves: pd.DataFrame
     shapes: tuple[str, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class DepthData:
+    """The exponent of several runs over depth, a panel for q and one for the mean of all roles."""
+
+    exponent: str
+    labels: tuple[str, ...]
+    profiles: tuple[Profile, ...]
+
+
 def prepare(runs: Sequence[StudiedRun], options: Options) -> DepthData:
     """Return the exponents of several runs at their last checkpoints."""
-    import pandas as pd
-
     studies = [studied.lifecycle(options.metric) for studied in runs]
-    parts = [part for study in studies if (part := _points_and_curve(study)) is not None]
-    points, curves = (pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True))
-    labels = tuple(studied.label for studied in runs)
-    return DepthData(studies[0].alpha, labels, points.dropna(), curves, tuple(map(_shape, studies)))
+    profiles = (
+        _profile(FIRST, studies, [study.alpha_by_role.get(FIRST) for study in studies]),
+        _profile(MEAN, studies, [study.alpha_gradient for study in studies]),
+    )
+    labels = tuple(printable(studied.label) for studied in runs)
+    return DepthData(studies[0].alpha, labels, tuple(profile for profile in profiles if len(profile.points)))
 
 
-def _points_and_curve(study: Lifecycle) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+def _profile(of: str, studies: Sequence[Lifecycle], gradients: Sequence[Gradient | None]) -> Profile:
     import pandas as pd
 
-    gradient = study.alpha_gradient
-    if gradient is None or gradient.last is None:
-        return None
-    values = gradient.values[:, -1]
-    layers = np.arange(len(values))
-    label = {"run": printable(study.label)}
-    depths = layers / max(1, len(values) - 1)
-    dense = np.linspace(0, 1, FITTED)
-    powers = np.power.outer(dense, np.arange(len(gradient.last.terms)))
-    return (
-        pd.DataFrame({**label, "layer": layers, "depth": depths, "value": values}),
-        pd.DataFrame({**label, "depth": dense, "value": powers @ np.array(gradient.last.terms)}),
-    )
+    points, curves = [pd.DataFrame()], [pd.DataFrame()]
+    for study, gradient in zip(studies, gradients, strict=True):
+        if gradient is None or gradient.last is None:
+            continue
+        values, label = gradient.values[:, -1], {"run": printable(study.label)}
+        layers = np.arange(len(values))
+        depths = layers / max(1, len(values) - 1)
+        points.append(pd.DataFrame({**label, "layer": layers, "depth": depths, "value": values}))
+        dense = np.linspace(0, 1, FITTED)
+        powers = np.power.outer(dense, np.arange(len(gradient.last.terms)))
+        curves.append(pd.DataFrame({**label, "depth": dense, "value": powers @ np.array(gradient.last.terms)}))
+    shapes = tuple(map(_shape, studies, gradients))
+    return Profile(of, pd.concat(points, ignore_index=True).dropna(), pd.concat(curves, ignore_index=True), shapes)
 
 
-def _shape(study: Lifecycle) -> str:
-    label, gradient = printable(study.label), study.alpha_gradient
-    last = gradient.last if gradient else None
+def _shape(study: Lifecycle, gradient: Gradient | None) -> str:
+    label, last = printable(study.label), gradient.last if gradient else None
     if gradient is None or last is None:
         return f"{label}: no {study.alpha}"
     if gradient.inverted_u is None:
@@ -75,7 +85,15 @@ def _shape(study: Lifecycle) -> str:
 
 
 def chart(data: DepthData) -> Chart:
-    """Draw points and parabolas, a colour for each run."""
+    """Draw points and parabolas, a colour for each run, a panel for q and one for the mean."""
+    import altair as alt
+
+    panels = [_panel(data, profile) for profile in data.profiles]
+    shows = "dots: layers; lines: parabolas"
+    return alt.hconcat(*panels).properties(title=alt.Title(f"{data.exponent} over depth", subtitle=shows))
+
+
+def _panel(data: DepthData, profile: Profile) -> Chart:
     import altair as alt
 
     scale = alt.Scale(domain=list(data.labels), range=list(RUN_COLOURS))
@@ -83,14 +101,16 @@ def chart(data: DepthData) -> Chart:
     x = alt.X("depth:Q", title="depth, from the first layer to the last", scale=alt.Scale(domain=[0, 1], padding=8))
     y = alt.Y("value:Q", title=titled(data.exponent), scale=alt.Scale(zero=False))
     tips = ["run:N", "layer:Q", alt.Tooltip("value:Q", format=".4~g")]
-    shows = ["dots: mean over a layer's matrices; lines: parabolas", *data.shapes]
     return alt.layer(
-        alt.Chart(data.points).mark_point(filled=True, size=40).encode(x=x, y=y, color=colour, tooltip=tips),
-        alt.Chart(data.curves).mark_line().encode(x=x, y=y, color=colour),
-    ).properties(width=420, height=300, title=alt.Title(f"{data.exponent} over depth", subtitle=shows))
+        alt.Chart(profile.points).mark_point(filled=True, size=40).encode(x=x, y=y, color=colour, tooltip=tips),
+        alt.Chart(profile.curves).mark_line().encode(x=x, y=y, color=colour),
+    ).properties(width=320, height=260, title=alt.Title(profile.of, subtitle=list(profile.shapes)))
 
 
 def lines(data: DepthData) -> tuple[Panel, ...]:
-    """Return the terminal's panel of an exponent over depth, a line for each run."""
-    frame = data.points.rename(columns={"depth": "x", "value": "y", "run": "series"})
-    return (Panel(f"{titled(data.exponent)} over depth", "depth", data.exponent, frame),)
+    """Return the terminal's panels of an exponent over depth, a line for each run."""
+    panels = []
+    for profile in data.profiles:
+        frame = profile.points.rename(columns={"depth": "x", "value": "y", "run": "series"})
+        panels.append(Panel(f"{titled(data.exponent)} over depth, {profile.of}", "depth", data.exponent, frame))
+    return tuple(panels)

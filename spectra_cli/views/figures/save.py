@@ -10,6 +10,7 @@ from spectra_cli.errors import SpectraError
 from spectra_cli.storage.atomic import replace_file
 from spectra_cli.views.figures.colours import theme
 from spectra_cli.views.figures.figure import Chart
+from spectra_cli.views.figures.room import require_room
 
 LARGEST = 20_000_000
 SUFFIXES = (".png", ".svg", ".html", ".pdf")
@@ -50,6 +51,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def specification(chart: Chart) -> dict[str, Any]:
     """Return a chart as Vega-Lite in the house's look, with its data in it."""
+    require_room()
     import altair as alt
 
     with alt.data_transformers.enable("default", max_rows=None), alt.theme.enable("none"):

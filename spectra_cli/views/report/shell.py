@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spectra_cli.errors import printable
+from spectra_cli.views.figures.room import require_room
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -90,6 +91,7 @@ def json_for_html(value: object) -> Markup:
 @cache
 def libraries() -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script, out of vl-convert."""
+    require_room()
     import vl_convert
 
     return str(vl_convert.javascript_bundle(LIBRARIES)).replace("</script", "<\\/script")

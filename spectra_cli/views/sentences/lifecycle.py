@@ -61,13 +61,13 @@ def gradient_verdict(name: str, gradient: Gradient, unit: str) -> str:
 
 def role_verdicts(run: Lifecycle) -> list[str]:
     """Return the gradients of the exponent in each role at the end: q's, which the paper draws, then the others'."""
-    first, sentences = run.alpha_by_role.get(FIRST), []
+    trends = {role: of.last for role, of in run.alpha_by_role.items() if of.last}
+    first, sentences = trends.pop(FIRST, None), []
     if first:
         sentences.append(f"{printable(run.alpha)} of {FIRST} {_slope(first, '')}. {_shape(first)}")
-    others = {role: fit for role, fit in run.alpha_by_role.items() if role != FIRST and fit}
-    if others:
-        level = next(iter(others.values())).level
-        shown = "; ".join(f"{printable(role)} {_in_short(fit)}" for role, fit in others.items())
+    if trends:
+        level = next(iter(trends.values())).level
+        shown = "; ".join(f"{printable(role)} {_in_short(fit)}" for role, fit in trends.items())
         sentences.append(
             f"{printable(run.alpha)} of the other roles, from first to last, with intervals that hold all at once "
             f"({number(100 * level, 3)}% each): {shown}."

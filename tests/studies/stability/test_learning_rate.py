@@ -1,4 +1,4 @@
-"""What the learning rate does to the variation beside what time does: planted exponents, and schedules that hide them."""
+"""What the learning rate does beside what time does: planted exponents, and schedules that hide them."""
 
 from pathlib import Path
 
