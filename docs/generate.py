@@ -26,6 +26,7 @@ COMMANDS = (
     "ablate",
     "prune",
     "merge",
+    "warmup",
     "metrics",
     "plot",
     "report",

@@ -45,6 +45,31 @@ def cut(stored: Array, matrix: Matrix) -> Array:
     return cast(Array, part.T if matrix.transposed else part)
 
 
+def put(stored: Array, matrix: Matrix, values: Array) -> None:
+    """Put one matrix, [out features, in features], where `cut` finds it; the stored tensor is changed in place.
+
+    stored: row by row in memory. NumPy or torch alike.
+
+    >>> import numpy as np
+    >>> stored, key = np.zeros((2, 4)), Matrix("k", "k", "w", 2, 2, view=(2, 2, 2), index=(slice(None), 1), transposed=True)
+    >>> put(stored, key, np.array([[1, 2], [3, 4]]))
+    >>> stored
+    array([[0., 0., 1., 3.],
+           [0., 0., 2., 4.]])
+    """  # noqa: E501 - a doctest's line cannot be broken
+    array: Any = stored
+    if matrix.view is not None:
+        array = array.reshape(matrix.view)
+    new: Any = values
+    new = new.T if matrix.transposed else new
+    shape = list(array[matrix.index].shape)
+    if matrix.swapped is not None:
+        first, second = matrix.swapped
+        shape[first], shape[second] = shape[second], shape[first]
+        new = new.reshape(shape).swapaxes(*matrix.swapped)
+    array[matrix.index] = new.reshape(array[matrix.index].shape)
+
+
 def cut_factors(b: Array, a: Array, matrix: Matrix) -> tuple[Array, Array]:
     """Return the factors of one matrix of a stored tensor B·A: rows of B, and columns of A.
 

@@ -1,4 +1,4 @@
-"""The commands that make new checkpoints: merge."""
+"""The commands that make new checkpoints: merge and warmup."""
 
 from __future__ import annotations
 
@@ -100,3 +100,38 @@ def _check_place(output: str | None, dry_run: bool) -> None:
     if (output is None) != dry_run:
         what = "--dry-run writes nothing" if dry_run else "the merged checkpoint needs a place"
         raise SpectraError(what, hint="give either -o FOLDER or --dry-run", code=2)
+
+
+def warmup(
+    reference: Annotated[
+        str, typer.Argument(help="A trained checkpoint's folder, or hf:owner/name[@revision].", show_default=False)
+    ],
+    *,
+    output: Annotated[
+        str,
+        typer.Option("-o", "--output", metavar="FOLDER", help="The folder to write, new or empty.", show_default=False),
+    ],
+    spectrum: Annotated[
+        str, typer.Option("--spectrum", metavar="NAME", help="trained; flat or mp, of the same Frobenius norm.")
+    ] = "trained",
+    scale: Annotated[float, typer.Option("--scale", metavar="S", help="Multiplies every singular value.")] = 1.0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the singular vectors and all else.")] = 0,
+    per_head: Annotated[bool, typer.Option("--per-head", help="Give each head of attention its own spectrum.")] = False,
+    reading: Annotated[Reading, Fields(only=("arch", "ema", "follow_links"))],
+    hub: HubAccess,
+    answer: Answer,
+) -> int:
+    """Start a model for training with a trained one's spectra and random singular vectors."""
+    from spectra_cli.jobs.warmup import WarmupOptions, warm_start
+
+    options = WarmupOptions(spectrum, scale, seed, per_head)
+    from spectra_cli.cli.interrupts import stoppable
+    from spectra_cli.views.console.output import make_console
+    from spectra_cli.views.console.problems import show_error, show_waiting
+    from spectra_cli.views.console.warmup import show_warmup, warmup_json
+
+    with stoppable("nothing was written: give the command again", show_error):
+        made = warm_start(reference, output, options, on_wait=show_waiting, **options_of(reading, hub))
+    console = make_console(error=False)
+    show_result(answer, text=lambda: show_warmup(console, made), facts=lambda: warmup_json(made))
+    return 0

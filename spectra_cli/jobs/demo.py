@@ -50,11 +50,12 @@ def train(
     steps: int = STEPS,
     saved: Sequence[int] = SAVED,
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen
+    start: Path | None = None,
 ) -> Path:
     """Train for so many steps, save Pythia-like checkpoints and `loss.jsonl`, and return the folder of the run.
 
     folder: must not exist, or be empty. on_progress: called with a line about what happens. saved: the steps that are
-    saved; the last always is.
+    saved; the last always is. start: the folder of a checkpoint of this model, to start from its weights.
     Deterministic for one machine and one seed; fp16 checkpoints. Raises SpectraError where the folder is taken or there
     is no text to train on.
     """
@@ -64,9 +65,8 @@ def train(
     text = _library_text()
     training = text[: _cut(text)]
     torch.manual_seed(recipe.seed)
-    model = _model(recipe.layers)
-    parameters = sum(weight.numel() for weight in model.parameters())
-    size = f"{parameters / 1e6:.2f} M parameters"
+    model = _model(recipe.layers, start)
+    size = f"{sum(weight.numel() for weight in model.parameters()) / 1e6:.2f} M parameters"
     on_progress(f"training a GPT-NeoX of {size} for {steps} steps on {len(text) / 1e6:.1f} MB of Python sources")
     optimizers = _optimizers(model, recipe)
     batches = torch.Generator().manual_seed(recipe.seed)
@@ -121,6 +121,7 @@ def what_next(folder: Path) -> str:
         f"\nnext: spectra inspect {run}\n      spectra diff {run / 'step0'} {run / f'step{STEPS}'}\n"
         f"      spectra stability {table} --loss {run / 'loss.jsonl'}\n"
         f"      spectra rank1 {run} --window 3 -o {folder / 'demo.rank1.parquet'}\n"
+        f"      spectra merge {run} -o {folder / 'merged'} --window 3\n"
         f"      spectra ablate {run / f'step{STEPS}'} --text {folder / HELD_OUT}\n"
         f"      open {folder / 'demo.html'} in a browser\n"
         f"      python -c \"import pandas as pd; t = pd.read_parquet('{table}'); "
@@ -176,18 +177,28 @@ def write_held_out(folder: Path) -> None:
     (folder / HELD_OUT).write_bytes(text[start : start + HELD_OUT_BYTES].numpy().astype("uint8").tobytes())
 
 
+def held_out_text(blocks: int, length: int) -> bytes:
+    """Return so many passages of the text that no run is trained on, evenly spaced, each of so many bytes."""
+    import torch
+
+    text = _library_text()
+    starts = torch.linspace(_cut(text), len(text) - length, blocks).long().tolist()
+    return b"".join(bytes(text[start : start + length].tolist()) for start in starts)
+
+
 def _cut(text: torch.Tensor) -> int:
     return len(text) * 9 // 10
 
 
-def _model(layers: int) -> Any:
+def _model(layers: int, start: Path | None) -> Any:
     """Make the model: byte level, of width 128."""
+    from safetensors.torch import load_file
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
     from transformers.utils import logging
 
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    return GPTNeoXForCausalLM(
+    model = GPTNeoXForCausalLM(
         GPTNeoXConfig(
             vocab_size=256,
             hidden_size=128,
@@ -198,6 +209,9 @@ def _model(layers: int) -> Any:
             dtype="float32",
         )
     )
+    if start is not None:
+        model.load_state_dict(load_file(start / "model.safetensors"))
+    return model
 
 
 def _batch(text: torch.Tensor, generator: torch.Generator, count: int) -> torch.Tensor:

@@ -82,6 +82,21 @@ def on_random_baseline(spectrum: Spectrum) -> bool:
     return _distance(spectrum.sigma / edge, _beta(spectrum)) <= (1.5 + 0.6 * math.log(r)) / r
 
 
+def marchenko_pastur(rows: int, cols: int) -> NDArray[np.float64]:
+    """Return the singular values of a matrix of independent random entries as its law has them, descending, ‖W‖_F = 1.
+
+    Formula: σᵢ ∝ √λ at the share (i − ½)/r from the upper edge of the Marchenko–Pastur law.
+
+    >>> marchenko_pastur(2, 3).round(3)
+    array([0.913, 0.407])
+    """
+    beta, r = min(rows, cols) / max(rows, cols), min(rows, cols)
+    theta = np.linspace(0.0, math.pi, 1 << 16)
+    angles = np.interp((np.arange(r) + 0.5) / r, _share_above(theta, beta), theta)
+    sigma = np.sqrt(np.maximum(1.0 + beta + 2.0 * math.sqrt(beta) * np.cos(angles), 0.0))
+    return np.asarray(sigma / np.linalg.norm(sigma))
+
+
 def _edge(spectrum: Spectrum) -> float:
     """The Marchenko–Pastur edge over σ₁, with s from the median; NaN where that is not above rounding."""
     scaled = relative(spectrum)

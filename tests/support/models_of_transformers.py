@@ -39,6 +39,12 @@ def random_model(kind: str, seed: int, **sizes: int) -> Any:
     return model.eval()
 
 
+def usual_start(config: Any, seed: int) -> dict[str, torch.Tensor]:
+    """What transformers starts a model of a configuration with."""
+    torch.manual_seed(seed)
+    return transformers.AutoModelForCausalLM.from_config(config).state_dict()
+
+
 def save(model: Any, folder: Path, dtype: torch.dtype = torch.float32) -> Path:
     model.to(dtype).save_pretrained(folder)
     return folder
