@@ -121,6 +121,7 @@ def what_next(folder: Path) -> str:
         f"\nnext: spectra inspect {run}\n      spectra diff {run / 'step0'} {run / f'step{STEPS}'}\n"
         f"      spectra stability {table} --loss {run / 'loss.jsonl'}\n"
         f"      spectra rank1 {run} --window 3 -o {folder / 'demo.rank1.parquet'}\n"
+        f"      spectra merge {run} -o {folder / 'merged'} --window 3\n"
         f"      spectra ablate {run / f'step{STEPS}'} --text {folder / HELD_OUT}\n"
         f"      open {folder / 'demo.html'} in a browser\n"
         f"      python -c \"import pandas as pd; t = pd.read_parquet('{table}'); "

@@ -36,7 +36,7 @@ FEWEST_MERGED = 3  # for two updates
 VECTORS = "vectors"
 GROUP_DRAWS = 200  # of each null, for a role or a layer
 SUMS = "inner products"
-SAVED_EVERY = 1 << 30  # bytes read between two savings of the sums
+SAVED_EVERY = 1 << 28  # bytes read between two savings of the sums
 
 
 @dataclass(frozen=True)

@@ -77,15 +77,20 @@ class _Simulated:
 @lru_cache(maxsize=128)
 def _simulated(design: bytes, shape: tuple[int, int], contrast: tuple[float, ...], most: float) -> _Simulated:
     matrix, weights = np.frombuffer(design).reshape(shape), np.array(contrast)
-    drawn = np.random.default_rng(0).standard_normal((shape[0], max(FEWEST_SERIES, min(SERIES, NUMBERS // shape[0]))))
-    series = [correlated(drawn, float(rho)) for rho in CORRELATIONS if rho <= most]
-    fits = [_ordinary(matrix, weights, each) for each in series]
+    fits = [_ordinary(matrix, weights, _noise(shape[0], float(rho))) for rho in CORRELATIONS if rho <= most]
     ratios = [np.abs(value / error) for value, error, _ in fits]
     lags = np.maximum.accumulate([np.quantile(lag, CAUTION) for _, _, lag in fits])
     criticals = np.maximum.accumulate([np.quantile(ratio, USUAL) for ratio in ratios])
     table = _Simulated(lags + 1e-9 * np.arange(len(lags)), criticals, np.empty((0, 0)))
     sizes = [ratio / table.critical(lag) for ratio, (_, _, lag) in zip(ratios, fits, strict=True)]
     return _Simulated(table.lags, criticals, np.sort(sizes, axis=1))
+
+
+@lru_cache(maxsize=2 * len(CORRELATIONS))
+def _noise(count: int, correlation: float) -> Array:
+    """Return the simulated series of a length, (count, series)."""
+    series = max(FEWEST_SERIES, min(SERIES, NUMBERS // count))
+    return correlated(np.random.default_rng(0).standard_normal((count, series)), correlation)
 
 
 def correlated(drawn: Array, correlation: float) -> Array:
