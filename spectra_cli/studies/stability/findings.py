@@ -127,7 +127,8 @@ class RateResponse:
 
     kind: `drop` (at once) or `decay` (gradual, from step to end_step). floor_before, floor_after: median rates of
     the nearest three checkpoints on either side (of a decay that fills the run, the rates at its ends); None where no
-    checkpoint shows them. elasticity: d ln rate / d ln lr, in a decay with its 95% interval.
+    checkpoint shows them. elasticity: d ln rate / d ln lr beside what time does, with its 95% interval; None where
+    the checkpoints cannot separate the two.
     """
 
     kind: str

@@ -23,6 +23,7 @@ from spectra_cli.studies.stability.findings import (
 from spectra_cli.studies.stability.learning_rate import rates_between, responses
 from spectra_cli.studies.stability.loss import beside_loss
 from spectra_cli.studies.stability.onset import find_onset
+from spectra_cli.studies.stability.rivals import DRIFT, with_power_of
 from spectra_cli.studies.summary import close_from
 
 Array = NDArray[np.float64]
@@ -141,7 +142,8 @@ def _per_rate(
     known = np.isfinite(per_lr) & (np.arange(len(per_lr)) > top)
     gaps = (plain.steps - _starts(plain, steps))[known]
     noun = "checkpoints with a learning rate after the peak"
-    return per_lr, find_onset(plain.steps[known], per_lr[known], gaps=gaps, noun=noun)
+    rivals = (DRIFT, with_power_of(rates[known]))
+    return per_lr, find_onset(plain.steps[known], per_lr[known], gaps=gaps, rivals=rivals, noun=noun)
 
 
 def _settled(plain: RateSeries, top: int, peak: Peak, floor: Floor) -> int | None:

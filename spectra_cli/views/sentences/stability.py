@@ -177,13 +177,13 @@ def _response(response: RateResponse) -> str:
         return f"The learning rate goes {rates} at step {response.step}, but no checkpoints lie on both sides of it."
     moved = f"the variation from {number(response.floor_before, 2)} to {number(response.floor_after, 2)}"
     if response.kind == "drop":
-        exponent = f" (exponent {response.elasticity:.2f})" if response.elasticity is not None else ""
-        return f"At step {response.step} the learning rate drops {rates}, {moved}{exponent}."
-    decay = f"From step {response.step} to {response.end_step} the learning rate decays {rates}, {moved}"
+        what = f"At step {response.step} the learning rate drops {rates}, {moved}"
+    else:
+        what = f"From step {response.step} to {response.end_step} the learning rate decays {rates}, {moved}"
     if response.elasticity is None or response.interval is None:
-        return f"{decay}."
+        return f"{what}; what it does and what time does cannot be separated."
     low, high = (f"{end:.2f}" for end in response.interval)
-    return f"{decay}: exponent {response.elasticity:.2f} (95%: {low} … {high}), partly because time passes as well."
+    return f"{what}: exponent {response.elasticity:.2f} (95%: {low} … {high}) beside what time does."
 
 
 def _decoupling(whole: GroupStability) -> Iterator[str]:
