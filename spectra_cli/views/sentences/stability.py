@@ -47,11 +47,11 @@ def ratio_sentences(compared: RunComparison) -> list[str]:
     for run in compared.runs[1:]:
         ratios = [ratio for ratio in compared.ratios if ratio.label == run.label and ratio.group == "all"]
         parts = [f"{NOUNS[ratio.quantity]} {_factor(ratio)}" for ratio in ratios]
-        sentences.append(f"{printable(run.label)} against {printable(first.label)} {UNSEEN}: {'; '.join(parts)}.")
+        sentences.append(f"{printable(run.label)} against {printable(first.label)}: {'; '.join(parts)}; {UNSEEN}.")
     return sentences
 
 
-UNSEEN = "(intervals that leave out what another seed would change)"
+UNSEEN = "the intervals leave out what another seed would change"
 NOUNS = {"peak": "peak", "floor": "floor", "onset": "onset", "onset_per_lr": "onset per unit of learning rate"}
 
 
