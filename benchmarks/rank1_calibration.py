@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from spectra_cli.studies.rank1 import Group, study_group
 from tests.support.planted_sequences import gram_of, line, noise, walk
 
-RUNS = ((12, 5), (20, 5), (40, 10))  # checkpoints, window
-DRAWS = 200
+RUNS = ((12, 5), (20, 5))  # checkpoints, window
+DRAWS = 100
 Plant = Callable[[np.random.Generator, int], NDArray[np.float64]]
 PLANTED: dict[str, Plant] = {
     "random walk, 500 directions": walk,

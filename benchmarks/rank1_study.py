@@ -2,11 +2,12 @@
 
 Takes under twenty minutes on two idle cores:
 
-    python benchmarks/rank1_study.py FOLDER [NAME…]
+    python benchmarks/rank1_study.py FOLDER [NAME-SEED…]
 
 FOLDER then holds NAME-SEED/run, NAME-SEED.wW.parquet (of `spectra rank1 --window W`) and NAME-SEED.json: losses on
 text that no run is trained on, of the last checkpoint, of means of the last W, and of steps further along. What is
-there already is kept. With NAMEs only those are made; the tables of docs/studies/rank1.md are printed otherwise.
+there already is kept. With names (constant-0, …) only those are made; otherwise the tables of docs/studies/rank1.md are
+printed.
 """
 
 from __future__ import annotations
@@ -166,12 +167,12 @@ def loss_lines(folder: Path) -> list[str]:
 
 if __name__ == "__main__":
     if len(sys.argv) < 2:
-        sys.exit("usage: python benchmarks/rank1_study.py FOLDER [NAME...]")
+        sys.exit("usage: python benchmarks/rank1_study.py FOLDER [NAME-SEED...]")
     target, only = Path(sys.argv[1]), sys.argv[2:]
     target.mkdir(exist_ok=True)
     torch.set_num_threads(1 if only else 2)
-    for recipe_name in only or RECIPES:
-        for number in SEEDS:
-            make(target, recipe_name, number)
+    for run_name in only or [f"{recipe}-{seed}" for seed in SEEDS for recipe in RECIPES]:
+        recipe_name, _, number = run_name.partition("-")
+        make(target, recipe_name, int(number))
     if not only:
         print("\n\n".join("\n".join(part(target)) for part in (share_lines, step_lines, loss_lines)))

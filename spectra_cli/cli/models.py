@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -120,11 +121,10 @@ def ablate(
     from spectra_cli.views.console.output import make_console
     from spectra_cli.views.console.problems import show_waiting
     from spectra_cli.views.figures.ablate import draw_ablation
-    from spectra_cli.views.figures.save import suffix_of
 
-    if output is not None:
-        suffix_of(output)
-    ablation = ablate_layers(model, text, options, protect=protect, on_wait=show_waiting, on_layer=progress(quiet))
+    check_figure(output)
+    with progress(quiet) as on_layer:
+        ablation = ablate_layers(model, text, options, protect=protect, on_wait=show_waiting, on_layer=on_layer)
     show_result(
         answer,
         text=lambda: show_ablation(make_console(error=False), ablation),
@@ -184,12 +184,11 @@ def prune(
     from spectra_cli.views.console.problems import show_waiting
     from spectra_cli.views.console.prune import pruning_json, show_pruning
     from spectra_cli.views.figures.prune import draw_pruning
-    from spectra_cli.views.figures.save import suffix_of
 
-    if figure is not None:
-        suffix_of(figure)
-    steps = {"on_wait": show_waiting, "on_step": progress(quiet)}
-    result = prune_layers(model, output, PruneOptions(**vars(pruned)), options, **steps)
+    check_figure(figure)
+    wanted = PruneOptions(**vars(pruned))
+    with progress(quiet) as on_step:
+        result = prune_layers(model, output, wanted, options, on_wait=show_waiting, on_step=on_step)
     show_result(
         answer,
         text=lambda: show_pruning(make_console(error=False), result),
@@ -201,17 +200,33 @@ def prune(
     return 0
 
 
+def check_figure(path: str | None) -> None:
+    """Raise SpectraError, code 2, before anything is read, where a figure was asked for that cannot be written."""
+    from spectra_cli.views.figures.save import suffix_of
+
+    if path is not None:
+        suffix_of(path)
+
+
 def show_figure(drawn: str | None) -> None:
     """Print a figure that was drawn in characters; one that went into a file is not shown."""
     if drawn is not None:
         typer.echo(drawn)
 
 
-def progress(quiet: bool) -> Callable[[str], None]:
+@contextmanager
+def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
     """Return what shows a line on how far a command is: on a terminal, each in place of the last; else nothing."""
-    if quiet or not sys.stderr.isatty():
-        return lambda _: None
-    return lambda line: print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+    shown = not quiet and sys.stderr.isatty()
+
+    def show(line: str) -> None:
+        if shown:
+            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield show
+    finally:
+        show("")
 
 
 def evaluation_options(reading: TextReading, compute: Compute, hub: HubAccess) -> EvaluationOptions:

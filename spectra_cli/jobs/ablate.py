@@ -67,7 +67,7 @@ def ablate_layers(
     """
     device, read = svd.choose_device(options.device), read_text(text, options.blocks)
     core_layers(1000, protect)  # a mistake in it is told before anything is read
-    with options.open(str(model), options.client(on_wait)) as files:
+    with options.open(str(model), on_wait) as files:
         on_layer("reading the model")
         loaded = files.load(device, options.dtype)
         count = len(layers_of(loaded))

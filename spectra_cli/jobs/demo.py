@@ -121,6 +121,7 @@ def what_next(folder: Path) -> str:
         f"\nnext: spectra inspect {run}\n      spectra diff {run / 'step0'} {run / f'step{STEPS}'}\n"
         f"      spectra stability {table} --loss {run / 'loss.jsonl'}\n"
         f"      spectra rank1 {run} --window 3 -o {folder / 'demo.rank1.parquet'}\n"
+        f"      spectra merge {run} -o {folder / 'merged'} --window 3\n"
         f"      spectra ablate {run / f'step{STEPS}'} --text {folder / HELD_OUT}\n"
         f"      open {folder / 'demo.html'} in a browser\n"
         f"      python -c \"import pandas as pd; t = pd.read_parquet('{table}'); "
@@ -174,6 +175,15 @@ def write_held_out(folder: Path) -> None:
     text = _library_text()
     start = _cut(text)
     (folder / HELD_OUT).write_bytes(text[start : start + HELD_OUT_BYTES].numpy().astype("uint8").tobytes())
+
+
+def held_out_text(blocks: int, length: int) -> bytes:
+    """Return so many passages of the text that no run is trained on, evenly spaced, each of so many bytes."""
+    import torch
+
+    text = _library_text()
+    starts = torch.linspace(_cut(text), len(text) - length, blocks).long().tolist()
+    return b"".join(bytes(text[start : start + length].tolist()) for start in starts)
 
 
 def _cut(text: torch.Tensor) -> int:

@@ -60,12 +60,11 @@ class EvaluationOptions:
         """How long a Hub that does not answer is tried."""
         return sources.parse_seconds(self.patience) if self.patience is not None else sources.RetryPolicy.seconds
 
-    def client(self, on_wait: OnModel) -> sources.Client:
-        """Return what sends requests to the Hub."""
-        return sources.Client(sources.RetryPolicy(self.patience_seconds, on_wait))
-
-    def open(self, model: str, client: sources.Client) -> AbstractContextManager[ModelFiles]:
-        """Open a model's files, for a `with` block."""
+    def open(self, model: str, on_wait: OnModel) -> AbstractContextManager[ModelFiles]:
+        """Open a model's files, for a `with` block. on_wait: called with what is waited for."""
+        client = sources.Client(
+            sources.RetryPolicy(self.patience_seconds, on_wait)
+        )  # whose fetching ends with the block
         return open_model(model, client, tokenizer=self.tokenizer, disk=self.disk_bytes)
 
 
@@ -123,16 +122,15 @@ def evaluate_models(
     or no model can be evaluated.
     """
     device, read = svd.choose_device(options.device), read_text(text, options.blocks)
-    client = options.client(on_wait)
     names = list(dict.fromkeys(str(model) for model in models))
     problems: dict[str, Problem] = {}
-    windows = _shared_windows(names, client, options, problems)
+    windows = _shared_windows(names, on_wait, options, problems)
     evaluated: list[Evaluated] = []
     for name in names:
         if name in problems:
             continue
         on_model(name)
-        with _naming(name, problems, exclusive=len(names) == 1), options.open(name, client) as files:
+        with _naming(name, problems, exclusive=len(names) == 1), options.open(name, on_wait) as files:
             model = files.load(device, options.dtype)
             evaluated.append(_evaluate(files, model, files.tokens(read, model), windows))
             if model.unused:
@@ -145,12 +143,12 @@ def evaluate_models(
 
 
 def _shared_windows(
-    names: Sequence[str], client: sources.Client, options: EvaluationOptions, problems: dict[str, Problem]
+    names: Sequence[str], on_wait: OnModel, options: EvaluationOptions, problems: dict[str, Problem]
 ) -> Windows:
     """Return windows that every model can be given, from their configurations alone."""
     most: list[int] = []
     for name in names:
-        with _naming(name, problems, exclusive=len(names) == 1), options.open(name, client) as files:
+        with _naming(name, problems, exclusive=len(names) == 1), options.open(name, on_wait) as files:
             most += [context] if (context := most_context(files.config())) else []
     return choose_windows(min(most, default=None), options.context, options.stride)
 

@@ -97,7 +97,7 @@ class Judging:
 
     def _losses(self, candidate: Candidate, text: Text) -> BlockLosses:
         """Write a candidate as it would be kept, rounding and all, and evaluate that."""
-        last, client = self.originals[-1], self.options.client(lambda _: None)
+        last = self.originals[-1]
         try:
             scratch = tempfile.TemporaryDirectory(prefix=".spectra-candidate-", dir=self.folder)
         except OSError as error:
@@ -108,7 +108,7 @@ class Judging:
             path = Path(folder) / "candidate"
             with adding_up(self.originals, candidate.coefficients, self.threads) as total:
                 write_checkpoint(path, total.tensors(), Description(last.config, {}, "", last.companions))
-            with self.options.open(str(path), client) as files:
+            with self.options.open(str(path), lambda _: None) as files:
                 windows = choose_windows(most_context(files.config()), self.options.context, self.options.stride)
                 model = files.load(choose_device(self.options.device), self.options.dtype)
                 losses = block_losses(model, files.tokens(text, model), windows)

@@ -30,6 +30,7 @@ INFLUENCE, ABLATION = "bi", "ablation"
 # exponent, a high exponent of the tail and a high stable rank.
 HIGHEST = ("alpha_hill", "alpha_clauset", "alpha_tail", "stable_rank")
 BY = (*SPECTRAL, INFLUENCE, ABLATION)
+COMPARED = ("alpha", "alpha_hill", "stable_rank")  # beside what was asked for
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class PruneOptions:
     """Which layers go. layers: how many. by: of BY. protect: first and last layers that stay, as `2:2`.
 
     text: a file, for what is chosen or compared by it. compare: measure the loss of other choices of as many layers
-    too. seeds: of the random ones.
+    too. seeds: of the random ones. most_sets: of layers that are all tried for the best one.
     """
 
     layers: int
@@ -46,6 +47,7 @@ class PruneOptions:
     text: str | None = None
     compare: bool = False
     seeds: int = 8
+    most_sets: int = 100
 
     def __post_init__(self) -> None:
         """Raise SpectraError, code 2, for what can never be carried out."""
@@ -96,20 +98,22 @@ def prune_layers(
     text = read_text(wanted.text, options.blocks) if wanted.text is not None else None
     if output is not None:
         surgery.check_output(output)
-    with options.open(str(model), options.client(on_wait)) as files:
+    with options.open(str(model), on_wait) as files:
         core = _core(files, wanted)
         on_step("reading the model")
         loaded = files.load(device, options.dtype)
         on_step("measuring its layers")
         count = len(layers_of(loaded))
-        measured = layer_measures(files, count) if wanted.by in SPECTRAL else {}
+        measured = layer_measures(files, count) if wanted.by in SPECTRAL or wanted.compare else {}
         chosen = choose_by_text(files, loaded, text, options, halves=wanted.compare, on_step=on_step) if text else None
         values = _values(wanted.by, measured, chosen, core)
-        order = sorted(core, key=lambda layer: values[layer] * (-1 if wanted.by in HIGHEST else 1))
+        order = _order(wanted.by, values, core)
         removed = tuple(sorted(order[: wanted.layers]))
         kept = tuple(layer for layer in range(count) if layer not in removed)
         config = _smaller_config(files, kept) if output is not None else {}
-        compared = compare_choices(chosen, wanted, core, order, on_step) if chosen and wanted.compare else ()
+        spectral = {by: _order(by, measured[by], core) for by in COMPARED if wanted.compare}
+        orders = {wanted.by: order} | spectral
+        compared = compare_choices(chosen, wanted, core, orders, on_step) if chosen and wanted.compare else ()
         written = None
         if output is not None:
             on_step("writing and checking the smaller model")
@@ -128,6 +132,11 @@ def _core(files: ModelFiles, wanted: PruneOptions) -> range:
             hint="remove fewer, or protect fewer with --protect", code=2,
         )  # fmt: skip
     return core
+
+
+def _order(by: str, values: NDArray[np.float64], core: Sequence[int]) -> list[int]:
+    """Return the core layers, those that go first before the others."""
+    return sorted(core, key=lambda layer: -values[layer] if by in HIGHEST else values[layer])
 
 
 def _values(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -23,7 +23,6 @@ from spectra_cli.jobs.language_model import ModelFiles
 if TYPE_CHECKING:
     from spectra_cli.jobs.prune import PruneOptions
 
-MOST_SETS = 300  # of layers that are all tried for the exhaustive best
 ALL = slice(None)
 
 
@@ -96,15 +95,19 @@ def choose_by_text(
 
 
 def compare_choices(
-    choices: TextChoices, wanted: PruneOptions, core: Sequence[int], order: Sequence[int], on_step: OnModel
+    choices: TextChoices,
+    wanted: PruneOptions,
+    core: Sequence[int],
+    orders: Mapping[str, Sequence[int]],
+    on_step: OnModel,
 ) -> tuple[Compared, ...]:
     """Return the loss of every way of choosing one layer, two, and so on up to as many as are wanted.
 
-    order: the core layers as they go by what was asked for, which is one of the ways.
+    orders: the core layers as they go by each metric, what was asked for among them.
     """
     by_rise = sorted(core, key=lambda layer: choices.rises[layer])
     orders = {
-        wanted.by: list(order),
+        **orders,
         "bi": sorted(core, key=lambda layer: choices.influence[layer]),
         "ablation": by_rise,
         "last": list(reversed(core)),
@@ -113,10 +116,10 @@ def compare_choices(
     compared: list[Compared] = []
     for k in range(1, wanted.layers + 1):
         on_step(f"comparing choices of {k} of {len(core)} layers")
-        asked = sorted(order[:k])
+        asked = sorted(orders[wanted.by][:k])
         compared += [_compared(choices, choice, sorted(ranked[:k]), asked) for choice, ranked in orders.items()]
         compared.append(_random(choices, core, asked, wanted.seeds))
-        if math.comb(len(core), k) <= MOST_SETS:
+        if math.comb(len(core), k) <= wanted.most_sets:
             compared.append(_compared(choices, "best", _best(choices, core, k), asked))
     return tuple(compared)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 CORRELATIONS = np.array([0.0, 0.2, 0.4, 0.6, 0.75, 0.85, 0.92, 0.97, 1.0])  # lag-1; the last is a random walk
+ROUNDING = 1e-13  # relative to the largest value: what is smaller is zero
 CAUTION = 0.1  # the quantile of the residuals' correlation at which the errors' is read off
 USUAL = 0.95  # the quantile of |t| that a correlation's critical value is
 SERIES, FEWEST_SERIES, NUMBERS = 4000, 400, 60_000  # simulated for each correlation; fewer where they are long
@@ -77,15 +78,20 @@ class _Simulated:
 @lru_cache(maxsize=128)
 def _simulated(design: bytes, shape: tuple[int, int], contrast: tuple[float, ...], most: float) -> _Simulated:
     matrix, weights = np.frombuffer(design).reshape(shape), np.array(contrast)
-    drawn = np.random.default_rng(0).standard_normal((shape[0], max(FEWEST_SERIES, min(SERIES, NUMBERS // shape[0]))))
-    series = [correlated(drawn, float(rho)) for rho in CORRELATIONS if rho <= most]
-    fits = [_ordinary(matrix, weights, each) for each in series]
+    fits = [_ordinary(matrix, weights, _noise(shape[0], float(rho))) for rho in CORRELATIONS if rho <= most]
     ratios = [np.abs(value / error) for value, error, _ in fits]
     lags = np.maximum.accumulate([np.quantile(lag, CAUTION) for _, _, lag in fits])
     criticals = np.maximum.accumulate([np.quantile(ratio, USUAL) for ratio in ratios])
     table = _Simulated(lags + 1e-9 * np.arange(len(lags)), criticals, np.empty((0, 0)))
     sizes = [ratio / table.critical(lag) for ratio, (_, _, lag) in zip(ratios, fits, strict=True)]
     return _Simulated(table.lags, criticals, np.sort(sizes, axis=1))
+
+
+@lru_cache(maxsize=2 * len(CORRELATIONS))
+def _noise(count: int, correlation: float) -> Array:
+    """Return the simulated series of a length, (count, series)."""
+    series = max(FEWEST_SERIES, min(SERIES, NUMBERS // count))
+    return correlated(np.random.default_rng(0).standard_normal((count, series)), correlation)
 
 
 def correlated(drawn: Array, correlation: float) -> Array:
@@ -102,10 +108,12 @@ def _ordinary(design: Array, contrast: Array, values: Array) -> tuple[Array, Arr
     """Return the value, its standard error were the errors independent, and the residuals' lag-1 correlation."""
     spare = design.shape[0] - design.shape[1]
     inverse = np.linalg.pinv(design)
-    fitted = inverse @ values
-    residuals = values - design @ fitted
-    residuals[np.abs(residuals) < 1e-13 * np.abs(values).max(initial=0.0)] = 0.0
+    weights = contrast @ inverse
+    rounding = ROUNDING * np.abs(values).max(axis=0, initial=0.0)
+    value, residuals = weights @ values, values - design @ (inverse @ values)
+    value = np.where(np.abs(value) <= rounding * np.abs(weights).sum(), 0.0, value)
+    residuals[np.abs(residuals) <= rounding] = 0.0
     squares = np.sum(residuals**2, axis=0)
-    error = np.sqrt(squares / spare * float(np.sum((contrast @ inverse) ** 2)))
+    error = np.sqrt(squares / spare * float(weights @ weights))
     lag = np.sum(residuals[1:] * residuals[:-1], axis=0) / np.where(squares > 0, squares, 1.0)
-    return contrast @ fitted, error, lag
+    return value, error, lag

@@ -23,7 +23,8 @@ def spectrum(matrix: torch.Tensor | Factors, *, device: str = "cpu", shuffle_see
 
     matrix: (m, n), any real dtype and strides, or two factors whose product is then not formed. σ: (min(m, n),), in
     the unit of the entries, all NaN where the matrix holds NaN or Inf, Inf where σ itself is beyond float64. For every
-    i, |σ̂ᵢ − σᵢ| ≤ 1e-9·σ₁ and |σ̂ᵢ − σᵢ|/σᵢ ≤ max(1e-12, 1e-14·(σ₁/σᵢ)²); `error` is the bound for this matrix.
+    i, |σ̂ᵢ − σᵢ| ≤ 1e-9·σ₁ and |σ̂ᵢ − σᵢ|/σᵢ ≤ max(1e-12, 1e-14·(σ₁/σᵢ)²); `error` is the bound for this matrix,
+    larger than these where roundings that all go the same way would exceed them, which none was seen to do.
     shuffle_seed: where given, `shuffled` is the spectrum of the same entries in the random order of that seed.
 
     >>> import torch

@@ -113,3 +113,16 @@ def test_a_model_of_words_without_a_tokenizer_is_refused(spectra, text, tmp_path
     write_model(tmp_path / "m", "gpt_neox", BYTES | {"vocab_size": 1000})
     result = spectra("evaluate", tmp_path / "m", "--text", text)
     assert "has no tokenizer, and its vocabulary of 1,000 is not one of bytes" in result.err
+
+
+def test_no_code_of_a_checkpoint_is_run(spectra, model, text, tmp_path):
+    custom = {"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model", "AutoTokenizer": ["evil.T", "evil.T"]}
+    folder = changed(model, tmp_path / "m", auto_map=custom, _attn_implementation="kernels-community/evil")
+    write_tokenizer(folder, begins=False, vocabulary=256)
+    settings = json.loads((folder / "tokenizer_config.json").read_text()) | {"auto_map": custom}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    (folder / "evil.py").write_text(f"from pathlib import Path\nPath({str(tmp_path / 'run')!r}).touch()\n")
+    result = spectra("evaluate", folder, "--text", text)
+    assert result.code in (0, 1)
+    assert result.code == 0 or result.err.count("\n") == 2
+    assert not (tmp_path / "run").exists()

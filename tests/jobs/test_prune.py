@@ -208,7 +208,8 @@ def test_other_choices_are_compared_on_the_half_that_nothing_was_chosen_by(tmp_p
              "--context", 32, "--figure", tmp_path / "p.svg")  # fmt: skip
     facts = json.loads(spectra(*asked, "--json").out)
     by = {(entry["choice"], entry["k"]): entry for entry in facts["compare"]}
-    assert {choice for choice, _ in by} == {"ablation", "bi", "last", "worst", "random", "best"}
+    spectral = {"alpha", "alpha_hill", "stable_rank"}
+    assert {choice for choice, _ in by} == spectral | {"ablation", "bi", "last", "worst", "random", "best"}
     assert by["last", 2]["removed"] == [3, 4]
     assert facts["removed"] == by["ablation", 2]["removed"]
     assert set(by["ablation", 1]["removed"] + by["worst", 1]["removed"]) <= {1, 2, 3, 4}
@@ -237,9 +238,17 @@ def deeper(tiny):
 REFUSED = {"gemma4_text": "one embedding holds a part for each layer", "minicpm3": "residual_scale"}
 
 
+# Each stands for what differs: prefixes, patterns, lists, forms of what a layer gives, what is refused.
+TRIED = (
+    "bloom", "falcon-40b", "openai-gpt", "gpt_bigcode, multi-query", "olmo3", "nemotron", "gemma2", "gemma4_text",
+    "cohere2", "phi3", "opt", "mpt", "gptj", "gpt_neo", "roberta", "big_bird", "modernbert-decoder", "lfm2", "mixtral",
+    "ernie4_5_moe", "glm4_moe", "gpt_oss", "llama4_text", "dbrx", "deepseek_v3, queries whole", "minicpm3",
+)  # fmt: skip
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("tiny", [tiny for tiny in FAMILIES if not tiny.base], ids=str)
-def test_every_family_is_pruned_and_loads_or_is_refused(tmp_path, spectra, tiny):
+@pytest.mark.parametrize("tiny", [tiny for tiny in FAMILIES if str(tiny) in TRIED], ids=str)
+def test_a_family_is_pruned_and_loads_or_is_refused(tmp_path, spectra, tiny):
     write_model(tmp_path / "m", tiny.model_type, deeper(tiny))
     result = spectra("prune", tmp_path / "m", "-o", tmp_path / "small", "--layers", 2, "--protect", "1:1")
     if tiny.model_type in REFUSED:

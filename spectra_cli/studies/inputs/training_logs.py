@@ -26,6 +26,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "lr": ("lr", "learning_rate", "train_lr", "train_learning_rate", "lr_group0"),
 }  # fmt: skip
 LARGEST = 500_000_000  # bytes; a line for each of 2 million steps has 300 MB
+LARGEST = 1e100  # what is larger, or smaller than its inverse, is no number that a run logs, and overflows in sums
 COLUMNS_HINT = "name them with --loss-columns step=…,loss=…,lr=…"
 
 
@@ -108,7 +109,8 @@ def _numbers(path: Path, table: pd.DataFrame, name: str) -> pd.Series:
         raise SpectraError(
             f"{path} holds something else than numbers in its column '{name}'", hint=COLUMNS_HINT
         ) from None
-    return values.where(np.isfinite(values))
+    size = values.abs()
+    return values.where((size < LARGEST) & ((size > 1 / LARGEST) | (size == 0)))
 
 
 def _read(path: Path) -> pd.DataFrame:

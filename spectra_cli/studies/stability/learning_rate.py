@@ -6,16 +6,16 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from spectra_cli.studies.inputs.training_logs import Losses
+from spectra_cli.studies.stability.exponents import exponent
 from spectra_cli.studies.stability.findings import RateResponse, RateSeries
 from spectra_cli.studies.stability.schedules import Lowering, lowerings, mean_rate
 
 Array = NDArray[np.float64]
 
 NEAREST = 3
-FEWEST_IN_DECAY = 5
+SIDE = 8  # checkpoints on either side of a change that an exponent rests on
 LEAST_RANGE = 1.5  # below such a range of learning rates an elasticity rests on nothing
 
 
@@ -47,14 +47,11 @@ def _response(
 ) -> RateResponse:
     before = series.rates[(series.steps >= around[0]) & (series.steps <= change.start)][-NEAREST:]
     after = series.rates[(starts >= change.end) & (series.steps <= around[1])][:NEAREST]
-    elasticity, interval = None, None
     if change.kind == "decay":
         inside = (starts >= change.start) & (series.steps <= change.end) & (series.steps >= around[0])
         before = before if len(before) else series.rates[inside][:1]
         after = after if len(after) else series.rates[inside][-1:]
-        elasticity, interval = _elasticity(losses, series, starts, inside)
-    elif len(before) and len(after):
-        elasticity = math.log(float(np.median(after) / np.median(before))) / math.log(change.after / change.before)
+    elasticity = _elasticity(losses, series, starts, _beside(series, starts, change, around))
     return RateResponse(
         kind=change.kind,
         step=change.start if change.kind == "decay" else change.end,
@@ -63,22 +60,38 @@ def _response(
         lr_after=change.after,
         floor_before=float(np.median(before)) if len(before) else None,
         floor_after=float(np.median(after)) if len(after) else None,
-        elasticity=elasticity,
-        interval=interval,
+        elasticity=elasticity[0] if elasticity else None,
+        interval=elasticity[1] if elasticity else None,
     )
 
 
+def _beside(
+    series: RateSeries, starts: NDArray[np.int64], change: Lowering, around: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Return which checkpoints an exponent rests on: those of a decay, and SIDE at most on either side of a change.
+
+    Those at a held rate tell what time does. They are few, for a bend of the rate among them would be taken for it.
+    What a checkpoint covers of both sides of a drop is neither's.
+    """
+    known = (series.steps > around[0]) & (series.steps <= around[1])
+    before, after = known & (series.steps <= change.start), known & (starts >= change.end)
+    inside = known & ~before & ~after & (change.kind == "decay")
+    before[np.flatnonzero(before)[:-SIDE]] = False
+    after[np.flatnonzero(after)[SIDE:]] = False
+    return np.asarray(before | inside | after)
+
+
 def _elasticity(
-    losses: Losses, series: RateSeries, starts: NDArray[np.int64], inside: NDArray[np.bool_]
-) -> tuple[float | None, tuple[float, float] | None]:
-    """Return the least-squares slope of ln rate on ln lr, with its 95% interval from Student's t."""
-    rates = rates_between(losses, starts[inside].astype(float), series.steps[inside].astype(float))
+    losses: Losses, series: RateSeries, starts: NDArray[np.int64], chosen: NDArray[np.bool_]
+) -> tuple[float, tuple[float, float]] | None:
+    """Return d ln rate / d ln lr beside d ln rate / d ln step, with its 95% interval; None where time is not apart.
+
+    Without time, a rate that ignores the learning rate got 0.67 under a cosine.
+    """
+    rates = rates_between(losses, starts[chosen].astype(float), series.steps[chosen].astype(float))
     known = np.isfinite(rates) & (rates > 0)
-    if known.sum() < FEWEST_IN_DECAY:
-        return None, None
-    x, y = np.log(rates[known]), np.log(series.rates[inside][known])
-    if np.ptp(x) < math.log(LEAST_RANGE):
-        return None, None
-    line = stats.linregress(x, y)
-    reach = float(stats.t.ppf(0.975, len(x) - 2) * line.stderr)
-    return float(line.slope), (float(line.slope) - reach, float(line.slope) + reach)
+    x, y = np.log(rates[known]), np.log(series.rates[chosen][known])
+    if not len(x) or np.ptp(x) < math.log(LEAST_RANGE):
+        return None
+    time = np.log(series.steps[chosen][known].astype(float))
+    return exponent(np.column_stack([np.ones(len(x)), time, x]), y)

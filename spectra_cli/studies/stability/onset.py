@@ -89,11 +89,11 @@ def _doubt(line: breakpoints.PiecewiseLinearFit, y: Array, beside: Array | None,
     where = f"near step {np.exp(line.knots[-1]):.0f}"
     if chance(line.x, y, beside=beside, enough=CHANCE) > CHANCE:
         return f"what looks like a bend {where} is no more than noise from one checkpoint to the next can make"
-    preferred = evidence(line, y, rivals, beside=beside)
+    preferred, rival = evidence(line, y, rivals, beside=beside)
     if preferred < -EVIDENCE:
-        return "it flattens gradually, without a step at which it bends"
+        return rival.verdict
     if preferred < EVIDENCE:
-        return f"it flattens, but whether it bends {where} or does so gradually cannot be told"
+        return f"it flattens, but whether it bends {where} or {rival.instead} cannot be told"
     return None
 
 

@@ -23,15 +23,21 @@ BEST_STARTS = 3  # of the places where a fit is begun, those that it is carried 
 
 @dataclass(frozen=True)
 class Rival:
-    """A curve. columns: (x, y) → (n, k), whose best linear combination it is. parameters: all that were chosen."""
+    """A curve. columns: (x, y) → (n, k), whose best linear combination it is. parameters: all that were chosen.
 
-    name: str
+    verdict: what a series does that it fits better than breakpoints do. instead: the same, after "or".
+    """
+
+    verdict: str
+    instead: str
     columns: Callable[[Array, Array], Array]
     parameters: int
 
 
-def evidence(line: PiecewiseLinearFit, y: Array, rivals: Sequence[Rival], *, beside: Array | None = None) -> float:
-    """Return by how much the criterion prefers breakpoints to the best rival; below 0 where the rival is better.
+def evidence(
+    line: PiecewiseLinearFit, y: Array, rivals: Sequence[Rival], *, beside: Array | None = None
+) -> tuple[float, Rival]:
+    """Return by how much the criterion prefers breakpoints to the best rival, below 0 where that is better, and it.
 
     Both may have noise that is correlated from one point to the next, each that which suits it best.
     """
@@ -42,7 +48,8 @@ def evidence(line: PiecewiseLinearFit, y: Array, rivals: Sequence[Rival], *, bes
         _criterion(np.column_stack([rival.columns(line.x, y), *others]), y, rival.parameters + len(others))
         for rival in rivals
     ]
-    return min(curves) - _criterion(bent, y, line.terms + 2 * len(line.knots))
+    best = int(np.argmin(curves))
+    return curves[best] - _criterion(bent, y, line.terms + 2 * len(line.knots)), rivals[best]
 
 
 def _criterion(columns: Array, y: Array, parameters: int) -> float:
@@ -98,12 +105,28 @@ def _sigmoid(x: Array, at: Array) -> Array:
     return np.asarray(1 / (1 + np.exp(np.clip((x - at[0]) / np.exp(at[1]), -500, 500))))
 
 
-DRIFT = Rival("a slope that drifts", _drift, 3)
-POWER_LAW = Rival(
-    "E + A·(t + t₀)^−a",
+def with_power_of(rates: Array) -> Rival:
+    """Return a power of the step times one of the learning rate: what dividing by it leaves unless that is the first.
+
+    rates: (n,) the learning rates. Where the rate of spectra ignores them and they follow a cosine, the quotient seemed
+    to bend in 100 of 100.
+    """
+    logs = np.log(rates)
+    return Rival(
+        "it only follows the learning rate by another power than the first",
+        "only follows the learning rate by another power than the first",
+        lambda x, _: np.column_stack([np.ones(len(x)), x, logs]),
+        3,
+    )
+
+
+GRADUAL = "it flattens gradually, without a step at which it bends", "does so gradually"
+DRIFT = Rival(*GRADUAL, _drift, 3)
+POWER_LAW = Rival(  # E + A·(t + t₀)^−a
+    *GRADUAL,
     _fitted(_power, lambda x: (np.log([0.03, 0.1, 0.3, 1.0, 2.5]), np.append(x[0] - 6, np.linspace(x[0], x[-1], 5)))),
     4,
 )
-SIGMOID = Rival(
-    "a sigmoid in ln t", _fitted(_sigmoid, lambda x: (np.linspace(x[0] - 2, x[-1], 8), np.log([0.2, 0.7, 2.0]))), 4
+SIGMOID = Rival(  # in ln t
+    *GRADUAL, _fitted(_sigmoid, lambda x: (np.linspace(x[0] - 2, x[-1], 8), np.log([0.2, 0.7, 2.0]))), 4
 )

@@ -21,13 +21,13 @@ def show_ablation(console: Console, ablation: Ablation) -> None:
     """Print the layers, the correlations and the findings."""
     console.print(
         f"{printable(ablation.model)} · loss {with_error(ablation.loss)} per token · {len(ablation.layers)} layers, "
-        f"{len(ablation.core)} of them core · context {ablation.windows.context:,}, stride "
+        f"{len(ablation.core)} of them core (* are not) · context {ablation.windows.context:,}, stride "
         f"{ablation.windows.stride:,} · {ablation.device}, {ablation.dtype}",
         soft_wrap=True,
     )
     layers = plain_table("layer", "loss without it", *(NAMED[name] for name in SHOWN))
     for layer in ablation.layers:
-        name = str(layer.layer) if layer.core else f"{layer.layer} (protected)"
+        name = str(layer.layer) if layer.core else f"{layer.layer} *"
         numbers = (number(layer.measures[metric]) for metric in SHOWN)
         layers.add_row(name, with_error(layer.rise, signed=True), *numbers)
     console.print(layers)

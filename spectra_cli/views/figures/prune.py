@@ -15,6 +15,8 @@ from spectra_cli.views.sentences.prune import CHOICES, comparison_sentences, pru
 if TYPE_CHECKING:
     import pandas as pd
 
+FURTHER = ("#a6761d", "#1b1f24")  # more choices than runs have colours
+
 
 def draw_pruning(pruning: Pruning, output: str) -> str | None:
     """Draw the figure into a file; for `-`, return it as text. Raises SpectraError where it cannot be written."""
@@ -49,7 +51,7 @@ def chart(pruning: Pruning) -> Chart:
     base = alt.Chart(frame).encode(
         x=alt.X("k:O", title="layers removed", axis=alt.Axis(labelAngle=0)),
         xOffset=alt.XOffset("choice:N", sort=every),  # so that equal choices stand side by side
-        color=alt.Color("choice:N", title="chosen by", scale=alt.Scale(domain=every, range=list(RUN_COLOURS))),
+        color=alt.Color("choice:N", title="chosen by", scale=alt.Scale(domain=every, range=[*RUN_COLOURS, *FURTHER])),
         tooltip=["choice:N", "k:O", alt.Tooltip("rise:Q", format=".4~g")],
     )
     y = alt.Y("rise:Q", title="rise in loss (nats per token)", scale=alt.Scale(**scale), axis=alt.Axis(**axis))

@@ -86,9 +86,13 @@ def test_a_last_line_cut_short_by_a_kill_is_left_out(tmp_path):
 
 
 def test_losses_that_are_no_numbers_are_undefined(tmp_path):
-    lines = '{"step": 1, "loss": NaN}\n{"step": 2, "loss": Infinity}\n{"step": 3, "loss": 1}\n'
+    lines = '{"step": 1, "loss": NaN}\n{"step": 2, "loss": Infinity}\n{"step": 3, "loss": 1, "lr": 5e-324}\n'
+    lines += '{"step": 4, "loss": 1e308, "lr": 1e308}\n{"step": 5, "loss": 0, "lr": 0}\n'
     (tmp_path / "log.jsonl").write_text(lines)
-    assert np.isnan(read_losses(tmp_path / "log.jsonl").frame["loss"]).tolist() == [True, True, False]
+    assert np.isnan(read_losses(tmp_path / "log.jsonl").frame[["loss", "lr"]]).to_numpy().T.tolist() == [
+        [True, True, False, True, False],
+        [True, True, True, True, False],
+    ]
 
 
 @pytest.mark.parametrize(

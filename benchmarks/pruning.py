@@ -1,0 +1,113 @@
+"""Trains the demo's model with 12 layers from three seeds, removes layers, and compares ways of choosing them.
+
+Takes under twenty minutes on two cores:
+
+    python benchmarks/pruning.py FOLDER [SEED…]
+
+For each seed, FOLDER then holds seedN/run and seedN.json, what `spectra ablate` and `spectra prune --compare` found on
+text that the run was not trained on, with their figures; the findings over seeds are printed. What is there already is
+kept. One thread of torch is the fastest where other programs run.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from spectra_cli.jobs import demo
+from spectra_cli.jobs.ablate import ablate_layers
+from spectra_cli.jobs.evaluate import EvaluationOptions
+from spectra_cli.jobs.prune import PruneOptions, prune_layers
+from spectra_cli.views.console.ablate import ablation_json
+from spectra_cli.views.console.prune import pruning_json
+from spectra_cli.views.figures.ablate import draw_ablation
+from spectra_cli.views.figures.prune import draw_pruning
+
+SEEDS = (0, 1, 2)
+LAYERS, STEPS, REMOVED, MOST_SETS = 12, 400, 4, 30
+BLOCKS, LENGTH = 32, 256
+READING = EvaluationOptions(context=demo.CONTEXT, stride=demo.CONTEXT, blocks=BLOCKS)
+DRAWS = 9999
+
+
+def make(folder: Path, seed: int) -> dict[str, Any]:
+    """Train one model, remove its layers, and return what was found."""
+    facts, run = folder / f"seed{seed}.json", folder / f"seed{seed}" / "run"
+    if facts.exists():
+        return dict(json.loads(facts.read_text()))
+    began = time.perf_counter()
+    if not (run / f"step{STEPS}").exists():
+        recipe = demo.Recipe(layers=LAYERS, seed=seed)
+        demo.train(folder / f"seed{seed}", on_progress=lambda _: None, steps=STEPS, saved=(0, STEPS), recipe=recipe)
+    trained = time.perf_counter()
+    text = folder / "held-out.txt"
+    text.write_bytes(demo.held_out_text(BLOCKS, LENGTH))
+    ablation = ablate_layers(run / f"step{STEPS}", text, READING)
+    wanted = PruneOptions(REMOVED, text=str(text), compare=True, most_sets=MOST_SETS)
+    pruning = prune_layers(run / f"step{STEPS}", None, wanted, READING)
+    draw_ablation(ablation, str(folder / f"seed{seed}-ablation.png"))
+    draw_pruning(pruning, str(folder / f"seed{seed}-pruning.png"))
+    result = {"loss": ablation.loss.value, "stderr": ablation.loss.stderr} | ablation_json(ablation)
+    result |= pruning_json(pruning)
+    facts.write_text(json.dumps(result))
+    took = time.perf_counter() - trained
+    print(f"seed {seed}: {trained - began:.0f} s of training, {took:.0f} s of removing layers", file=sys.stderr)
+    return result
+
+
+def ranks(results: Sequence[dict[str, Any]]) -> list[str]:
+    """Return how each metric ranks the core layers, over all seeds together.
+
+    The p-value is that of the mean ρ, with the layers of every model permuted by themselves; beside the metrics stands
+    depth itself, which ranks the layers without any spectrum.
+    """
+    lines = []
+    for metric in ["depth", *dict.fromkeys(entry["metric"] for entry in results[0]["rho"])]:
+        pairs = []
+        for result in results:
+            core = [layer for layer in result["layers"] if layer["core"]]
+            values = [layer["layer"] if metric == "depth" else layer[metric] for layer in core]
+            pairs.append([_standardised(values), _standardised([layer["loss_rise"] for layer in core])])
+        rhos = [float(values @ rises) for values, rises in pairs]
+        random = np.random.default_rng(0)
+        permuted = np.mean(
+            [random.permuted(np.tile(rises, (DRAWS, 1)), axis=1) @ values for values, rises in pairs], axis=0
+        )
+        p = (1 + int((np.abs(permuted) >= abs(np.mean(rhos)) - 1e-12).sum())) / (1 + DRAWS)
+        shown = ", ".join(f"{rho:+.2f}" for rho in rhos)
+        lines.append(f"{metric}: rho {shown}; mean {np.mean(rhos):+.2f}, p {p:.4f}")
+    return lines
+
+
+def _standardised(values: Sequence[float]) -> np.ndarray:
+    centred = stats.rankdata(values) - (len(values) + 1) / 2
+    return np.asarray(centred / np.linalg.norm(centred))
+
+
+def rises(results: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the rise in loss by choice and number of layers: the mean over seeds, with its standard error."""
+    lines = []
+    for choice in dict.fromkeys(entry["choice"] for entry in results[0]["compare"]):
+        cells = []
+        for k in range(1, REMOVED + 1):
+            values = [
+                e["rise"] for result in results for e in result["compare"] if (e["choice"], e["k"]) == (choice, k)
+            ]
+            error = f" ± {np.std(values, ddof=1) / len(values) ** 0.5:.3f}" if len(values) > 1 else ""
+            cells.append(f"{np.mean(values):.3f}{error}" if values else "–")
+        lines.append(f"{choice}: {' | '.join(cells)}")
+    return lines
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit("usage: python benchmarks/pruning.py FOLDER [SEED...]")
+    found = [make(Path(sys.argv[1]), int(seed)) for seed in sys.argv[2:] or SEEDS]
+    print("\n".join([*ranks(found), "", *rises(found)]))

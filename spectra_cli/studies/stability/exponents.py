@@ -1,0 +1,69 @@
+"""Exponents of one cause beside others, with intervals that hold where noise is correlated. Knows columns only."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, stats
+
+from spectra_cli.studies.stability.autocorrelation import whitened
+
+Array = NDArray[np.float64]
+
+CORRELATIONS = np.linspace(0.0, 0.95, 20)  # of the noise, all of them as likely before the series is seen
+LEAST_OWN = 0.05  # of a cause's variance, what the others must leave of it
+FAR = 30.0  # standard errors within which the interval's ends are sought
+
+
+def own_share(columns: Array) -> float:
+    """Return what the other columns leave of the last one's variance, 0 … 1. columns: (n, k), a constant among them."""
+    last = columns[:, -1]
+    left = last - columns[:, :-1] @ np.linalg.lstsq(columns[:, :-1], last, rcond=None)[0]
+    spread = float(np.var(last))
+    return float(np.mean(left**2)) / spread if spread > 0 else 0.0
+
+
+def exponent(columns: Array, y: Array, level: float = 0.95) -> tuple[float, tuple[float, float]] | None:
+    """Return the last column's coefficient in a linear fit, the median of its distribution, and its interval.
+
+    The noise is AR(1), and its correlation is not known: each counts by its restricted likelihood, which the columns do
+    not bias as they do a correlation of residuals. None where the other columns leave less than 5% of the last one's
+    variance, so that the two cannot be separated, or too few points.
+
+    >>> t = np.linspace(1, 5, 40)
+    >>> noise = 0.01 * np.cos(9 * t)
+    >>> value, (low, high) = exponent(np.column_stack([np.ones(40), t, np.sin(t)]), 2 * np.sin(t) - t + noise)
+    >>> round(value, 1), bool(low < 2 < high)
+    (2.0, True)
+    """
+    points, parameters = columns.shape
+    if points < parameters + 3 or own_share(columns) < LEAST_OWN:
+        return None
+    values, errors, logs = (
+        np.array(each) for each in zip(*(_fit(columns, y, rho) for rho in CORRELATIONS), strict=True)
+    )
+    weights = np.exp(logs - logs.max())
+    weights /= weights.sum()
+
+    def below(limit: float) -> float:
+        return float(weights @ stats.t.cdf((limit - values) / errors, points - parameters))
+
+    low, high = float(np.min(values - FAR * errors)), float(np.max(values + FAR * errors))
+    wanted = ((1 - level) / 2, 0.5, (1 + level) / 2)
+    if not below(low) < wanted[0] < wanted[2] < below(high):
+        return None
+    ends = [float(optimize.brentq(lambda at, share=share: below(at) - share, low, high)) for share in wanted]
+    return ends[1], (ends[0], ends[2])
+
+
+def _fit(columns: Array, y: Array, correlation: float) -> tuple[float, float, float]:
+    """Return the last coefficient, its standard error, and ln restricted likelihood, at one correlation."""
+    white, target = whitened(columns, float(correlation)), whitened(y, float(correlation))
+    spare = len(y) - columns.shape[1]
+    inverse = np.linalg.pinv(white.T @ white)
+    coefficients = inverse @ (white.T @ target)
+    squares = max(float(np.sum((target - white @ coefficients) ** 2)), np.finfo(float).tiny)
+    volume = float(np.linalg.slogdet(white.T @ white)[1])
+    likelihood = -spare / 2 * np.log(squares) + np.log(1 - correlation**2) / 2 - volume / 2
+    error = max(float(np.sqrt(squares / spare * inverse[-1, -1])), 1e-12)
+    return float(coefficients[-1]), error, float(likelihood)
