@@ -31,14 +31,14 @@ from spectra_cli.studies.inputs.run_inputs import read_inputs
 from spectra_cli.studies.rank1 import Rank1
 from spectra_cli.studies.rank1.rows import rank1_of
 
-LAYERS = 3
+LAYERS = 2
 RECIPES = {
     "constant": demo.Recipe(layers=LAYERS, schedule="constant"),
     "cosine": demo.Recipe(layers=LAYERS, schedule="cosine"),
     "muon": demo.Recipe(layers=LAYERS, schedule="constant", optimizer="muon"),
 }
 SEEDS = (0, 1, 2)
-STEPS, FIRST, EVERY = 450, 250, 10
+STEPS, FIRST, EVERY = 240, 140, 5
 WINDOWS = (5, 10)
 PIECES, BATCH = 64, 32
 LEADS = (0.0, 2.0)
