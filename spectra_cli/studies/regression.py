@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 CORRELATIONS = np.array([0.0, 0.2, 0.4, 0.6, 0.75, 0.85, 0.92, 0.97, 1.0])  # lag-1; the last is a random walk
+ROUNDING = 1e-13  # relative to the largest value: what is smaller is zero
 CAUTION = 0.1  # the quantile of the residuals' correlation at which the errors' is read off
 USUAL = 0.95  # the quantile of |t| that a correlation's critical value is
 SERIES, FEWEST_SERIES, NUMBERS = 4000, 400, 60_000  # simulated for each correlation; fewer where they are long
@@ -107,10 +108,12 @@ def _ordinary(design: Array, contrast: Array, values: Array) -> tuple[Array, Arr
     """Return the value, its standard error were the errors independent, and the residuals' lag-1 correlation."""
     spare = design.shape[0] - design.shape[1]
     inverse = np.linalg.pinv(design)
-    fitted = inverse @ values
-    residuals = values - design @ fitted
-    residuals[np.abs(residuals) < 1e-13 * np.abs(values).max(initial=0.0)] = 0.0
+    weights = contrast @ inverse
+    rounding = ROUNDING * np.abs(values).max(axis=0, initial=0.0)
+    value, residuals = weights @ values, values - design @ (inverse @ values)
+    value = np.where(np.abs(value) <= rounding * np.abs(weights).sum(), 0.0, value)
+    residuals[np.abs(residuals) <= rounding] = 0.0
     squares = np.sum(residuals**2, axis=0)
-    error = np.sqrt(squares / spare * float(np.sum((contrast @ inverse) ** 2)))
+    error = np.sqrt(squares / spare * float(weights @ weights))
     lag = np.sum(residuals[1:] * residuals[:-1], axis=0) / np.where(squares > 0, squares, 1.0)
-    return contrast @ fitted, error, lag
+    return value, error, lag

@@ -75,6 +75,14 @@ def test_an_interval_leaves_out_zero_where_the_claim_is_made_and_nowhere_else():
     assert fit.level == pytest.approx(1 - 0.05 / 6)
 
 
+def test_a_profile_without_noise_is_a_slope_and_a_level_one_is_none():
+    depth = np.linspace(0, 1, 6)
+    straight, level = trend(3 + 0.2 * depth), trend(np.full(6, 0.1 + 0.2))
+    assert straight.slope == pytest.approx(0.2)
+    assert straight.slope_p < CHANCE
+    assert (level.slope, level.slope_p, level.curvature_p) == (0, 1, 0.5)
+
+
 def test_the_end_is_judged_alone_however_many_checkpoints_came_before():
     random = np.random.default_rng(0)
     late = 0.06 * np.linspace(0, 1, 12)[:, None] + 0.005 * random.standard_normal((12, 4))

@@ -120,6 +120,7 @@ def _fit(x: Array, y: Array, tests: int) -> list[Trend]:
     level = 1 - CHANCE / tests
     powers = np.vander(x, 3, increasing=True)
     line = estimate(powers[:, :2], np.array([0.0, 1.0]), y, level=level)
+    spreads = np.ptp(y, axis=0)
     fits = []
     bent = None
     if len(x) >= FEWEST_LAYERS:
@@ -133,7 +134,7 @@ def _fit(x: Array, y: Array, tests: int) -> list[Trend]:
             p = min(1.0, tests * (beyond if curvature < 0 else 1 - beyond))
             peak = float(-terms[1, at] / (2 * curvature)) if curvature < 0 else None
         slope, slope_interval = float(line.value[at]), (float(line.low[at]), float(line.high[at]))
-        slope_p, spread = min(1.0, tests * float(line.p[at])), float(np.ptp(y[:, at]))
+        slope_p, spread = min(1.0, tests * float(line.p[at])), float(spreads[at])
         fits.append(
             Trend(
                 slope, slope_interval, slope_p, curvature, interval, p, peak, spread,

@@ -13,7 +13,6 @@ from spectra_cli.studies.regression import estimate
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
 
-DRAWS = 400
 EXACT_LAYERS = 7  # up to here every order of the layers is tried
 PERMUTATIONS = 2000
 
@@ -22,9 +21,9 @@ PERMUTATIONS = 2000
 class Arrival:
     """When each layer has half of its largest compression, and whether that goes through the depth as a wave.
 
-    half_steps: (L,) NaN where a layer never compresses. rho, p: Spearman's rank correlation with the layer. velocity:
-    slope of layer on step, layers per step, with a 90% bootstrap interval; start: the layer at which that line is at
-    step 0. n: layers with an arrival.
+    half_steps: (L,) NaN where a layer never compresses. rho: Spearman's rank correlation with the layer; p: of the
+    wave. velocity: slope of layer on step, layers per step; its 90% interval is that of a layer's steps, of which it is
+    the inverse. start: the layer at which that line is at step 0. n: layers with an arrival.
     """
 
     half_steps: Array
@@ -66,10 +65,10 @@ def arrival(steps: Array, compressed: Array, *, least: float = 5.0, seed: int = 
         (stats.rankdata(times) - (n + 1) / 2,), lambda order, axis: (centred * order).sum(axis=axis),
         permutation_type="pairings", n_resamples=permutations, rng=np.random.default_rng(seed), vectorized=True,
     )  # fmt: skip
-    drift = estimate(np.vander(layers, 2, increasing=True), np.array([0.0, 1.0]), times[:, None])
+    drift = estimate(np.vander(layers, 2, increasing=True), np.array([0.0, 1.0]), times[:, None], level=0.9)
     p = max(float(test.pvalue), float(drift.p[0]))
     velocity, start = map(float, np.polyfit(times, layers, 1))
-    return Arrival(halves, rho, p, velocity, _velocities(layers, times, seed), start, n)
+    return Arrival(halves, rho, p, velocity, _velocities(float(drift.low[0]), float(drift.high[0]), velocity), start, n)
 
 
 def _half(steps: Array, line: Array, least: float) -> float:
@@ -84,11 +83,8 @@ def _half(steps: Array, line: Array, least: float) -> float:
     return float(np.expm1(x))
 
 
-def _velocities(layers: Array, times: Array, seed: int) -> Interval:
-    random = np.random.default_rng(seed)
-    slopes = []
-    for _ in range(DRAWS):
-        chosen = random.integers(len(times), size=len(times))
-        if len(np.unique(times[chosen])) > 1:
-            slopes.append(np.polyfit(times[chosen], layers[chosen], 1)[0])
-    return (float(np.quantile(slopes, 0.05)), float(np.quantile(slopes, 0.95))) if slopes else (np.nan, np.nan)
+def _velocities(least: float, most: float, velocity: float) -> Interval:
+    """Return the interval of a velocity from that of the steps that a layer takes; without end where they may be 0."""
+    if least <= 0 <= most:
+        return -np.inf, np.inf
+    return min(1 / most, velocity), max(1 / least, velocity)
