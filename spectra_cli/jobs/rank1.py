@@ -100,11 +100,11 @@ def rank1_checkpoints(
     _check_window(window, len(plan.checkpoints))
     keeping = Parts(Path(output), manifest_of(plan, "cpu"), restart) if output is not None else nullcontext()
     with keeping as parts, open_run(plan) as run:
-        _check_window(window, len(run.checkpoints))
+        _check_window(window, len(run.checkpoints), run.problems)
         on_start(run)
         sums = _sum_up(run, parts, plan.request.workers, on_done)
         kept, problems, notes = _sound(run, sums)
-        _check_window(window, len(kept))
+        _check_window(window, len(kept), (*run.problems, *problems))
         with blas_threads(1):
             findings, left_out = _study(plan.model, run, sums, kept, window)
         problems = (*run.problems, *problems)
@@ -113,10 +113,13 @@ def rank1_checkpoints(
     return Rank1Result(findings, Path(output) if output is not None else None, problems, (*notes, *left_out))
 
 
-def _check_window(window: int, count: int) -> None:
+def _check_window(window: int, count: int, problems: Sequence[Problem] = ()) -> None:
+    """Raise SpectraError where so many checkpoints are too few. problems: why there are not more."""
     most = count - FEWEST_MERGED + 1
     if window < 1:
         raise SpectraError(f"--window {window} is too few", hint="give 1 or more", code=2)
+    if window > most and problems:
+        raise SpectraError(problems[0].message, hint=f"without it and the like {count} checkpoints are left, too few")
     if most < 2:
         raise SpectraError(
             f"{count} checkpoints are too few for a line: there must be {FEWEST_MERGED + 1} or more",
@@ -142,7 +145,7 @@ def _layer(number: int) -> str:
 
 def _sum_up(run: OpenRun, parts: Parts | None, threads: int, on_done: OnDone) -> _Sums:
     """Add up the inner products of all tensors, from where an interrupted run was."""
-    sums = _load(parts) if parts is not None else _Sums()
+    sums = _load(parts, run) if parts is not None else _Sums()
     waiting, unsaved = run.tensors[sums.done :], 0
     on_done(sums.done, len(run.tensors))
     try:
@@ -179,11 +182,14 @@ def _save(parts: Parts, sums: _Sums) -> None:
     parts.write(SUMS, pa.table(columns), CheckpointNotes())
 
 
-def _load(parts: Parts) -> _Sums:
+def _load(parts: Parts, run: OpenRun) -> _Sums:
+    """Return what an interrupted run added up; nothing where it could read other checkpoints than this one can."""
     if parts.notes(SUMS) is None:
         return _Sums()
     lines = parts.read(SUMS).to_pylist()
     grams = {line["group"]: np.array(line["gram"]).reshape(round(len(line["gram"]) ** 0.5), -1) for line in lines}
+    if any(len(gram) != len(run.checkpoints) for gram in grams.values()):
+        return _Sums()
     return _Sums(lines[0]["done"], grams, {int(index): name for index, name in lines[0]["broken"]})
 
 

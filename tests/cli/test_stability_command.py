@@ -31,7 +31,7 @@ def test_it_says_the_phases_in_sentences_and_then_a_line_a_group(spectra, plante
     assert result.err == ""
     assert "Phase I: the variation of the spectra peaks at step" in result.out
     assert "Phase II: from step" in result.out
-    assert "attention's peak is 2.0 times the MLP's" in result.out
+    assert "attention's peak is 2.0 times the MLP's, where equal relative updates of matrices of these" in result.out
     assert [
         line.split()[0] for line in result.out.splitlines() if line.startswith(("all", "attention", "mlp", "layer"))
     ]

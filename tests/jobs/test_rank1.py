@@ -219,6 +219,15 @@ def test_an_unreadable_checkpoint_is_named_and_the_others_are_judged(run, tmp_pa
     assert len(result.findings.revisions) == COUNT - 1
 
 
+def test_where_too_few_are_left_the_reason_is_named(run, tmp_path):
+    other = copied(run, tmp_path / "run")
+    for step in range(8):
+        (other / f"step{step}" / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
+    with pytest.raises(SpectraError) as error:
+        rank1_checkpoints(other, window=4)
+    refused(error, "step0", "4 checkpoints are left, too few")
+
+
 def test_the_command_shows_the_verdict_and_gives_json_without_nan(run, tmp_path, spectra):
     output = tmp_path / "line.parquet"
     said = spectra("rank1", run, "--window", "4", "-o", output)

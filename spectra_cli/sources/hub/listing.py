@@ -226,11 +226,11 @@ def committed(checkpoint: Checkpoint, client: Client, wanted: Wanted) -> datetim
 
 def _in_folders(files: Iterable[RemoteFile]) -> dict[str, tuple[RemoteFile, ...]]:
     """Return the files of each folder, named within it."""
-    folders: dict[str, tuple[RemoteFile, ...]] = {}
+    folders: dict[str, list[RemoteFile]] = {}
     for file in files:
         folder, _, name = file.name.rpartition("/")
-        folders[folder] = (*folders.get(folder, ()), replace(file, name=name))
-    return folders
+        folders.setdefault(folder, []).append(replace(file, name=name))
+    return {folder: tuple(there) for folder, there in folders.items()}
 
 
 def _chosen(files: Sequence[RemoteFile], wanted: Wanted) -> tuple[RemoteFile, ...]:
@@ -261,13 +261,14 @@ def resolve_files(
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         listed = pool.map(lambda key: _files(client, key[0], key[1], deep=key[2]), needed)
         by_commit = dict(zip(needed, listed, strict=True))
+    folders = {key: _in_folders(files) for key, files in by_commit.items()}
     ready, unread = [], []
     for checkpoint in checkpoints:
         remote = checkpoint.path
         if not isinstance(remote, Remote) or remote.files:
             ready.append(checkpoint)
             continue
-        there = _in_folders(by_commit[remote.repository, remote.commit, bool(remote.folder)]).get(remote.folder, ())
+        there = folders[remote.repository, remote.commit, bool(remote.folder)].get(remote.folder, ())
         if files := _chosen(there, wanted):
             ready.append(replace(checkpoint, path=replace(remote, files=files, beside=_beside(there, files))))
         else:

@@ -2,6 +2,7 @@
 
 from spectra_cli.studies.stability.compare import compare_tables, ratios
 from spectra_cli.studies.stability.findings import (
+    RATE,
     Decoupling,
     Floor,
     GroupStability,
@@ -14,10 +15,12 @@ from spectra_cli.studies.stability.findings import (
     Ratio,
     RunComparison,
     RunStability,
+    ShapeContrast,
 )
-from spectra_cli.studies.stability.study import METRICS, RATE, stability
+from spectra_cli.studies.stability.study import METRICS, stability
 
 __all__ = [
     "METRICS", "RATE", "Decoupling", "Floor", "GroupStability", "Interval", "LossStability", "Onset", "Peak",
-    "RateResponse", "RateSeries", "Ratio", "RunComparison", "RunStability", "compare_tables", "ratios", "stability",
+    "RateResponse", "RateSeries", "Ratio", "RunComparison", "RunStability", "ShapeContrast", "compare_tables", "ratios",
+    "stability",
 ]  # fmt: skip

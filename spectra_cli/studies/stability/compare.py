@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from spectra_cli.studies.inputs.run_inputs import read_inputs
 from spectra_cli.studies.inputs.runs import Run, groups
-from spectra_cli.studies.stability.findings import Interval, Onset, Ratio, RunComparison, RunStability
+from spectra_cli.studies.stability.findings import RATE, Interval, Onset, Ratio, RunComparison, RunStability
 from spectra_cli.studies.stability.onset import LEVEL
-from spectra_cli.studies.stability.study import METRICS, RATE, stability
+from spectra_cli.studies.stability.study import METRICS, stability
 
 Array = NDArray[np.float64]
 

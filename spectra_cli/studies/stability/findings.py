@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 Interval = tuple[float, float]
 
+RATE = "sd_variation_rate"  # the metric that all of this is about
+
 
 @dataclass(frozen=True)
 class Peak:
@@ -142,9 +144,25 @@ class RateResponse:
     interval: Interval | None
 
 
+@dataclass(frozen=True)
+class ShapeContrast:
+    """Attention's peak over the MLP's, and the ratio that equal relative updates of matrices of their shapes give.
+
+    beyond: whether the first is further from the second than other matrices of the same kind would make it.
+    """
+
+    value: float
+    of_shapes: float
+    beyond: bool
+
+
 @dataclass(frozen=True, eq=False)
 class RunStability:
-    """The findings on one run. steps: of all checkpoints. groups: `all` first, layers last. notes: what limits them."""
+    """The findings on one run. steps: of all checkpoints. groups: `all` first, layers last. notes: what limits them.
+
+    constant: how often a constant rate with such noise varies as much as the whole model's; None with too few
+    checkpoints. attention_over_mlp: None where the run has not both.
+    """
 
     label: str
     steps: tuple[int, ...]
@@ -152,6 +170,8 @@ class RunStability:
     loss: LossStability | None
     lr_response: tuple[RateResponse, ...]
     notes: tuple[str, ...]
+    constant: float | None = None
+    attention_over_mlp: ShapeContrast | None = None
 
     def group(self, name: str) -> GroupStability | None:
         """Return one group by its name, None where the run has no such matrices."""

@@ -58,6 +58,13 @@ def chance(x: Array, y: Array, *, beside: Array | None = None, enough: float = 1
     return above / tried
 
 
+def chance_of_constant(x: Array, y: Array) -> float:
+    """Return how often a constant with correlated noise gains from a line with breakpoints as much as this series."""
+    gain, correlation = _gains(x, y[:, None], None, level=True)
+    lines = correlated(np.random.default_rng(0).standard_normal((len(x), LINES)), correlation)
+    return float((1 + np.sum(_gains(x, lines, None, level=True)[0] >= gain[0])) / (1 + LINES))
+
+
 def resample(
     line: PiecewiseLinearFit, noise: Noise, count: int, *, beside: Array | None = None, seed: int = 0
 ) -> Array:
@@ -72,18 +79,25 @@ def resample(
     return search_over(line.x, beside).best(line.values[:, None] + size * correlated(draws, rho), knots)
 
 
-def _gains(x: Array, y: Array, beside: Array | None) -> tuple[Array, float]:
-    """Return the criterion's gain by breakpoints for each column, and the correlation that suits the first line."""
-    straight, bent = [], []
+def _gains(x: Array, y: Array, beside: Array | None, *, level: bool = False) -> tuple[Array, float]:
+    """Return the criterion's gain by breakpoints for each column, and the correlation that suits the first line.
+
+    level: the gain from a constant instead of a straight line, by a slope and breakpoints.
+    """
+    null, best = [], []
     for correlation in CORRELATIONS:
         search = search_over(x, beside, correlation=correlation, fineness=COARSE)
         white = whitened(y, correlation)
         squares = np.sum((white - search.basis @ (search.basis.T @ white)) ** 2, axis=0)
         left = [squares, *(squares - search.choose(white, count)[1] for count in (1, 2) if search.allows(count))]
         fits = [criterion(some, len(x), search.terms + 2 * count) for count, some in enumerate(left)]
-        straight.append(fits[0] + cost(correlation))
-        bent.append(np.min(fits[1:], axis=0) + cost(correlation))
-    return np.min(straight, axis=0) - np.min(bent, axis=0), CORRELATIONS[int(np.argmin([line[0] for line in straight]))]
+        if level:
+            ones = whitened(np.ones(len(x)), correlation)
+            around = np.sum(white**2, axis=0) - (ones @ white) ** 2 / (ones @ ones)
+            fits.insert(0, criterion(around, len(x), 1))
+        null.append(fits[0] + cost(correlation))
+        best.append(np.min(fits[1:], axis=0) + cost(correlation))
+    return np.min(null, axis=0) - np.min(best, axis=0), CORRELATIONS[int(np.argmin([line[0] for line in null]))]
 
 
 @lru_cache(maxsize=64)

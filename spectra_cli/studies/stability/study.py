@@ -12,6 +12,7 @@ from spectra_cli.errors import SpectraError
 from spectra_cli.studies.inputs.runs import Run, groups, layers
 from spectra_cli.studies.inputs.training_logs import Losses
 from spectra_cli.studies.stability.findings import (
+    RATE,
     Decoupling,
     Floor,
     GroupStability,
@@ -19,16 +20,18 @@ from spectra_cli.studies.stability.findings import (
     Peak,
     RateSeries,
     RunStability,
+    ShapeContrast,
 )
 from spectra_cli.studies.stability.learning_rate import rates_between, responses
 from spectra_cli.studies.stability.loss import beside_loss
-from spectra_cli.studies.stability.onset import find_onset
+from spectra_cli.studies.stability.noise import chance_of_constant
+from spectra_cli.studies.stability.onset import FEWEST, find_onset
 from spectra_cli.studies.stability.rivals import DRIFT, with_power_of
+from spectra_cli.studies.stability.shapes import attention_over_mlp
 from spectra_cli.studies.summary import close_from
 
 Array = NDArray[np.float64]
 
-RATE = "sd_variation_rate"
 METRICS = (RATE, "sd_variation_prev", "stability_bound_prev", "cos_spectrum_final", "cos_weights_final")
 THRESHOLDS = (0.9, 0.99, 0.999)
 FEW = 20  # checkpoints below which the docs' calibration finds intervals of more than a checkpoint
@@ -52,7 +55,21 @@ def stability(run: Run, losses: Losses | None = None) -> RunStability:
         loss=beside_loss(losses, whole, starts) if losses else None,
         lr_response=responses(losses, whole.series, starts, whole.peak.step) if losses and known else (),
         notes=tuple(_notes(run, steps, losses)),
+        constant=_constant(whole.series),
+        attention_over_mlp=_contrast(run),
     )
+
+
+def _constant(series: RateSeries) -> float | None:
+    if len(series.steps) < FEWEST:
+        return None
+    return chance_of_constant(np.log(series.steps.astype(float)), np.log(series.rates))
+
+
+def _contrast(run: Run) -> ShapeContrast | None:
+    kinds = {name: lines for name, lines in groups(run.numbers) if (lines[RATE] > 0).any()}
+    both = "attention" in kinds and "mlp" in kinds
+    return attention_over_mlp(kinds["attention"], kinds["mlp"]) if both else None
 
 
 def rate_series(lines: pd.DataFrame, steps: pd.Series) -> RateSeries:

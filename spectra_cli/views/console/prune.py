@@ -44,6 +44,8 @@ def pruning_json(pruning: Pruning) -> dict[str, Any]:
                 "stderr": compared.loss.stderr,
                 "rise": compared.rise.value,
                 "rise_stderr": compared.rise.stderr,
+                "behind": compared.behind.value,
+                "behind_stderr": compared.behind.stderr,
                 "removed": list(compared.removed),
             }
             for compared in pruning.compared

@@ -102,6 +102,8 @@ def _run(run: RunStability) -> dict[str, Any]:
         "groups": [_group(entry) for entry in run.groups],
         "loss": _loss(run.loss) if run.loss else None,
         "lr_response": [asdict(entry) for entry in run.lr_response],
+        "constant": run.constant,
+        "attention_over_mlp": asdict(run.attention_over_mlp) if run.attention_over_mlp else None,
         "notes": list(run.notes),
         "findings": stability_sentences(run),
     }

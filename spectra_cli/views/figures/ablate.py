@@ -58,15 +58,17 @@ def _panel(ablation: Ablation, metric: str) -> Chart:
 
     correlation = next(c for c in ablation.correlations if (c.metric, c.layers) == (metric, "core"))
     colours = alt.Scale(domain=list(COLOURS), range=list(COLOURS.values()))
-    base = alt.Chart(points(ablation, metric)).encode(
-        x=alt.X("value:Q", title=NAMED[metric], scale=alt.Scale(zero=False, padding=12)),
+    frame = points(ablation, metric)
+    across, ticks = quantity_axis(frame["value"])
+    base = alt.Chart(frame).encode(
+        x=alt.X("value:Q", title=NAMED[metric], scale=alt.Scale(**across, padding=12), axis=alt.Axis(**ticks)),
         color=alt.Color("zone:N", title="layers", scale=colours),
         tooltip=["layer:N", "zone:N", alt.Tooltip("value:Q", format=".4~g"), alt.Tooltip("rise:Q", format=".4~g")],
     )
     scale, axis = quantity_axis([layer.rise.value for layer in ablation.layers])
     y = alt.Y("rise:Q", title=["rise in loss", "(nats per token)"], scale=alt.Scale(**scale), axis=alt.Axis(**axis))
     dots = base.mark_point(filled=True, size=45).encode(y=y)
-    bars = base.mark_rule(strokeWidth=1.2).encode(y="low:Q", y2="high:Q")
+    bars = base.mark_rule(strokeWidth=1.2, clip=True).encode(y="low:Q", y2="high:Q")
     names = base.mark_text(align="left", dx=6, dy=-5, fontSize=9).encode(y="rise:Q", text="layer:N")
     heading = alt.Title(NAMED[metric], subtitle=correlation_words(correlation), fontSize=12, offset=6)
     return alt.layer(bars, dots, names).properties(width=210, height=170, title=heading)

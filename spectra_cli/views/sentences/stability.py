@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from spectra_cli.errors import printable
 from spectra_cli.studies.stability import (
-    Decoupling,
     GroupStability,
     Interval,
     LossStability,
@@ -15,12 +14,14 @@ from spectra_cli.studies.stability import (
     Ratio,
     RunComparison,
     RunStability,
+    ShapeContrast,
 )
 from spectra_cli.views.formatting import count, number
 
 CLOSE = 0.99  # of the thresholds of decoupling, the one with a sentence
 WIDE = 2.0  # an onset whose interval spans more than such a factor is known only roughly
 CHANCE = 0.05
+BY_NOISE = 0.02  # how often, at most, a constant rate varies as much as one that has a course
 FEWEST = 4  # points below which a series has neither peak nor floor worth a sentence
 
 
@@ -46,10 +47,11 @@ def ratio_sentences(compared: RunComparison) -> list[str]:
     for run in compared.runs[1:]:
         ratios = [ratio for ratio in compared.ratios if ratio.label == run.label and ratio.group == "all"]
         parts = [f"{NOUNS[ratio.quantity]} {_factor(ratio)}" for ratio in ratios]
-        sentences.append(f"{printable(run.label)} against {printable(first.label)}: {'; '.join(parts)}.")
+        sentences.append(f"{printable(run.label)} against {printable(first.label)}: {'; '.join(parts)}; {UNSEEN}.")
     return sentences
 
 
+UNSEEN = "the intervals leave out what another seed would change"
 NOUNS = {"peak": "peak", "floor": "floor", "onset": "onset", "onset_per_lr": "onset per unit of learning rate"}
 
 
@@ -82,17 +84,24 @@ def _span(interval: Interval) -> str:
 
 
 def _peak(run: RunStability, whole: GroupStability) -> str:
-    attention, mlp = run.group("attention"), run.group("mlp")
-    beside = ""
-    if attention and mlp:
-        beside = f"; attention's peak is {number(attention.peak.value / mlp.peak.value, 2)} times the MLP's"
-    height = f"{number(whole.peak.value, 2)} per step{beside}"
+    height = f"{number(whole.peak.value, 2)} per step{_beside(run.attention_over_mlp)}"
     at = whole.peak.step
+    if run.constant is not None and run.constant > BY_NOISE:
+        often = f"a constant rate with such noise varies as much in {100 * run.constant:.0f} of 100"
+        return f"No course is seen: the variation is largest at step {at} ({height}), but {often}."
     if at == whole.series.steps[0]:
         return f"The variation is largest at the first step seen, {at} ({height}): its peak may lie before."
     if at == whole.series.steps[-1]:
         return f"The variation still rises at the last step, {at} ({height}): no second phase has begun."
     return f"Phase I: the variation of the spectra peaks at step {at} ({height})."
+
+
+def _beside(contrast: ShapeContrast | None) -> str:
+    if contrast is None:
+        return ""
+    given = f"equal relative updates of matrices of these shapes give {number(contrast.of_shapes, 2)}"
+    clear = "" if contrast.beyond else ", so no clear difference"
+    return f"; attention's peak is {number(contrast.value, 2)} times the MLP's, where {given}{clear}"
 
 
 def _onset(whole: GroupStability) -> str:
@@ -197,11 +206,10 @@ def _decoupling(whole: GroupStability) -> Iterator[str]:
         yield f"Not before the checkpoint compared with do {' and '.join(missing)} reach a cosine of {CLOSE} to it."
         return
     spectra = f"Spectra reach a cosine of {CLOSE} to the final ones at step {decoupling.spectrum_step}"
-    yield f"{spectra}, weights at step {decoupling.weights_step}{_times(decoupling)}."
-
-
-def _times(decoupling: Decoupling) -> str:
-    return f": {number(decoupling.ratio, 2)} times later" if decoupling.ratio is not None else ""
+    yield (
+        f"{spectra}, weights at step {decoupling.weights_step}; the order is no finding, "
+        "for spectra are never further apart than weights."
+    )
 
 
 def _bound(whole: GroupStability) -> Iterator[str]:

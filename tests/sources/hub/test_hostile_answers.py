@@ -10,10 +10,11 @@ import time
 import pytest
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.records import Remote
+from spectra_cli.records import Checkpoint, Remote
 from spectra_cli.sources.hub.cache import cached_path
 from spectra_cli.sources.hub.client import Client
 from spectra_cli.sources.hub.forms import check_file, check_reference
+from spectra_cli.sources.hub.listing import resolve_files
 from spectra_cli.sources.hub.retry import RetryPolicy
 from tests.hub.loopback import Fault
 
@@ -160,6 +161,17 @@ def test_pages_without_end_are_refused(client, hub, tiny, entries):
     headers = {"Link": f'<{again}>; rel="next"'}
     hub.faults = [Fault("/tree/", times=10**9, body=json.dumps(facts).encode(), headers=headers)]
     assert "does not end" in refused(client.files, "own/small", tiny.branches["step1"])
+
+
+@pytest.mark.slow
+def test_a_folder_of_many_files_is_sorted_out_in_the_time_of_its_length(client, hub, tiny):
+    """60,000 files took 9 s of the processor, each being put into a new tuple of all."""
+    facts = [{"type": "file", "oid": "a" * 40, "size": 3, "path": f"f{i}.txt"} for i in range(60_000)]
+    hub.faults = [Fault("/tree/", times=10, body=json.dumps(facts).encode())]
+    checkpoint = Checkpoint("small", "step1", Remote("own/small", tiny.branches["step1"]))
+    begun = time.process_time()
+    assert refused(resolve_files, [checkpoint], client, lambda _: []) == "own/small holds no weights that can be read"
+    assert time.process_time() - begun < 5
 
 
 def test_more_bytes_than_were_asked_for_are_not_read(client, hub, tiny):
