@@ -31,17 +31,17 @@ from spectra_cli.studies.inputs.run_inputs import read_inputs
 from spectra_cli.studies.rank1 import Rank1
 from spectra_cli.studies.rank1.rows import rank1_of
 
-LAYERS = 3
+LAYERS = 2
 RECIPES = {
     "constant": demo.Recipe(layers=LAYERS, schedule="constant"),
     "cosine": demo.Recipe(layers=LAYERS, schedule="cosine"),
     "muon": demo.Recipe(layers=LAYERS, schedule="constant", optimizer="muon"),
 }
 SEEDS = (0, 1, 2)
-STEPS, FIRST, EVERY = 450, 250, 10
+STEPS, FIRST, EVERY = 240, 140, 5
 WINDOWS = (5, 10)
-PIECES, BATCH = 256, 32
-LEADS = (0.0, 1.0, 2.0, 4.0)
+PIECES, BATCH = 64, 32
+LEADS = (0.0, 2.0)
 
 
 def make(folder: Path, name: str, seed: int) -> None:
@@ -51,12 +51,16 @@ def make(folder: Path, name: str, seed: int) -> None:
         return
     began = time.perf_counter()
     saved = tuple(range(FIRST, STEPS + 1, EVERY))
-    shutil.rmtree(folder / f"{name}-{seed}", ignore_errors=True)
-    recipe = replace(RECIPES[name], seed=seed)
-    run = demo.train(folder / f"{name}-{seed}", on_progress=lambda _: None, steps=STEPS, saved=saved, recipe=recipe)
+    run = folder / f"{name}-{seed}" / "run"
+    if not (run / f"step{STEPS}" / "model.safetensors").exists():
+        shutil.rmtree(run.parent, ignore_errors=True)
+        recipe = replace(RECIPES[name], seed=seed)
+        demo.train(run.parent, on_progress=lambda _: None, steps=STEPS, saved=saved, recipe=recipe)
     trained = time.perf_counter()
     for window in WINDOWS:
-        rank1_checkpoints(run, folder / f"{name}-{seed}.w{window}.parquet", window=window)
+        table = folder / f"{name}-{seed}.w{window}.parquet"
+        if not table.exists():
+            rank1_checkpoints(run, table, window=window)
     losses = merged_losses([run / f"step{step}" for step in saved])
     target.write_text(json.dumps(losses) + "\n")
     rest = time.perf_counter() - trained
