@@ -203,7 +203,7 @@ def test_two_clocks_are_told_apart_and_their_intervals_hold(taus, correlation):
 @pytest.mark.parametrize("draw", ["standard_normal", "heavy"])
 def test_the_range_of_chance_values_grows_with_depth_and_is_no_law(depths, draw):
     layers, claimed, naive = np.array(depths, float), np.zeros(2), 0
-    for seed in SEEDS:
+    for seed in range(2 * len(SEEDS)):
         random = np.random.default_rng(seed)
         profiles = [
             random.standard_normal(count) if draw == "standard_normal" else random.standard_t(3, count)
@@ -215,6 +215,6 @@ def test_the_range_of_chance_values_grows_with_depth_and_is_no_law(depths, draw)
             law = power_law(layers, values, "Δα", "layers", null=null)
             claimed[index] += law.p < CHANCE and law.exponent > null[1]
             naive += index == 0 and power_law(layers, values, "Δα", "layers").p < CHANCE
-    assert (claimed <= MOST).all()
+    assert (claimed <= 2 * MOST).all()
     if len(depths) > 3:
-        assert naive > 2 * MOST, "what the null exponent is for"
+        assert naive > 3 * MOST, "what the null exponent is for"
