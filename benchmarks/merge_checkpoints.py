@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 
 CHECKPOINTS, ROUNDS = 10, 3
-LAYERS, WIDTH, HEADS, TOKENS = 12, 768, 12, 50304
+LAYERS, WIDTH, HEADS, TOKENS, CONTEXT = 12, 768, 12, 50304, 2048
 CHUNK = 1 << 24
 
 # Reads every byte of the checkpoints, and writes as many as one has, flushed to the disk.
@@ -52,9 +52,16 @@ def write_checkpoints(folder: Path) -> None:
     )  # fmt: skip
     torch.manual_seed(0)
     state = GPTNeoXForCausalLM(config).bfloat16().state_dict()
+    state["embed_out.weight"] = state.pop("lm_head.weight")
+    weights = list(state.values())
+    for layer in range(LAYERS):  # the buffers that Pythia's files hold, without which mergekit refuses them
+        at = f"gpt_neox.layers.{layer}.attention"
+        state[f"{at}.bias"] = torch.ones(1, 1, CONTEXT, CONTEXT, dtype=torch.bool).tril()
+        state[f"{at}.masked_bias"] = torch.tensor(-1e9, dtype=torch.bfloat16)
+        state[f"{at}.rotary_emb.inv_freq"] = torch.ones(8, dtype=torch.bfloat16)
     for path in paths_in(folder):
         path.mkdir(parents=True, exist_ok=True)
-        for tensor in state.values():
+        for tensor in weights:
             tensor.mul_(1.0 + 0.01 * torch.rand(()).item())
         save_file(state, path / "model.safetensors", {"format": "pt"})
         config.architectures = ["GPTNeoXForCausalLM"]
