@@ -94,7 +94,7 @@ def timescales(steps: NDArray[np.int64], ranks: Array, exponents: Array) -> Time
 
 
 def compare(t: Array, ranks: Array, exponents: Array, by_layer: tuple[Decay | None, ...] = ()) -> Timescales:
-    """Fit and compare the approaches of two series, (T,). NaN is left out, and where ln R_s is asked for what has none."""
+    """Fit and compare the approaches of two series, (T,). NaN, and ranks without a logarithm, are left out."""
     rank, alpha = decay(t, ranks), decay(t, exponents)
     if rank is None or alpha is None:
         return Timescales(ranks, exponents, rank, alpha, by_layer)
