@@ -2,11 +2,11 @@
 
 Takes under twenty minutes on two idle cores:
 
-    python benchmarks/warmup_study.py FOLDER [SEED…]
+    python benchmarks/warmup_study.py FOLDER [SEED-START…]
 
 FOLDER then holds the reference, the starts and the runs, and SEED-START.json: losses on text that no run is trained on.
-What is there already is kept. With SEEDs only theirs are made; the tables of docs/studies/warmup.md are printed
-otherwise.
+What is there already is kept. With names such as 0-trained only those are made; the tables of docs/studies/warmup.md
+are printed otherwise.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from transformers import GPTNeoXForCausalLM
 from spectra_cli.jobs import demo
 from spectra_cli.jobs.warmup import WarmupOptions, warm_start
 
-LAYERS, STEPS = 4, 240
-SAVED = (0, 30, 60, 120, 180, STEPS)
+LAYERS, STEPS, REFERENCE_STEPS = 4, 120, 240
+SAVED = (0, 30, 60, STEPS)
 REFERENCE_SEED, SEEDS = 100, (0, 1, 2)
 STARTS = ("default", "trained", "mp", "flat")
 RECIPE = demo.Recipe(layers=LAYERS)
-PIECES, BATCH = 256, 32
+PIECES, BATCH = 128, 32
 
 
-def train(folder: Path, seed: int, start: Path | None = None) -> Path:
+def train(folder: Path, seed: int, steps: int, start: Path | None = None) -> Path:
     """Train one model, or return the run that is there already."""
-    if not (folder / "run" / f"step{STEPS}" / "config.json").exists():
+    if not (folder / "run" / f"step{steps}" / "config.json").exists():
         shutil.rmtree(folder, ignore_errors=True)
         recipe = replace(RECIPE, seed=seed)
-        demo.train(folder, on_progress=lambda _: None, steps=STEPS, saved=SAVED, recipe=recipe, start=start)
+        demo.train(folder, on_progress=lambda _: None, steps=steps, saved=SAVED, recipe=recipe, start=start)
     return folder / "run"
 
 
@@ -50,9 +50,9 @@ def make(folder: Path, seed: int, start: str) -> None:
     if start != "default":
         first = folder / f"start-{seed}-{start}"
         if not first.exists():
-            reference = train(folder / "reference", REFERENCE_SEED) / f"step{STEPS}"
+            reference = train(folder / "reference", REFERENCE_SEED, REFERENCE_STEPS) / f"step{REFERENCE_STEPS}"
             warm_start(reference, first, WarmupOptions(start, seed=seed))
-    run = train(folder / f"{seed}-{start}", seed, first)
+    run = train(folder / f"{seed}-{start}", seed, STEPS, first)
     losses = {step: loss(run / f"step{step}") for step in SAVED}
     target.write_text(json.dumps(losses) + "\n")
 
@@ -87,14 +87,14 @@ def _cell(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str:
 
 
 def main() -> None:
-    folder, *seeds = sys.argv[1:]
+    folder, *names = sys.argv[1:]
     Path(folder).mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1 if seeds else 2)
-    for seed in map(int, seeds or SEEDS):
-        for start in STARTS:
-            make(Path(folder), seed, start)
-            print(f"{seed} {start}", file=sys.stderr, flush=True)
-    if not seeds:
+    torch.set_num_threads(1 if names else 2)
+    for name in names or [f"{seed}-{start}" for seed in SEEDS for start in STARTS]:
+        seed, start = name.split("-")
+        make(Path(folder), int(seed), start)
+        print(name, file=sys.stderr, flush=True)
+    if not names:
         tables(Path(folder))
 
 

@@ -192,13 +192,14 @@ def _cut(text: torch.Tensor) -> int:
 
 def _model(layers: int, start: Path | None) -> Any:
     """Make the model: byte level, of width 128."""
-    from safetensors.torch import load_file
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
     from transformers.utils import logging
 
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    model = GPTNeoXForCausalLM(
+    if start is not None:
+        return GPTNeoXForCausalLM.from_pretrained(start, dtype="float32")
+    return GPTNeoXForCausalLM(
         GPTNeoXConfig(
             vocab_size=256,
             hidden_size=128,
@@ -209,9 +210,6 @@ def _model(layers: int, start: Path | None) -> Any:
             dtype="float32",
         )
     )
-    if start is not None:
-        model.load_state_dict(load_file(start / "model.safetensors"))
-    return model
 
 
 def _batch(text: torch.Tensor, generator: torch.Generator, count: int) -> torch.Tensor:

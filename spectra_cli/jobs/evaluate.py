@@ -62,9 +62,8 @@ class EvaluationOptions:
 
     def open(self, model: str, on_wait: OnModel) -> AbstractContextManager[ModelFiles]:
         """Open a model's files, for a `with` block. on_wait: called with what is waited for."""
-        client = sources.Client(
-            sources.RetryPolicy(self.patience_seconds, on_wait)
-        )  # whose fetching ends with the block
+        # A client of its own: with the block all that it fetches ends.
+        client = sources.Client(sources.RetryPolicy(self.patience_seconds, on_wait))
         return open_model(model, client, tokenizer=self.tokenizer, disk=self.disk_bytes)
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spectra_cli.errors import SpectraError
 from spectra_cli.evaluation.estimates import Estimate, loss_per_token, paired_difference
 from spectra_cli.evaluation.model import most_context
 from spectra_cli.evaluation.text import Text, read_text
 from spectra_cli.evaluation.windowed_loss import BlockLosses, block_losses, choose_windows
 from spectra_cli.jobs.evaluate import EvaluationOptions
-from spectra_cli.surgery import Description, Original, write_checkpoint
+from spectra_cli.surgery import Description, Original, scratch_beside, write_checkpoint
 from spectra_cli.surgery.averaging import adding_up
 from spectra_cli.surgery.recipes import Candidate
 from spectra_cli.svd import choose_device
@@ -57,10 +55,10 @@ class Judgement:
 
 @dataclass(frozen=True, eq=False)
 class Judging:
-    """Open checkpoints whose sums are judged. folder: where each is written for it, and removed."""
+    """Open checkpoints whose sums are judged. output: beside which each is written for it, and removed."""
 
     originals: Sequence[Original]
-    folder: Path
+    output: Path
     threads: int
     options: EvaluationOptions
     on_done: OnDone
@@ -98,14 +96,7 @@ class Judging:
     def _losses(self, candidate: Candidate, text: Text) -> BlockLosses:
         """Write a candidate as it would be kept, rounding and all, and evaluate that."""
         last = self.originals[-1]
-        try:
-            scratch = tempfile.TemporaryDirectory(prefix=".spectra-candidate-", dir=self.folder)
-        except OSError as error:
-            raise SpectraError(
-                f"no candidate can be written in {self.folder}: {error.strerror}", hint="give another -o"
-            ) from None
-        with scratch as folder:
-            path = Path(folder) / "candidate"
+        with scratch_beside(self.output, "candidate") as path:
             with adding_up(self.originals, candidate.coefficients, self.threads) as total:
                 write_checkpoint(path, total.tensors(), Description(last.config, {}, "", last.companions))
             with self.options.open(str(path), lambda _: None) as files:

@@ -95,7 +95,7 @@ def merge_checkpoints(
             return merge
         if text is not None:
             mean = Candidate.on(options.line(run, gram), 0.0)
-            judging = Judging(originals, Path(output).absolute().parent, plan.request.workers, evaluation, on_done)
+            judging = Judging(originals, Path(output), plan.request.workers, evaluation, on_done)
             judgement = judging.judge(merge.candidates, mean, text)
             merge = replace(merge, judgement=judgement, chosen=judgement.chosen)
         return _write(merge, plan, originals, Path(output))

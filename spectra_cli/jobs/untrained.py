@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from spectra_cli.errors import SpectraError, printable
+from spectra_cli.surgery import scratch_beside
 
 
 @contextmanager
-def started(config: Any, seed: int, called: str, beside: Path) -> Iterator[Path]:
+def started(config: Any, seed: int, called: str, output: Path) -> Iterator[Path]:
     """Open the folder of a new model in float32, with the weights that training would start from.
 
-    config: transformers' own, of a language model. called: its name in errors. beside: where a folder is made for it
-    while the block runs. Raises SpectraError where transformers cannot start it.
+    config: transformers' own, of a language model. called: its name in errors. output: beside which a folder is made
+    for it while the block runs. Raises SpectraError where transformers cannot start it.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
-    try:
-        scratch = tempfile.TemporaryDirectory(prefix=".spectra-start-", dir=beside)
-    except OSError as error:
-        raise SpectraError(f"nothing can be written in {beside}: {error.strerror}", hint="give another -o") from None
-    with scratch as folder:
+    with scratch_beside(output, "start") as folder:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             try:
@@ -40,4 +36,4 @@ def started(config: Any, seed: int, called: str, beside: Path) -> Iterator[Path]
                     hint="give a language model that transformers knows by itself",
                 ) from None
             del model
-        yield Path(folder)
+        yield folder

@@ -152,7 +152,7 @@ def warm_start(
     trained = _read_reference(request, options, on_wait)
     errors: dict[str, float] = {}
     with (
-        started(trained.config, options.seed, trained.called, Path(output).absolute().parent) as folder,
+        started(trained.config, options.seed, trained.called, Path(output)) as folder,
         _start(trained, folder, options) as start,
     ):
         description = Description(

@@ -15,7 +15,7 @@ from spectra_cli.studies.regression import CORRELATIONS, correlated
 Array = NDArray[np.float64]
 Spread = Callable[[Array], Array]
 
-DRAWS = 1000
+DRAWS = 500
 STATIONARY = 0.92  # the largest correlation of neighbouring layers that is tried
 
 

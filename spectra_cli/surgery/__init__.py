@@ -5,9 +5,16 @@
 
 from spectra_cli.surgery.card import model_card
 from spectra_cli.surgery.original import Original, open_original
-from spectra_cli.surgery.writing import Description, TensorToWrite, Written, check_output, write_checkpoint
+from spectra_cli.surgery.writing import (
+    Description,
+    TensorToWrite,
+    Written,
+    check_output,
+    scratch_beside,
+    write_checkpoint,
+)
 
 __all__ = [
     "Description", "Original", "TensorToWrite", "Written", "check_output", "model_card", "open_original",
-    "write_checkpoint",
+    "scratch_beside", "write_checkpoint",
 ]  # fmt: skip

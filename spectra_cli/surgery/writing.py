@@ -134,22 +134,39 @@ def check_output(output: Path, nbytes: int = 0) -> None:
 
 @contextmanager
 def _new_folder(output: Path) -> Iterator[Path]:
-    """Open a folder that gets its name at the end of the block, and is removed where that raises.
+    """Open a folder that gets its name at the end of the block, and is removed where that raises."""
+    target = output.absolute()
+    with _locked(temporary_name(target), output) as inside:
+        inside.mkdir()
+        yield inside
+        _flush_folder(inside)
+        os.rename(inside, target)  # replaces an empty folder, and fails on any other
+        _flush_folder(target.parent)
+
+
+@contextmanager
+def scratch_beside(output: Path, purpose: str) -> Iterator[Path]:
+    """Open a place beside an output for a folder that the block makes, and remove it at the end.
+
+    purpose: what its name ends with, so that several may stand beside one output.
+    """
+    target = output.absolute()
+    with _locked(target.with_name(f".{target.name}.{purpose}"), output) as inside:
+        yield inside
+
+
+@contextmanager
+def _locked(around: Path, output: Path) -> Iterator[Path]:
+    """Open the place of a folder within another one, whose lock is held, and remove what is left of both at the end.
 
     What a process that was killed left is removed by the next one: the lock is the kernel's.
     """
-    target = output.absolute()
-    around = temporary_name(target)
     inside = around / "checkpoint"
     try:
         with take_lock(around, output):
             try:
                 shutil.rmtree(inside, ignore_errors=True)
-                inside.mkdir()
                 yield inside
-                _flush_folder(inside)
-                os.rename(inside, target)  # replaces an empty folder, and fails on any other
-                _flush_folder(target.parent)
             finally:
                 shutil.rmtree(inside, ignore_errors=True)
                 remove_folder(around)

@@ -55,8 +55,11 @@ def read_companions(folder: Path, *, follow_links: bool = False, provider: Provi
 
 
 def _read(path: Path, boundary: Boundary) -> bytes:
-    if path.exists() and path.stat().st_size == 0 and boundary.provider is None:
-        return b""  # an empty file, such as merges.txt of a tokenizer of bytes, is copied as it is
+    if boundary.provider:
+        boundary.provider.materialize_header(path)
+    # An empty file, such as merges.txt of a tokenizer of bytes, is copied as it is; nothing of it is ever fetched.
+    if boundary.provider and not path.exists() or path.exists() and path.stat().st_size == 0:
+        return b""
     source = admit(path, boundary)
     if source.size > MOST_BYTES:
         raise SpectraError(f"{source} is too large for what it should be ({source.size:,} bytes)", hint=COPY_AGAIN)

@@ -178,6 +178,13 @@ def verdicts(series):
     return [compare(STEPS, *series(np.random.default_rng(seed))) for seed in SEEDS[::2]]
 
 
+def test_ranks_that_are_none_leave_the_comparison_with_those_that_are():
+    ranks, exponents = 20 + 80 * falling(300), 0.5 - 0.25 * falling(900)
+    ranks[[3, 7, 9]] = 0.0, -1.0, np.nan
+    assert compare(STEPS, ranks, exponents).gain is not None
+    assert compare(STEPS, -ranks, exponents).gain is None
+
+
 @slow
 @pytest.mark.parametrize("null", CLOCK_NULLS)
 def test_one_clock_or_none_is_not_called_two(null):
@@ -203,7 +210,7 @@ def test_two_clocks_are_told_apart_and_their_intervals_hold(taus, correlation):
 @pytest.mark.parametrize("draw", ["standard_normal", "heavy"])
 def test_the_range_of_chance_values_grows_with_depth_and_is_no_law(depths, draw):
     layers, claimed, naive = np.array(depths, float), np.zeros(2), 0
-    for seed in SEEDS:
+    for seed in range(2 * len(SEEDS)):
         random = np.random.default_rng(seed)
         profiles = [
             random.standard_normal(count) if draw == "standard_normal" else random.standard_t(3, count)
@@ -215,6 +222,6 @@ def test_the_range_of_chance_values_grows_with_depth_and_is_no_law(depths, draw)
             law = power_law(layers, values, "Δα", "layers", null=null)
             claimed[index] += law.p < CHANCE and law.exponent > null[1]
             naive += index == 0 and power_law(layers, values, "Δα", "layers").p < CHANCE
-    assert (claimed <= MOST).all()
+    assert (claimed <= 2 * MOST).all()
     if len(depths) > 3:
-        assert naive > 2 * MOST, "what the null exponent is for"
+        assert naive > 3 * MOST, "what the null exponent is for"

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.surgery import Description, TensorToWrite, write_checkpoint
+from spectra_cli.surgery import Description, TensorToWrite, scratch_beside, write_checkpoint
 
 EVERY_DTYPE = (
     torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2,
@@ -94,6 +94,16 @@ def test_what_goes_wrong_on_the_way_leaves_nothing(tmp_path):
         with pytest.raises(SpectraError, match="cut short"):
             write_checkpoint(tmp_path / "new", tensors, described(), check=check)
         assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_beside_an_output_is_removed_by_the_next_one(tmp_path):
+    for name in (".new.writing", ".new.candidate"):
+        (tmp_path / name / "checkpoint").mkdir(parents=True)
+        (tmp_path / name / "checkpoint" / "model.safetensors").write_bytes(b"half")
+    with scratch_beside(tmp_path / "new", "candidate") as folder:
+        assert not folder.exists()
+    write_checkpoint(tmp_path / "new", of(w=torch.ones(2)), described())
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
 def test_no_room_is_said_before_anything_is_made(tmp_path):

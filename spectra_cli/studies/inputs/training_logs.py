@@ -26,7 +26,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "lr": ("lr", "learning_rate", "train_lr", "train_learning_rate", "lr_group0"),
 }  # fmt: skip
 LARGEST = 500_000_000  # bytes; a line for each of 2 million steps has 300 MB
-LARGEST = 1e100  # what is larger, or smaller than its inverse, is no number that a run logs, and overflows in sums
+LARGEST_NUMBER = (
+    1e100  # what is larger, or smaller than its inverse, is no number that a run logs, and overflows in sums
+)
 COLUMNS_HINT = "name them with --loss-columns step=…,loss=…,lr=…"
 
 
@@ -110,7 +112,7 @@ def _numbers(path: Path, table: pd.DataFrame, name: str) -> pd.Series:
             f"{path} holds something else than numbers in its column '{name}'", hint=COLUMNS_HINT
         ) from None
     size = values.abs()
-    return values.where((size < LARGEST) & ((size > 1 / LARGEST) | (size == 0)))
+    return values.where((size < LARGEST_NUMBER) & ((size > 1 / LARGEST_NUMBER) | (size == 0)))
 
 
 def _read(path: Path) -> pd.DataFrame:
