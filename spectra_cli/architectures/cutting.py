@@ -89,7 +89,7 @@ def cut_factors(b: Array, a: Array, matrix: Matrix) -> tuple[Array, Array]:
         return cut_factors(left[expert], right[expert], replace(matrix, view=view, index=matrix.index[1:]))
     stored = (left.shape[0], right.shape[1])
     view = matrix.view or stored
-    between = next((axis for axis in range(len(view) + 1) if math.prod(view[:axis]) == stored[0]), None)
+    between = next((axis for axis in range(1, len(view) + 1) if math.prod(view[:axis]) == stored[0]), None)
     if between is None or math.prod(view[between:]) != stored[1]:
         raise SpectraError(
             f"{matrix.tensor} is kept as factors, which the rule '{matrix.rule}' does not take apart",

@@ -30,6 +30,7 @@ CHOOSES_CODE = (
 )  # fmt: skip
 LAYER_COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 SPARE = 4  # a model may have so many times the elements that its files hold before nothing is made of it
+MASKS = 1 << 28  # numbers that a small model may keep beside its weights, such as the mask of a long context
 NO_MODEL = "give the folder of a language model that transformers knows, with its config.json"
 
 
@@ -63,10 +64,13 @@ def make_config(settings: Mapping[str, Any], called: str) -> Any:
         raise SpectraError(f"{called}: transformers knows no model of type {printable(model_type)}", hint=NO_MODEL)
     try:
         config = transformers.AutoConfig.for_model(model_type, **_values(settings))
+        vocabulary = getattr(config.get_text_config(decoder=True), "vocab_size", None)
     except Exception as error:
         raise _no_model(called, "its config.json does not load", error) from None
     if type(config) not in transformers.MODEL_FOR_CAUSAL_LM_MAPPING:
         raise SpectraError(f"{called} is a {printable(model_type)}, which is no language model", hint=NO_MODEL)
+    if not isinstance(vocabulary, int) or vocabulary < 1:
+        raise SpectraError(f"{called}: its config.json gives no vocabulary", hint=NO_MODEL)
     return config
 
 
@@ -106,6 +110,12 @@ def make_model(
     )
     vocabulary = int(config.get_text_config(decoder=True).vocab_size)
     return LanguageModel(module, config.model_type, vocabulary, most_context(config), device, dtype, unused)
+
+
+def layer_count(config: Any) -> int:
+    """Return how many layers a configuration describes; 0 where it does not say."""
+    text = config.get_text_config(decoder=True)
+    return max((n for key in LAYER_COUNTS if isinstance(n := getattr(text, key, None), int)), default=0)
 
 
 def most_context(config: Any) -> int | None:
@@ -166,19 +176,21 @@ def _check_size(kind: Any, config: Any, tensors: Mapping[str, torch.Tensor], cal
     """Refuse a configuration that describes a far larger model than its files hold, before memory is taken for it."""
     import torch
 
-    text = config.get_text_config(decoder=True)
-    layers = max((n for key in LAYER_COUNTS if isinstance(n := getattr(text, key, None), int)), default=0)
+    layers = layer_count(config)
     if layers > len(tensors):
         raise SpectraError(f"{called}: its config.json says {layers:,} layers, and its files hold {len(tensors):,} tensors", hint=NO_MODEL)  # fmt: skip # noqa: E501
     try:
         with torch.device("meta"):
-            described = sum(weight.numel() for weight in kind(config).parameters())
+            empty = kind(config)
+        described = sum(weight.numel() for weight in empty.parameters())
+        masks = sum(buffer.numel() for buffer in empty.buffers())
     except Exception as error:
         raise _no_model(called, "no model can be made of its config.json", error) from None
     stored = sum(tensor.numel() for tensor in tensors.values())
-    if described > SPARE * stored:
+    if described > SPARE * stored or masks > max(SPARE * stored, MASKS):
         raise SpectraError(
-            f"{called}: its config.json describes {described:,} weights, and its files hold {stored:,}", hint=NO_MODEL
+            f"{called}: its config.json describes {described + masks:,} numbers, and its files hold {stored:,}",
+            hint=NO_MODEL,
         )
 
 

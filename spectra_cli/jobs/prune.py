@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from spectra_cli import surgery, svd, weights
 from spectra_cli.errors import SpectraError
 from spectra_cli.evaluation.layers import layers_of
-from spectra_cli.evaluation.model import LanguageModel, make_config, make_model
+from spectra_cli.evaluation.model import LanguageModel, layer_count, make_config, make_model
 from spectra_cli.evaluation.soundness import OTHER_LAYERS, check_smaller, differing_layer
 from spectra_cli.evaluation.text import read_text
 from spectra_cli.jobs.evaluate import EvaluationOptions, OnModel
@@ -124,7 +124,7 @@ def prune_layers(
 
 def _core(files: ModelFiles, wanted: PruneOptions) -> range:
     """Return the layers that may go, from the configuration alone."""
-    count = files.config().get_text_config(decoder=True).num_hidden_layers
+    count = layer_count(files.config())
     core = core_layers(count, wanted.protect)
     if wanted.layers > len(core):
         raise SpectraError(
@@ -157,7 +157,7 @@ def _smaller_config(files: ModelFiles, kept: Sequence[int]) -> dict[str, Any]:
     nested = None if text is config else next((key for key in config.sub_configs if getattr(config, key) is text), None)
     if text is not config and nested is None:
         raise SpectraError(f"{files.called}: its config.json keeps the layers out of reach", hint=OTHER_LAYERS)
-    prefix = layer_prefix(files.weights.tensors, text.num_hidden_layers, files.called)
+    prefix = layer_prefix(files.weights.tensors, layer_count(config), files.called)
     changed = pruned_config(dict(files.weights.config), text.to_dict(), nested, prefix, kept)
     if other := differing_layer(config, make_config(changed, files.called), kept):
         raise SpectraError(f"{files.called}: {other}", hint=OTHER_LAYERS)

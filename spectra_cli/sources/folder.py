@@ -13,7 +13,7 @@ from pathlib import Path
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Checkpoint, Remote
 from spectra_cli.sources.mapping import StepMap, read_mapping
-from spectra_cli.sources.names import Name, natural, read_name
+from spectra_cli.sources.names import LARGEST, Name, natural, read_name
 from spectra_cli.sources.stages import beside_each_other, order
 
 Recognise = Callable[[Path], str | None]
@@ -236,9 +236,18 @@ def _nothing_hint(path: Path, unread: list[Unread], deeper: Mapping[Path, tuple[
 
 
 def with_tokens(listing: Listing, tokens_per_step: int | None) -> Listing:
-    """Return the listing with tokens = step × tokens_per_step where a name does not say them."""
+    """Return the listing with tokens = step × tokens_per_step where a name does not say them.
+
+    Raises SpectraError, code 2, where those are more than a table can hold.
+    """
     if tokens_per_step is None:
         return listing
+    if max((c.step or 0 for c in listing.checkpoints), default=0) * tokens_per_step > LARGEST:
+        raise SpectraError(
+            f"--tokens-per-step {tokens_per_step} makes more tokens than a table can hold",
+            hint="give the tokens of one step: sequences a step times their length",
+            code=2,
+        )
     filled = tuple(
         replace(c, tokens=c.step * tokens_per_step) if c.tokens is None and c.step is not None else c
         for c in listing.checkpoints

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spectra_cli.architectures import cut, cut_factors, from_toml, layout, load, to_toml
 from spectra_cli.errors import SpectraError
-from spectra_cli.records import Layout, StoredTensor
+from spectra_cli.records import Layout, Matrix, StoredTensor
 
 HIDDEN, HEADS, KV_HEADS, HEAD = 24, 6, 2, 4
 ROWS = {"q": HEADS * HEAD, "k": KV_HEADS * HEAD, "v": KV_HEADS * HEAD}
@@ -80,3 +80,11 @@ def test_the_order_is_undone_in_the_factors_of_a_change_too() -> None:
 def test_a_record_with_an_order_survives_its_toml() -> None:
     for name in ("meta_llama", "torchtune", "megatron", "litgpt", "nanotron"):
         assert from_toml(to_toml(load(name))) == load(name)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 6), (6, 1)])
+def test_factors_of_one_row_or_one_column_are_taken_whole(shape: tuple[int, int]) -> None:
+    matrix = Matrix("layers.0.mlp.up", "up", "up.weight", *shape)
+    b, a = np.arange(shape[0] * 2.0).reshape(-1, 2), np.arange(shape[1] * 2.0).reshape(2, -1)
+    left, right = cut_factors(b, a, matrix)
+    np.testing.assert_array_equal(left @ right, b @ a)

@@ -64,6 +64,7 @@ def test_a_model_that_cannot_be_read_is_named_and_the_others_are_evaluated(spect
         ({"num_hidden_layers": 10**9}, "its config.json says 1,000,000,000 layers"),
         ({"vocab_size": 10**9}, "its config.json describes"),
         ({"vocab_size": 300}, "its weights do not make the model of its config.json"),
+        ({"vocab_size": -1}, "its config.json"),
         ({"hidden_size": "many"}, "its config.json does not load"),
         ({"auto_map": {"AutoModelForCausalLM": "evil.Model"}, "model_type": "evil"}, "knows no model of type evil"),
     ],

@@ -109,6 +109,8 @@ def test_a_bad_map_names_its_line(run, tmp_path):
 
 def test_tokens_are_steps_times_tokens_per_step_where_unknown(run):
     assert [checkpoint.tokens for checkpoint in with_tokens(listed(run), 10).checkpoints] == [0, 10, 20, 40, 80, 160]
+    with pytest.raises(SpectraError, match="more tokens than a table can hold"):
+        with_tokens(listed(run), 10**18)
 
 
 @pytest.mark.parametrize(

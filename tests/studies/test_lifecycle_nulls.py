@@ -178,6 +178,13 @@ def verdicts(series):
     return [compare(STEPS, *series(np.random.default_rng(seed))) for seed in SEEDS[::2]]
 
 
+def test_ranks_that_are_none_leave_the_comparison_with_those_that_are():
+    ranks, exponents = 20 + 80 * falling(300), 0.5 - 0.25 * falling(900)
+    ranks[[3, 7, 9]] = 0.0, -1.0, np.nan
+    assert compare(STEPS, ranks, exponents).gain is not None
+    assert compare(STEPS, -ranks, exponents).gain is None
+
+
 @slow
 @pytest.mark.parametrize("null", CLOCK_NULLS)
 def test_one_clock_or_none_is_not_called_two(null):

@@ -94,13 +94,15 @@ def timescales(steps: NDArray[np.int64], ranks: Array, exponents: Array) -> Time
 
 
 def compare(t: Array, ranks: Array, exponents: Array, by_layer: tuple[Decay | None, ...] = ()) -> Timescales:
-    """Fit and compare the approaches of two series, (T,), positive ranks the first; NaN left out."""
+    """Fit and compare the approaches of two series, (T,). NaN, and ranks without a logarithm, are left out."""
     rank, alpha = decay(t, ranks), decay(t, exponents)
     if rank is None or alpha is None:
         return Timescales(ranks, exponents, rank, alpha, by_layer)
     ratio, interval = ratio_of(alpha, rank)
-    known = np.isfinite(ranks) & np.isfinite(exponents)
-    smooth = np.maximum(rank.at(t), np.nanmin(ranks))  # without the noise of the ranks; a fit may end below zero
+    known = np.isfinite(exponents) & (ranks > 0) & (ranks < np.inf)
+    if known.sum() < FEWEST_POINTS or np.ptp(exponents[known]) == 0:
+        return Timescales(ranks, exponents, rank, alpha, by_layer, ratio, interval)
+    smooth = np.maximum(rank.at(t), ranks[known].min())  # without the noise of the ranks; a fit may end below zero
     logarithm = decay(t, np.log(smooth))
     clock_ratio, clock_interval = None, None
     if logarithm:

@@ -54,9 +54,11 @@ def attention_over_mlp(attention: pd.DataFrame, mlp: pd.DataFrame) -> ShapeContr
 def _peak(lines: pd.DataFrame) -> tuple[Array, float]:
     """Return a group's peak, then those of its matrices drawn anew, (1 + DRAWS,); and the mean of what shapes give."""
     names = lines.assign(matrix=lines["matrix"].astype(str))
-    rates = names.pivot_table(RATE, "matrix", "order", dropna=False).fillna(0.0).to_numpy()
+    rates = np.nan_to_num(names.pivot_table(RATE, "matrix", "order", dropna=False).to_numpy(), posinf=0.0, neginf=0.0)
     count = len(rates)
     drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=DRAWS) / count
     peaks = np.append(np.full((1, count), 1 / count), drawn, axis=0) @ rates
     shapes = names.drop_duplicates("matrix")[["rows", "cols"]].to_numpy()
-    return peaks.max(axis=1), float(np.mean([variation_of_shape(int(m), int(n)) for m, n in shapes]))
+    return np.maximum(peaks.max(axis=1), np.finfo(float).tiny), float(
+        np.mean([variation_of_shape(int(m), int(n)) for m, n in shapes])
+    )

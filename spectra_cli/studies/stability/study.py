@@ -61,9 +61,10 @@ def stability(run: Run, losses: Losses | None = None) -> RunStability:
 
 
 def _constant(series: RateSeries) -> float | None:
-    if len(series.steps) < FEWEST:
+    later = series.steps > 0
+    if later.sum() < FEWEST:
         return None
-    return chance_of_constant(np.log(series.steps.astype(float)), np.log(series.rates))
+    return chance_of_constant(np.log(series.steps[later].astype(float)), np.log(series.rates[later]))
 
 
 def _contrast(run: Run) -> ShapeContrast | None:
