@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 SIMULATED = 200  # straight series for each correlation, to read off how large it is
 COARSE = 2  # knots tried between two points where series by the thousand are searched
 LINES, BATCH = 400, 50  # straight series at the one that suits, to see what chance gains
+TENFOLD = 10.0
 MIDDLE = 0.35  # quantile of the residuals' correlation at which the noise's is read off
 
 
@@ -63,6 +64,16 @@ def chance_of_constant(x: Array, y: Array) -> float:
     gain, correlation = _gains(x, y[:, None], None, level=True)
     lines = correlated(np.random.default_rng(0).standard_normal((len(x), LINES)), correlation)
     return float((1 + np.sum(_gains(x, lines, None, level=True)[0] >= gain[0])) / (1 + LINES))
+
+
+def rises_and_falls(logs: Array) -> bool:
+    """Whether ln rates rise to a peak and fall from it TENFOLD: noise of 30% about a constant never does, correlated or
+    not, while a smooth rise and fall over few checkpoints is what noise of any size and correlation may look like.
+
+    >>> rises_and_falls(np.log([0.1, 1.5, 0.12])), rises_and_falls(np.log([1.0, 1.5, 0.1]))
+    (True, False)
+    """
+    return bool(logs.max() - max(logs[0], logs[-1]) >= np.log(TENFOLD))
 
 
 def resample(

@@ -24,7 +24,7 @@ from spectra_cli.studies.stability.findings import (
 )
 from spectra_cli.studies.stability.learning_rate import rates_between, responses
 from spectra_cli.studies.stability.loss import beside_loss
-from spectra_cli.studies.stability.noise import chance_of_constant
+from spectra_cli.studies.stability.noise import chance_of_constant, rises_and_falls
 from spectra_cli.studies.stability.onset import FEWEST, find_onset
 from spectra_cli.studies.stability.rivals import DRIFT, with_power_of
 from spectra_cli.studies.stability.shapes import attention_over_mlp
@@ -64,7 +64,10 @@ def _constant(series: RateSeries) -> float | None:
     later = series.steps > 0
     if later.sum() < FEWEST:
         return None
-    return chance_of_constant(np.log(series.steps[later].astype(float)), np.log(series.rates[later]))
+    logs = np.log(series.rates[later])
+    if rises_and_falls(logs):
+        return 0.0
+    return chance_of_constant(np.log(series.steps[later].astype(float)), logs)
 
 
 def _contrast(run: Run) -> ShapeContrast | None:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spectra_cli.studies.stability.noise import chance_of_constant
+from spectra_cli.studies.stability.noise import chance_of_constant, rises_and_falls
 from spectra_cli.studies.stability.shapes import attention_over_mlp, variation_of_shape
 from spectra_cli.views.sentences.stability import BY_NOISE
 from tests.studies.stability.test_nulls import correlated, uneven_steps
@@ -53,6 +53,12 @@ def test_equal_relative_updates_make_no_difference_and_larger_ones_do():
 
 def test_of_few_matrices_there_is_no_telling():
     assert not updated(np.random.default_rng(0), 1, 3.0).beyond
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.8])
+def test_noise_about_a_constant_does_not_rise_and_fall_tenfold(correlation):
+    random = np.random.default_rng(0)
+    assert not any(rises_and_falls(0.3 * correlated(random, 40, correlation)) for _ in range(1000))
 
 
 @pytest.mark.slow
