@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -186,11 +187,15 @@ def count_parts(path: str | Path) -> int:
 
 @contextmanager
 def _open(path: str | Path) -> Iterator[pq.ParquetFile]:
-    """Open a table as a file: pyarrow takes a name for an address, and refuses one that is no UTF-8."""
+    """Open a table as a file: pyarrow takes a name for an address, and refuses one that is no UTF-8.
+
+    Arrow reads it by itself: its threads would wait for the interpreter to read a file of Python's or to let go of it,
+    and the process is aborted where that ends first. Python's own says what is in the way of opening it.
+    """
     if not Path(path).is_file():
         what = "is no file" if Path(path).exists() else "is not there"
         raise SpectraError(f"{path} {what}", hint="`spectra scan SOURCE -o FILE` writes such a table")
-    with open(path, "rb") as source:
+    with open(path, "rb"), pa.OSFile(os.fsencode(path)) as source:
         try:
             file = pq.ParquetFile(source)
         except (pa.ArrowException, OSError) as error:
