@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from spectra_cli.svd.decomposition import spectrum
+from spectra_cli.svd.rules import merges
 
 
 def gigaflops(rows: int, cols: int) -> float:
@@ -20,14 +21,16 @@ def gigaflops(rows: int, cols: int) -> float:
 def working_bytes(rows: int, cols: int) -> int:
     """Upper bound on the bytes that one spectrum takes beside the stored matrix, for the SVD, which takes most.
 
-    R, a block, both stacked and a copy of them in the QR; 16 MB are for the buffers that BLAS keeps for each thread.
+    R, a block, both stacked and a copy of them in the QR, and one R for each level of merges that waits; 16 MB are for
+    the buffers that BLAS keeps for each thread.
 
     >>> round(working_bytes(50304, 768) / 1e6)
-    56
+    84
     """
     short, long = sorted((rows, cols))
     block = min(long, max(1024, short))
-    return 8 * short * (3 * short + 4 * block) + (16 << 20)
+    waiting = merges(-(-long // max(1, block)))
+    return 8 * short * ((3 + waiting) * short + 4 * block) + (16 << 20)
 
 
 def calibrate(device: str, seconds: float = 1.0) -> float:

@@ -47,8 +47,8 @@ def rounding_norm(matrix: torch.Tensor) -> float | None:
     matrix: (m, n), any real dtype and strides. Errors that are independent and uniform on ± half a spacing have a
     spectral norm of about the longest row and the longest column of the spacings, over √12 (Bandeira & van Handel
     2016), which is the edge of Marchenko and Pastur where all are alike. None for a dtype that is not a floating-point
-    one, 0 for a zero matrix. NaN where an entry is no number, and where all lie within one spacing: then all may have
-    the same error, or nearly none, and the entries do not say which.
+    one, 0 for a zero or empty matrix. NaN where an entry is no number, and where all lie within one spacing: then all
+    may have the same error, or nearly none, and the entries do not say which.
 
     >>> import torch
     >>> eighths = torch.ones(2, 2, dtype=torch.float8_e4m3fn) * torch.tensor([1.0, -1.0]).to(torch.float8_e4m3fn)
@@ -58,7 +58,7 @@ def rounding_norm(matrix: torch.Tensor) -> float | None:
     stored = FORMATS.get(str(matrix.dtype).removeprefix("torch."))
     if stored is None:
         return None
-    low, high = _range(matrix)
+    low, high = _range(matrix) if matrix.numel() else (0.0, 0.0)
     largest = max(-low, high)
     if not math.isfinite(largest) or largest == 0:
         return 0.0 if largest == 0 else math.nan
