@@ -96,21 +96,24 @@ def eigenvalues(gram: torch.Tensor) -> NDArray[np.float64]:
 
 
 class _Buffers:
-    """Counts the calls that run, and makes sure of room for the buffers of all of them before another begins."""
+    """Counts the calls that run, and makes sure of room for another's buffer where OpenBLAS, which keeps what it has
+    mapped, has none left."""
 
     def __init__(self) -> None:
-        self.lock, self.running = Lock(), 0
+        self.lock, self.running, self.most = Lock(), 0, 0
 
     @contextmanager
     def one_more(self) -> Iterator[None]:
         """Let one more call run. Raises MemoryError where the address space has a limit and no room for its buffer."""
         with self.lock:
-            if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+            limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+            if limited and self.running == self.most:
                 try:
-                    mmap(-1, (self.running + 1) * BUFFER).close()
+                    mmap(-1, BUFFER).close()
                 except OSError:
                     raise MemoryError("no room for the work space of BLAS") from None
             self.running += 1
+            self.most = max(self.most, self.running)
         try:
             yield
         finally:
