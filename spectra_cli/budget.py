@@ -2,16 +2,18 @@
 
 A reader opens it with `bounded` and spends from it for all that it makes or visits; what runs out of it is refused, and
 named. There is no list of cases: a graph of shared objects, colliding keys, a header of a million entries cost what
-they cost. Knows no format.
+they cost. Also, what the system leaves this process where it limits its addresses. Knows no format.
 """
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from mmap import mmap
 
 from spectra_cli.errors import SpectraError, printable
 
@@ -99,3 +101,18 @@ def _over(what: object, limit: str) -> OverBudgetError:
         f"{printable(what, 400)} takes over {limit} to be understood, more than any description of weights",
         hint="copy the file again, or leave it out; if it stays so, it was made to do harm",
     )
+
+
+def has_limited_addresses() -> bool:
+    """Whether the system limits the addresses of this process (`ulimit -v`)."""
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
+def has_addresses_for(count: int) -> bool:
+    """Whether so many bytes can still be mapped; true without trying where nothing limits them."""
+    if has_limited_addresses():
+        try:
+            mmap(-1, count).close()
+        except OSError:
+            return False
+    return True

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-import resource
 import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
+from spectra_cli.budget import has_limited_addresses
 from spectra_cli.cli.checking import inspect, metrics, verify
 from spectra_cli.cli.demo import demo
 from spectra_cli.cli.flat import flat
@@ -101,7 +101,7 @@ def _refused(error: Exception) -> int:
 
 def _spare_addresses() -> None:
     """Let Arrow do without its own allocator under a limit of addresses: it takes 1 GiB of them, and leaves too few."""
-    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+    if has_limited_addresses():
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 

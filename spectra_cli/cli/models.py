@@ -51,12 +51,10 @@ class TextReading:
     ] = "float32"
 
 
-ModelSource = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL", help="A checkpoint's folder or file, or hf:owner/name[@revision].", show_default=False
-    ),
-]
+MODEL = typer.Argument(
+    metavar="MODEL", help="A checkpoint's folder or file, or hf:owner/name[@revision].", show_default=False
+)
+ModelSource = Annotated[str, MODEL]
 Protect = Annotated[
     str | None,
     typer.Option(
@@ -68,12 +66,7 @@ Device = Annotated[Compute, Fields(only=("device",))]
 
 
 def evaluate(
-    models: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="MODEL", help="A checkpoint's folder or file, or hf:owner/name[@revision].", show_default=False
-        ),
-    ],
+    models: Annotated[list[str], MODEL],
     *,
     text: TextFile,
     reading: TextReading,

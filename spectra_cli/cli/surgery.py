@@ -13,12 +13,9 @@ from spectra_cli.cli.options import Answer, HubAccess, Reading, Selection, Sourc
 from spectra_cli.cli.show import show_result
 from spectra_cli.errors import SpectraError
 
-NewFolder = Annotated[
-    str | None,
-    typer.Option("-o", "--output", metavar="FOLDER", help="The folder to write, new or empty.", show_default=False),
-]
-
-
+NEW_FOLDER = typer.Option(
+    "-o", "--output", metavar="FOLDER", help="The folder to write, new or empty.", show_default=False
+)
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show which checkpoints and weights, write nothing.")]
 ChoosingText = Annotated[
     str | None,
@@ -61,7 +58,7 @@ class Merging:
 def merge(
     source: Sources,
     *,
-    output: NewFolder = None,
+    output: Annotated[str | None, NEW_FOLDER] = None,
     merging: Merging,
     dry_run: DryRun = False,
     text: ChoosingText = None,
@@ -107,10 +104,7 @@ def warmup(
         str, typer.Argument(help="A trained checkpoint's folder, or hf:owner/name[@revision].", show_default=False)
     ],
     *,
-    output: Annotated[
-        str,
-        typer.Option("-o", "--output", metavar="FOLDER", help="The folder to write, new or empty.", show_default=False),
-    ],
+    output: Annotated[str, NEW_FOLDER],
     spectrum: Annotated[
         str, typer.Option("--spectrum", metavar="NAME", help="trained; flat or mp, of the same Frobenius norm.")
     ] = "trained",

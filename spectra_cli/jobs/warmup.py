@@ -174,9 +174,7 @@ def _read_reference(request: Request, options: WarmupOptions, on_wait: OnWait) -
         sigma = {}
         for matrix in layout.matrices:
             if matrix.layer is not None:
-                array = architectures.cut(opened.read(matrix.tensor), matrix)
-                parts = parts_of(matrix, *sizes)
-                sigma[matrix.name] = tuple(svd.spectrum(array[part.rows, part.cols]).sigma for part in parts)
+                sigma[matrix.name] = _spectra(opened, matrix, sizes)
                 _refuse_unsound(matrix, sigma[matrix.name], request.source)
         if not sigma:
             raise SpectraError(
@@ -192,6 +190,12 @@ def _read_reference(request: Request, options: WarmupOptions, on_wait: OnWait) -
 def _heads(opened: weights.Weights) -> tuple[int, int]:
     sizes = architectures.named_sizes(architectures.text_config(opened.config))
     return sizes("heads"), sizes("kv_heads")
+
+
+def _spectra(opened: weights.Weights, matrix: Matrix, sizes: tuple[int | None, int | None]) -> tuple[Array, ...]:
+    """Return the singular values of a matrix's parts: of the whole, or of each head."""
+    array = architectures.cut(opened.read(matrix.tensor), matrix)
+    return tuple(svd.spectrum(array[part.rows, part.cols]).sigma for part in parts_of(matrix, *sizes))
 
 
 def _refuse_unsound(matrix: Matrix, sigma: tuple[Array, ...], called: str) -> None:
@@ -247,9 +251,7 @@ def _check(start: _Start, errors: dict[str, float], folder: Path) -> None:
     with _opened(checkpoint, Request(str(folder)), client) as (_, opened, layout):
         for matrix in layout.matrices:
             if matrix.name in start.goals:
-                array = architectures.cut(opened.read(matrix.tensor), matrix)
-                parts = parts_of(matrix, *start.reference.sizes)
-                sigma = [svd.spectrum(array[part.rows, part.cols]).sigma for part in parts]
+                sigma = _spectra(opened, matrix, start.reference.sizes)
                 errors[matrix.name] = largest_error(sigma, start.goals[matrix.name])
     worst = max(errors, key=lambda name: errors[name])
     if start.reference.dtype not in HALVES and errors[worst] > EXACT:

@@ -26,17 +26,17 @@ The two-stage reduction would be faster from some 2,000 on, but no library offer
 from __future__ import annotations
 
 import ctypes
-import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
-from mmap import mmap
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from spectra_cli.budget import has_addresses_for
 
 if TYPE_CHECKING:
     import torch
@@ -106,12 +106,8 @@ class _Buffers:
     def one_more(self) -> Iterator[None]:
         """Let one more call run. Raises MemoryError where the address space has a limit and no room for its buffer."""
         with self.lock:
-            limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
-            if limited and self.running == self.most:
-                try:
-                    mmap(-1, BUFFER).close()
-                except OSError:
-                    raise MemoryError("no room for the work space of BLAS") from None
+            if self.running == self.most and not has_addresses_for(BUFFER):
+                raise MemoryError("no room for the work space of BLAS")
             self.running += 1
             self.most = max(self.most, self.running)
         try:

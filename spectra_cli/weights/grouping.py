@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -69,6 +70,17 @@ def list_folder(path: Path) -> Listing:
     return Listing(path, frozenset(n for n, d in kinds.items() if not d), frozenset(n for n, d in kinds.items() if d))
 
 
+def weight_files(
+    names: Iterable[str], suffixes: tuple[str, ...] = (*SAFETENSORS.suffixes, *TORCH.suffixes)
+) -> list[str]:
+    """Return the names, sorted, that end as files of weights do and are not called after states.
+
+    >>> weight_files({"model.pt", "optimizer.pt", "a.safetensors", "README.md"})
+    ['a.safetensors', 'model.pt']
+    """
+    return sorted(name for name in names if name.endswith(suffixes) and not STATES.search(name))
+
+
 def pick(listing: Listing, naming: Naming, *, ema: bool = False) -> Group | None:
     """Return the files of the one checkpoint in a folder; None if it holds none, or several.
 
@@ -77,7 +89,7 @@ def pick(listing: Listing, naming: Naming, *, ema: bool = False) -> Group | None
     Group(files=('pytorch_model.bin',), index=None)
     >>> pick(Listing(Path("run"), frozenset({"ckpt_100.pt", "ckpt_200.pt"}), frozenset()), TORCH)
     """
-    weights = sorted(n for n in listing.files if n.endswith(naming.suffixes) and not STATES.search(n))
+    weights = weight_files(listing.files, naming.suffixes)
     averages = [name for name in weights if EMA_FILE.search(name)]
     if ema and len(averages) == 1:
         return Group((averages[0],))

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spectra_cli.errors import SpectraError, printable
-from spectra_cli.weights.grouping import SAFETENSORS, TORCH, Listing, list_folder
-from spectra_cli.weights.grouping import STATES as NO_WEIGHTS
+from spectra_cli.weights.grouping import Listing, list_folder, weight_files
 
 CACHED = re.compile(r"models--[\w.-]+")
 SNAPSHOTS = "snapshots"
@@ -73,8 +72,7 @@ def _without_metadata(listing: Listing) -> str | None:
 
 
 def _several_files(listing: Listing) -> str | None:
-    suffixes = (*SAFETENSORS.suffixes, *TORCH.suffixes)
-    weights = sorted(n for n in listing.files if n.endswith(suffixes) and not NO_WEIGHTS.search(n))
+    weights = weight_files(listing.files)
     return weights[0] if len(weights) > 1 else None
 
 

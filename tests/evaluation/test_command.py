@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from tests.support.language_models import BYTES, TEXT, write_model, write_tokenizer
+from tests.support.language_models import BYTES, write_model, write_tokenizer
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 @pytest.fixture(scope="module")
@@ -12,13 +14,6 @@ def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "bytes"
     write_model(folder, "gpt_neox", BYTES)
     return folder
-
-
-@pytest.fixture
-def text(tmp_path):
-    path = tmp_path / "text.txt"
-    path.write_text(TEXT, encoding="utf-8")
-    return path
 
 
 def changed(model, folder, **settings):

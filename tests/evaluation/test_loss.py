@@ -12,6 +12,8 @@ from spectra_cli.evaluation.windowed_loss import Windows, windows_over
 from spectra_cli.jobs.evaluate import EvaluationOptions, evaluate_models
 from tests.support.language_models import BYTES, TEXT, write_model, write_tokenizer
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory):

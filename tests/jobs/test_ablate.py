@@ -11,24 +11,12 @@ from scipy import stats
 from spectra_cli.jobs.ablate import ablate_layers
 from spectra_cli.jobs.evaluate import EvaluationOptions
 from spectra_cli.studies.ablate import core_layers, rank_correlation
-from tests.support.language_models import BYTES, TEXT, write_model
+from tests.support.language_models import BYTES, write_model
 
 CORE = 10
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def text(tmp_path):
-    path = tmp_path / "text.txt"
-    path.write_text(TEXT, encoding="utf-8")
-    return path
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def mean_loss(model, ids):

@@ -8,7 +8,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from spectra_cli.jobs.prune import PruneOptions, prune_layers
-from tests.support.language_models import BYTES, TEXT, write_model
+from tests.support.language_models import BYTES, write_model
 from tests.support.tiny_models import FAMILIES
 
 COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
@@ -23,19 +23,7 @@ SIGHT = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 6, "nu
          "patch_size": 4}  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def text(tmp_path):
-    path = tmp_path / "text.txt"
-    path.write_text(TEXT, encoding="utf-8")
-    return path
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def without(model, removed):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from spectra_cli.errors import printable
 from spectra_cli.views.formatting import count
@@ -17,26 +17,19 @@ if TYPE_CHECKING:
     from spectra_cli.records import Checkpoint, Layout, Matrix
 
 
-class ScanProgress:
-    """Shows how far a scan is: a bar on a terminal, a line a checkpoint elsewhere, nothing when quiet."""
+class BarOrLines:
+    """Shows how far a job is: a bar on a terminal, lines elsewhere, nothing when quiet. Each job has its own kind."""
+
+    task: TaskID
 
     def __init__(self, console: Console, *, quiet: bool) -> None:
-        """Prepare; nothing is drawn before `begin`."""
+        """Prepare; nothing is drawn before the job begins."""
         self.console, self.quiet = console, quiet
-        self.matrices = self.finished = self.checkpoints = 0
         self.bar: Progress | None = None
 
-    def begin(self, plan: Plan, layout: Layout, device: str) -> None:
-        """Print what is about to be scanned, and start the bar. layout: of one checkpoint, taken for all."""
-        if not self.quiet:
-            self.console.print(headline(plan, layout, device), soft_wrap=True)
-        self.matrices, self.checkpoints = len(layout.matrices), len(plan.checkpoints)
-        if self.bar:
-            self.task = self.bar.add_task("", total=self.matrices * self.checkpoints, rate="")
-
     @contextmanager
-    def running(self) -> Iterator[ScanProgress]:
-        """Draw while the scan runs."""
+    def running(self) -> Iterator[Self]:
+        """Draw while the job runs."""
         if self.quiet or not self.console.is_terminal:
             yield self
             return
@@ -50,6 +43,20 @@ class ScanProgress:
             self.bar.update(self.task, description=printable(words, 200))
         elif not self.quiet:
             self.console.print(printable(words, 200), soft_wrap=True)
+
+
+class ScanProgress(BarOrLines):
+    """Shows how far a scan is: without a terminal, a line a checkpoint."""
+
+    matrices = finished = checkpoints = 0
+
+    def begin(self, plan: Plan, layout: Layout, device: str) -> None:
+        """Print what is about to be scanned, and start the bar. layout: of one checkpoint, taken for all."""
+        if not self.quiet:
+            self.console.print(headline(plan, layout, device), soft_wrap=True)
+        self.matrices, self.checkpoints = len(layout.matrices), len(plan.checkpoints)
+        if self.bar:
+            self.task = self.bar.add_task("", total=self.matrices * self.checkpoints, rate="")
 
     def __call__(self, checkpoint: Checkpoint, matrix: Matrix | None) -> None:
         """Note that a matrix is done, or with None that a whole checkpoint is."""

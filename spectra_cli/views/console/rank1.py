@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from spectra_cli.errors import printable
 from spectra_cli.studies.rank1 import Beside, GroupFindings, Halves, Rank1, SequenceFindings
 from spectra_cli.views.console.output import plain_table
+from spectra_cli.views.console.progress import BarOrLines
 from spectra_cli.views.formatting import count, size
 from spectra_cli.views.sentences.rank1 import decimal, rank1_sentences, run_sentence, share, signed
 
@@ -22,13 +20,8 @@ if TYPE_CHECKING:
 KINDS = ("raw", "merged")
 
 
-class TensorProgress:
-    """Shows how many tensors are read: a bar on a terminal, nothing elsewhere but a headline; nothing when quiet."""
-
-    def __init__(self, console: Console, *, quiet: bool) -> None:
-        """Prepare; nothing is drawn before `begin`."""
-        self.console, self.quiet = console, quiet
-        self.bar: Progress | None = None
+class TensorProgress(BarOrLines):
+    """Shows how many tensors are read: without a terminal, a headline alone."""
 
     def begin(self, run: OpenRun) -> None:
         """Print what is about to be read, and start the bar."""
@@ -39,23 +32,6 @@ class TensorProgress:
             self.console.print(text, soft_wrap=True)
         if self.bar:
             self.task = self.bar.add_task("", total=len(run.tensors))
-
-    @contextmanager
-    def running(self) -> Iterator[TensorProgress]:
-        """Draw while the tensors are read."""
-        if self.quiet or not self.console.is_terminal:
-            yield self
-            return
-        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-        with Progress(*columns, console=self.console, transient=True) as self.bar:
-            yield self
-
-    def wait(self, words: str) -> None:
-        """Show what the Hub is waited for."""
-        if self.bar and self.bar.tasks:
-            self.bar.update(self.task, description=printable(words, 200))
-        elif not self.quiet:
-            self.console.print(printable(words, 200), soft_wrap=True)
 
     def __call__(self, done: int, total: int) -> None:
         """Note how many tensors are done."""

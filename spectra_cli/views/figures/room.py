@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import resource
-from mmap import mmap
-
+from spectra_cli.budget import has_addresses_for
 from spectra_cli.errors import SpectraError
 
 ROOM = 300 << 20
@@ -13,10 +11,7 @@ ROOM = 300 << 20
 
 def require_room() -> None:
     """Raise SpectraError where a limit of addresses leaves too few for Altair and vl-convert, which die of it."""
-    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
-        try:
-            mmap(-1, ROOM).close()
-        except OSError:
-            raise SpectraError(
-                "there are not enough addresses left for a figure (ulimit -v)", hint="raise the limit to 2 GB or more"
-            ) from None
+    if not has_addresses_for(ROOM):
+        raise SpectraError(
+            "there are not enough addresses left for a figure (ulimit -v)", hint="raise the limit to 2 GB or more"
+        )

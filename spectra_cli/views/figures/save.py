@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import resource
 from pathlib import Path
 from typing import Any
 
+from spectra_cli.budget import has_limited_addresses
 from spectra_cli.errors import SpectraError
 from spectra_cli.storage.atomic import replace_file
 from spectra_cli.views.figures.colours import theme
@@ -61,7 +61,7 @@ def specification(chart: Chart) -> dict[str, Any]:
 
 def _refuse_little_address_space(suffix: str) -> None:
     """Raise SpectraError under a limit of addresses: what draws reserves thousands of GB, and dies where it cannot."""
-    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+    if has_limited_addresses():
         raise SpectraError(
             f"a {suffix[1:].upper()} cannot be drawn where addresses are limited (ulimit -v)",
             hint="give -o FILE.html, which needs no drawing here, or `ulimit -v unlimited`",

@@ -76,28 +76,28 @@ class Packed:
     """Tensors that belong to a packed weight: those of such a name, where all of `beside` of the same stem exist."""
 
     names: re.Pattern[str]
-    beside: str | tuple[str, ...]
+    beside: tuple[str, ...]
     reason: str
 
 
 PACKED = (
-    Packed(re.compile(r"(?P<stem>.+)\.(qweight|qzeros|scales|g_idx)"), "{stem}.qweight", "packed by GPTQ or AWQ"),
+    Packed(re.compile(r"(?P<stem>.+)\.(qweight|qzeros|scales|g_idx)"), ("{stem}.qweight",), "packed by GPTQ or AWQ"),
     Packed(
         re.compile(r"(?P<stem>.+\.weight)(\.(absmax|quant_map|nested_absmax|nested_quant_map|quant_state\..+))?"),
-        "{stem}.absmax", "packed by bitsandbytes",
+        ("{stem}.absmax",), "packed by bitsandbytes",
     ),
     Packed(
         re.compile(r"(?P<stem>.+)\.weight_(packed|shape|zero_point|g_idx|scale|global_scale)"),
-        "{stem}.weight_packed", "packed by compressed-tensors",
+        ("{stem}.weight_packed",), "packed by compressed-tensors",
     ),
-    Packed(re.compile(r"(?P<stem>.+)\.weight(_scale(_2)?)?"), "{stem}.weight_scale_2", "packed by ModelOpt (NVFP4)"),
-    Packed(re.compile(r"(?P<stem>.+)\.(W_q|scale|zero|meta(\..+)?)"), "{stem}.W_q", "packed by HQQ"),
-    Packed(re.compile(r"(?P<stem>.+)\.(_data|_scale|_shift)"), "{stem}._data", "quantised by Quanto"),
+    Packed(re.compile(r"(?P<stem>.+)\.weight(_scale(_2)?)?"), ("{stem}.weight_scale_2",), "packed by ModelOpt (NVFP4)"),
+    Packed(re.compile(r"(?P<stem>.+)\.(W_q|scale|zero|meta(\..+)?)"), ("{stem}.W_q",), "packed by HQQ"),
+    Packed(re.compile(r"(?P<stem>.+)\.(_data|_scale|_shift)"), ("{stem}._data",), "quantised by Quanto"),
     Packed(re.compile(r"(?P<stem>.+)\.(weight|scales|biases)"), ("{stem}.scales", "{stem}.biases"), "packed by MLX"),
-    Packed(re.compile(r"(?P<stem>.+)\.(codes|codebooks|scales)"), "{stem}.codebooks", "packed by AQLM"),
+    Packed(re.compile(r"(?P<stem>.+)\.(codes|codebooks|scales)"), ("{stem}.codebooks",), "packed by AQLM"),
     Packed(
         re.compile(r"(?P<stem>.+)\.q_(weight|scale|scale_max|groups|group_map|perm|invperm)"),
-        "{stem}.q_weight", "packed by ExLlamaV2",
+        ("{stem}.q_weight",), "packed by ExLlamaV2",
     ),
 )  # fmt: skip
 
@@ -155,8 +155,7 @@ def _mxfp4(tensors: Mapping[str, TensorSource]) -> tuple[dict[str, TensorSource]
 def _packed(name: str, tensors: Container[str]) -> str | None:
     for rule in PACKED:
         match = rule.names.fullmatch(name)
-        beside = (rule.beside,) if isinstance(rule.beside, str) else rule.beside
-        if match and all(name.format(stem=match["stem"]) in tensors for name in beside):
+        if match and all(name.format(stem=match["stem"]) in tensors for name in rule.beside):
             return rule.reason
     return None
 

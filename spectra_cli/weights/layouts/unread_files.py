@@ -13,7 +13,7 @@ from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import Skipped, StoredTensor
 from spectra_cli.weights.contents import Contents
 from spectra_cli.weights.files import Boundary, admit
-from spectra_cli.weights.grouping import EMA_FILE, SAFETENSORS, SHARD, STATES, TORCH, list_folder
+from spectra_cli.weights.grouping import EMA_FILE, SAFETENSORS, SHARD, TORCH, list_folder, weight_files
 from spectra_cli.weights.layouts.single_file import merged, open_file
 from spectra_cli.weights.tensors.source import TensorSource
 
@@ -42,10 +42,9 @@ def sets_of_weights(names: Iterable[str]) -> list[list[str]]:
     >>> sets_of_weights(["a-00002-of-00002.bin", "a-00001-of-00002.bin", "optimizer.bin", "b.safetensors", "README.md"])
     [['a-00001-of-00002.bin', 'a-00002-of-00002.bin'], ['b.safetensors']]
     """
-    suffixes = (*SAFETENSORS.suffixes, *TORCH.suffixes)
     sets: dict[tuple[str, str], list[str]] = {}
-    for name in sorted(names):
-        if name.endswith(suffixes) and not STATES.search(name) and not EMA_FILE.search(name):
+    for name in weight_files(names):
+        if not EMA_FILE.search(name):
             shard = SHARD.fullmatch(name)
             sets.setdefault((shard["stem"], shard["suffix"]) if shard else (name, ""), []).append(name)
     return list(sets.values())
