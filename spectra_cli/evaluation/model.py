@@ -6,7 +6,7 @@ only values are taken.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,14 +139,14 @@ def load_tokenizer(folder: Path, called: str) -> Any | None:
         ) from None
 
 
-def check_vocabulary(model: LanguageModel, ids: Iterable[int], called: str, *, tokenizer: bool) -> None:
-    """Raise SpectraError where the tokens are not those of the model."""
+def check_vocabulary(model: LanguageModel, largest: int, called: str, *, tokenizer: bool) -> None:
+    """Raise SpectraError where the tokens are not those of the model. largest: the largest number of one."""
     if not tokenizer and not BYTES[0] <= model.vocabulary <= BYTES[1]:
         raise SpectraError(
             f"{called} has no tokenizer, and its vocabulary of {model.vocabulary:,} is not one of bytes",
             hint="name the folder of its tokenizer: --tokenizer FOLDER",
         )
-    if (largest := max(ids)) >= model.vocabulary:
+    if largest >= model.vocabulary:
         raise SpectraError(
             f"the tokenizer gives token {largest:,}, and {called} has a vocabulary of {model.vocabulary:,}",
             hint="name the folder of the model's own tokenizer: --tokenizer FOLDER",

@@ -4,13 +4,12 @@
 """
 
 from spectra_cli.surgery.card import model_card
+from spectra_cli.surgery.new_folder import check_output, scratch_beside
 from spectra_cli.surgery.original import Original, open_original
 from spectra_cli.surgery.writing import (
     Description,
     TensorToWrite,
     Written,
-    check_output,
-    scratch_beside,
     write_checkpoint,
 )
 

@@ -7,22 +7,17 @@ length, a JSON header, the data; the safetensors library opens them before the f
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from spectra_cli.errors import SpectraError, printable
 from spectra_cli.records import ITEMSIZE
-from spectra_cli.storage.atomic import temporary_name
-from spectra_cli.storage.lock import remove_folder, take_lock
+from spectra_cli.surgery.new_folder import check_output, new_folder
 
 if TYPE_CHECKING:
     import torch
@@ -99,7 +94,7 @@ def write_checkpoint(
     shards = _shards(ordered, shard_bytes)
     nbytes = sum(tensor.nbytes for tensor in ordered)
     check_output(output, nbytes)
-    with _new_folder(output) as folder:
+    with new_folder(output) as folder:
         files = [_shard_name(number, len(shards)) for number in range(1, len(shards) + 1)]
         for name, shard in zip(files, shards, strict=True):
             with open(folder / name, "xb") as file:
@@ -113,68 +108,6 @@ def write_checkpoint(
         _write_beside(folder, description)
         check(folder)
     return Written(output, tuple(files), nbytes)
-
-
-def check_output(output: Path, nbytes: int = 0) -> None:
-    """Raise SpectraError where no checkpoint of so many bytes can be written, before anything is read for it."""
-    shown = printable(output, 400)
-    if output.is_symlink() or (output.exists() and not output.is_dir()):
-        raise SpectraError(f"{shown} is there and no folder", hint="give -o the name of a new folder")
-    if output.is_dir() and any(output.iterdir()):
-        raise SpectraError(f"{shown} is not empty", hint="give -o the name of a new folder, or remove this one")
-    parent = output.absolute().parent
-    if not parent.is_dir():
-        raise SpectraError(f"the folder {printable(parent, 400)} is not there", hint="make it, or give another -o")
-    free = shutil.disk_usage(parent).free
-    if free < nbytes:
-        raise SpectraError(
-            f"{shown} needs {nbytes:,} bytes, and {free:,} are free there", hint="free some space, or give another -o"
-        )
-
-
-@contextmanager
-def _new_folder(output: Path) -> Iterator[Path]:
-    """Open a folder that gets its name at the end of the block, and is removed where that raises."""
-    target = output.absolute()
-    with _locked(temporary_name(target), output) as inside:
-        inside.mkdir()
-        yield inside
-        _flush_folder(inside)
-        os.rename(inside, target)  # replaces an empty folder, and fails on any other
-        _flush_folder(target.parent)
-
-
-@contextmanager
-def scratch_beside(output: Path, purpose: str) -> Iterator[Path]:
-    """Open a place beside an output for a folder that the block makes, and remove it at the end.
-
-    purpose: what its name ends with, so that several may stand beside one output.
-    """
-    target = output.absolute()
-    with _locked(target.with_name(f".{target.name}.{purpose}"), output) as inside:
-        yield inside
-
-
-@contextmanager
-def _locked(around: Path, output: Path) -> Iterator[Path]:
-    """Open the place of a folder within another one, whose lock is held, and remove what is left of both at the end.
-
-    What a process that was killed left is removed by the next one: the lock is the kernel's.
-    """
-    inside = around / "checkpoint"
-    try:
-        with take_lock(around, output):
-            try:
-                shutil.rmtree(inside, ignore_errors=True)
-                yield inside
-            finally:
-                shutil.rmtree(inside, ignore_errors=True)
-                remove_folder(around)
-    except OSError as error:
-        raise SpectraError(
-            f"{printable(output, 400)} cannot be written: {error.strerror or error}",
-            hint="look at its permissions and the free space there; nothing was left",
-        ) from None
 
 
 def _shards(tensors: Sequence[TensorToWrite], most: int) -> list[list[TensorToWrite]]:
@@ -266,12 +199,3 @@ def _write_bytes(path: Path, data: bytes) -> None:
 def _flush(file: IO[bytes]) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _flush_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems cannot
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
