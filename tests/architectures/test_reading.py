@@ -204,6 +204,7 @@ def test_every_architecture_has_a_name_of_its_own_and_every_model_type_one_recor
     assert len({record.name for record in ARCHITECTURES}) == len(ARCHITECTURES)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_experts_are_read_in_seconds() -> None:
     shapes = {
         f"model.layers.{layer}.mlp.experts.{expert}.{kind}_proj.weight": (4, 4)

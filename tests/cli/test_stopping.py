@@ -231,6 +231,7 @@ def run_with_limit(kind, limit, *arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [("scan", "RUN", "-o", "-", "-q"), ("scan", "RUN", "-q", "--json", "-o", "OUT"), ("metrics",)]
 )
@@ -244,9 +245,7 @@ def test_standard_output_on_a_full_disk_is_said(kept_run, tmp_path, arguments):
     assert len(result.stderr.splitlines()) == 2
 
 
-@pytest.mark.parametrize(
-    "limit", [pytest.param(100, marks=pytest.mark.slow), 9_000, pytest.param(60_000, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("limit", [pytest.param(limit, marks=pytest.mark.slow) for limit in (100, 9_000, 60_000)])
 def test_a_limit_on_the_size_of_files_is_like_a_full_disk(dozen, tmp_path, limit):
     """A limit of 100 bytes refuses the manifest, 9 kB a part, 60 kB the table."""
     (run, whole), target = dozen, tmp_path / "a.parquet"

@@ -224,7 +224,7 @@ ON_THE_CPU = "cpu:0 had no memory for a matrix of {0}×{0}: the CPU computed it"
     [
         (300, 8, 100, 8, []),
         pytest.param(700, 24, 4, 24, [FEWER], marks=pytest.mark.slow),
-        (3000, 2, 0, 0, [ON_THE_CPU]),
+        pytest.param(3000, 2, 0, 0, [ON_THE_CPU], marks=pytest.mark.slow),
     ],
 )
 def test_without_memory_batches_are_halved_and_then_left_to_the_cpu(side, many, times, computed, messages):

@@ -57,6 +57,7 @@ except SpectraError: print("torch" in sys.modules, "scipy" in sys.modules)
     assert done.stdout.split() == ["False", "False"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the peak from /proc")
 @pytest.mark.parametrize(("deficient", "rule"), [(False, "gram"), (True, "qr+svd")])
 def test_a_tall_matrix_is_never_copied_whole(deficient, rule):

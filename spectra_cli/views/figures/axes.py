@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from spectra_cli.errors import printable
 from spectra_cli.views.figures.colours import ACCENT
 
 QUANTITIES: dict[str, tuple[str, str]] = {
@@ -34,7 +35,7 @@ def titled(metric: str) -> str:
     >>> titled("entropy"), titled("alpha_hill")
     ('entropy of the singular distribution (nats)', 'alpha_hill')
     """
-    name, unit = QUANTITIES.get(metric, (metric, ""))
+    name, unit = QUANTITIES.get(metric, (printable(metric), ""))
     return f"{name} ({unit})" if unit else name
 
 

@@ -106,7 +106,7 @@ def _facts(details: Sequence[Detail], rank1: Sequence[StudiedRun]) -> dict[str, 
     runs = [detail.studied for detail in details]
     return {
         "runs": [detail.facts for detail in details],
-        "titles": {name: titled(name) for name in QUANTITIES},
+        "titles": {name: titled(name) for detail in details for name in (*QUANTITIES, *detail.facts["metrics"])},
         "templates": [_interactive(detail.facts) for detail in details],
         "charts": [drawn_charts(studied, runs) | rank1_chart(rank1) for studied in runs],
     }

@@ -10,18 +10,49 @@ from spectra_cli.errors import printable
 from spectra_cli.studies.lifecycle import CHANCE, FIRST, Gradient, Lifecycle, Timescales, Trend, is_inverted_u
 from spectra_cli.studies.lifecycle.timescales import EVIDENCE, LEAST_R2
 from spectra_cli.views.formatting import count, number
+from spectra_cli.views.sentences.finding import Finding
 
 
 def lifecycle_sentences(run: Lifecycle) -> list[str]:
     """Return all findings on one run."""
-    return [
-        compression_verdict(run), wave_verdict(run), gradient_verdict("compression", run.gradient, "%"),
-        *([gradient_verdict(run.alpha, run.alpha_gradient, "")] if run.alpha_gradient else []), *role_verdicts(run),
-        *([gradient_verdict("entropy", run.entropy_gradient, " nats")] if run.entropy_gradient else []),
-        *asymmetry_verdicts(run), timescale_verdict(run),
+    return [finding.sentence for finding in lifecycle_findings(run)]
+
+
+def lifecycle_findings(run: Lifecycle) -> list[Finding]:
+    """Return what was found of each claim."""
+    wave, alphas = run.wave, run.alpha_gradient
+    tested = (
         f"{run.tests} claims were tested, each by itself at the last checkpoint: one in twenty may hold by chance."
-        " Layers and checkpoints are taken to share with their neighbours what chance did to them.",
+        " Layers and checkpoints are taken to share with their neighbours what chance did to them."
+    )
+    in_a_role = any(map(_has_trend, run.alpha_by_role.values()))
+    return [
+        Finding("compression", compression_verdict(run)),
+        Finding("wave", wave_verdict(run), wave.n >= 3 and wave.p < CHANCE),
+        Finding("gradient", gradient_verdict("compression", run.gradient, "%"), _has_trend(run.gradient)),
+        *([Finding("alpha", gradient_verdict(run.alpha, alphas, ""), _has_trend(alphas))] if alphas else []),
+        *(Finding("alpha", sentence, in_a_role) for sentence in role_verdicts(run)),
+        *(
+            [Finding("entropy", gradient_verdict("entropy", of, " nats"), _has_trend(of))]
+            if (of := run.entropy_gradient) else []
+        ),
+        *_asymmetry_findings(run),
+        Finding("timescales", timescale_verdict(run), run.timescales.two_clocks),
+        Finding("limits", tested),
     ]  # fmt: skip
+
+
+def _has_trend(gradient: Gradient | None) -> bool:
+    """Whether a quantity rises or falls with depth at the end, or is an inverted U over it."""
+    last = gradient.last if gradient else None
+    return last is not None and (last.slope_p < CHANCE or is_inverted_u(last, last.curvature_p))
+
+
+def _asymmetry_findings(run: Lifecycle) -> list[Finding]:
+    if not run.asymmetry:
+        return [Finding("asymmetry", asymmetry_verdicts(run)[0], False)]
+    verdicts = zip(run.asymmetry, asymmetry_verdicts(run), strict=True)
+    return [Finding("asymmetry", sentence, asymmetry.spread.p < CHANCE) for asymmetry, sentence in verdicts]
 
 
 def compression_verdict(run: Lifecycle) -> str:

@@ -17,6 +17,7 @@ from spectra_cli.studies.stability import (
     ShapeContrast,
 )
 from spectra_cli.views.formatting import count, number
+from spectra_cli.views.sentences.finding import Finding
 
 CLOSE = 0.99  # of the thresholds of decoupling, the one with a sentence
 WIDE = 2.0  # an onset whose interval spans more than such a factor is known only roughly
@@ -26,17 +27,39 @@ FEWEST = 4  # points below which a series has neither peak nor floor worth a sen
 
 def stability_sentences(run: RunStability) -> list[str]:
     """Return the findings on one run, most important first; every one is a whole sentence, safe to print."""
+    return [finding.sentence for finding in stability_findings(run)]
+
+
+def stability_findings(run: RunStability) -> list[Finding]:
+    """Return what was found of each claim, most important first."""
     whole = run.groups[0]
-    lines = [_peak(run, whole), _onset(whole), *_per_rate(whole), _floor(whole)]
+    return [
+        *_phases(run, whole),
+        *([] if run.loss is None else _loss(run.loss)),
+        *(Finding("response", _response(of), of.elasticity is not None) for of in run.lr_response),
+        *(Finding("decoupling", sentence) for sentence in _decoupling(whole)),
+        *(Finding("bound", sentence) for sentence in _bound(whole)),
+        *(Finding("limits", f"{printable(note[0].upper() + note[1:])}.") for note in run.notes),
+    ]
+
+
+def _phases(run: RunStability, whole: GroupStability) -> list[Finding]:
     if len(whole.series.steps) < FEWEST:
-        lines = [
-            f"The variation is known at {count(len(whole.series.steps), 'checkpoint')} only: too few for a course."
-        ]
-    if run.loss:
-        lines += _loss(run.loss)
-    lines += [_response(response) for response in run.lr_response]
-    lines += [*_decoupling(whole), *_bound(whole)]
-    return lines + [f"{printable(note[0].upper() + note[1:])}." for note in run.notes]
+        few = count(len(whole.series.steps), "checkpoint")
+        return [Finding("peak", f"The variation is known at {few} only: too few for a course.", False)]
+    steps, per_lr = whole.series.steps, whole.onset_per_lr
+    peaked = steps[0] < whole.peak.step < steps[-1] and not (run.constant is not None and run.constant > BY_NOISE)
+    return [
+        Finding("peak", _peak(run, whole), peaked),
+        Finding("onset", _onset(whole), is_stable_phase(whole.onset)),
+        *(Finding("onset", sentence, is_stable_phase(per_lr)) for sentence in _per_rate(whole)),
+        Finding("floor", _floor(whole)),
+    ]
+
+
+def is_stable_phase(onset: Onset | None) -> bool:
+    """Whether an onset is one of a phase in which the variation flattens."""
+    return onset is not None and onset.step is not None and onset.phase != "rise"
 
 
 def ratio_sentences(compared: RunComparison) -> list[str]:
@@ -157,25 +180,28 @@ def _floor(whole: GroupStability) -> str:
     return f"Over the last {whole.floor.checkpoints} checkpoints the median variation is {level}; it is {settled}."
 
 
-def _loss(loss: LossStability) -> Iterator[str]:
+def _loss(loss: LossStability) -> Iterator[Finding]:
     name = f"The {loss.kind} loss"
     if loss.onset.step is None:
-        yield f"{name} shows no bend: {loss.onset.reason}{_hint(loss.onset)}."
+        yield Finding("loss", f"{name} shows no bend: {loss.onset.reason}{_hint(loss.onset)}.", False)
     else:
         fastest = ""
         if loss.fastest:
             fastest = f"falls fastest from step {step(loss.fastest[0])} to {step(loss.fastest[1])} and "
         then = "bends and then rises again from" if loss.onset.phase == "rise" else "bends into its slow descent at"
-        yield f"{name} {fastest}{then} step {_where(loss.onset)}."
+        yield Finding("loss", f"{name} {fastest}{then} step {_where(loss.onset)}.")
     if loss.synchrony is not None:
         which = "onset" if loss.synchrony_of == "rate" else "onset per unit of learning rate"
-        yield f"The spectra's {which} comes at {number(loss.synchrony)} times the step of the loss's bend."
+        times = f"{number(loss.synchrony)} times the step of the loss's bend"
+        yield Finding("synchrony", f"The spectra's {which} comes at {times}.")
     if loss.spearman is not None and loss.spearman_p is not None:
         together = "go together" if loss.spearman > 0 else "go against each other"
         verdict = together if loss.spearman_p < CHANCE else "are not seen to go together"
-        yield (
+        yield Finding(
+            "synchrony",
             f"Beyond their trends, variation and fall of the loss {verdict} from checkpoint to checkpoint "
-            f"(Spearman's ρ = {loss.spearman:.2f}, p = {number(loss.spearman_p, 2)})."
+            f"(Spearman's ρ = {loss.spearman:.2f}, p = {number(loss.spearman_p, 2)}).",
+            loss.spearman_p < CHANCE,
         )
 
 

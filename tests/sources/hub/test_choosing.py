@@ -87,6 +87,7 @@ def test_dates_of_commits_order_stages_that_names_do_not(inspected, staged):
     assert chosen(inspected("hf:own/staged")) == ["code-step10", "code-step20", "math-step5", "math-step9"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "days",
     [
@@ -123,6 +124,7 @@ def test_one_revision_without_a_step_comes_last(inspected, tiny):
     assert chosen(inspected("hf:own/small", "--revisions", "step4,main,step8")) == ["step4", "step8", "main"]
 
 
+@pytest.mark.slow
 def test_repositories_of_several_seeds_are_no_trajectory(hub, kept_run, spectra_process):
     for seed in (1, 2):
         hub.add(f"own/small-seed{seed}", kept_run)
@@ -147,6 +149,7 @@ def test_inspect_fetches_no_tensor_and_says_what_a_scan_would_fetch(spectra_proc
     assert "byte ranges of the tensors asked for" in chosen_roles
 
 
+@pytest.mark.slow
 def test_inspect_marks_revisions_of_the_same_files(inspected, tiny):
     tiny.branches["step32"] = tiny.branches["step16"]
     checkpoints = inspected("hf:own/small")["checkpoints"]

@@ -58,6 +58,7 @@ def test_the_rows_are_the_local_ones_and_the_commits_are_kept(scanned, workplace
     assert facts["source"] == "hf:own/small"
 
 
+@pytest.mark.slow
 def test_few_calls_are_made_and_every_file_is_sent_once(scanned, hub):
     scanned()
     listings = [request for request in hub.calls() if request.path.startswith("/api/models")]
@@ -214,6 +215,7 @@ def test_offline_the_cache_alone_is_read(scanned, workplace, hub):
     assert hub.asked == []
 
 
+@pytest.mark.slow
 def test_equal_files_are_fetched_and_computed_once(spectra_process, workplace, hub, tmp_path):
     run = runs.write_run(tmp_path / "twins", steps=(0, 1, 2))
     shutil.copy(run / "step1" / "model.safetensors", run / "step2" / "model.safetensors")
@@ -288,6 +290,7 @@ def test_torch_files_and_shards_are_read_too(spectra_process, workplace, hub, ke
     assert rows(workplace.folder / "a.parquet").equals(rows(scan_checkpoints(run, tmp_path / "b.parquet").output))
 
 
+@pytest.mark.slow
 def test_a_second_set_of_weights_is_named_and_not_fetched(spectra_process, hub, kept_run, tmp_path):
     run = tmp_path / "twice"
     shutil.copytree(kept_run / "step0", run / "step0")
