@@ -48,7 +48,7 @@ def _phases(run: RunStability, whole: GroupStability) -> list[Finding]:
         few = count(len(whole.series.steps), "checkpoint")
         return [Finding("peak", f"The variation is known at {few} only: too few for a course.", False)]
     steps, per_lr = whole.series.steps, whole.onset_per_lr
-    peaked = steps[0] < whole.peak.step < steps[-1] and not (run.constant is not None and run.constant > BY_NOISE)
+    peaked = steps[0] < whole.peak.step < steps[-1] and not run.is_constant
     return [
         Finding("peak", _peak(run, whole), peaked),
         Finding("onset", _onset(whole), is_stable_phase(whole.onset)),
