@@ -196,6 +196,18 @@ class RunLabels:
 
 
 @dataclass(frozen=True)
+class Seeds:
+    """Whether runs of one label are told of together."""
+
+    seeds: Annotated[
+        bool,
+        typer.Option(
+            "--seeds", help="Pool runs that differ by seed alone: those of one --label, as in a,a,b,b; without it, all."
+        ),
+    ] = False
+
+
+@dataclass(frozen=True)
 class Exponent:
     """Which exponent a study over depth reads."""
 

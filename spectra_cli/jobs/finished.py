@@ -10,8 +10,7 @@ from typing import Any
 
 from spectra_cli import sources
 from spectra_cli.errors import SpectraError
-from spectra_cli.jobs.metadata import listed
-from spectra_cli.jobs.resume import settings
+from spectra_cli.measure.metadata import listed, settings
 from spectra_cli.measure.plan import Plan
 from spectra_cli.storage.parts import Parts
 from spectra_cli.storage.table import count_parts, facts_digest, read_metadata

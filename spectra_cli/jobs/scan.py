@@ -10,10 +10,10 @@ from typing import Any
 from spectra_cli.errors import SpectraError
 from spectra_cli.jobs import training_log
 from spectra_cli.jobs.finished import contents_of, finished_table
-from spectra_cli.jobs.metadata import notes_of, scan_metadata
 from spectra_cli.jobs.resume import changed, is_changed, manifest_of, refuse_changed_reference
 from spectra_cli.measure.executors import Executor, executor_for, measure_checkpoint
 from spectra_cli.measure.executors.executor import OnDone
+from spectra_cli.measure.metadata import notes_of, scan_metadata
 from spectra_cli.measure.plan import OnWait, Plan, make_plan
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.results import CheckpointResult, unique

@@ -89,7 +89,7 @@ def warnings_of(metadata: Mapping[str, Any]) -> list[str]:
     ['no different from random entries: 38 matrices at step0 … step1, 2 at step9']
     """
     lines = []
-    order = {line[0]: place for place, line in enumerate(metadata.get("checkpoints", ()))}  # files sort their keys
+    order = {line[0]: index for index, line in enumerate(metadata.get("checkpoints", ()))}  # files sort their keys
     for key, words in COUNTED.items():
         parts: list[str] = []
         counts = sorted(metadata.get(key, {}).items(), key=lambda item: order.get(item[0], 0))

@@ -52,7 +52,7 @@ def read_detail(studied: StudiedRun, number: int) -> Detail:
     orders = run.checkpoints.index.to_list()
     shown = _fitting(metrics, len(names) * len(orders))
     grids = (_grid(run, metric, names, len(orders)) for metric in shown)
-    packed = {f"{number}-{place}": pack(grid) for place, grid in enumerate(grids)}
+    packed = {f"{number}-{index}": pack(grid) for index, grid in enumerate(grids)}
     spectra, ranks, carried = read_thinned(studied.path, run, names)
     if spectra is not None:
         packed[f"{number}-spectra"] = pack(spectra)
