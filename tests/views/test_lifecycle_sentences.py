@@ -39,9 +39,9 @@ def random_run(seed):
                 lines.append(
                     {
                         "model": "m", "revision": f"step{step}", "stage": None, "step": step, "tokens": None,
-                        "matrix": f"layers.{layer}.{role}", "role": role, "layer": layer, "order": order, "rows": 64,
-                        "cols": 64, "stable_rank": 40 * np.exp(-lost[layer, order]), "entropy": 3 + entropy[layer, order],
-                        "alpha": 0.3 + alpha[layer, order],
+                        "matrix": f"layers.{layer}.{role}", "role": role, "layer": layer, "order": order,
+                        "rows": 64, "cols": 64, "stable_rank": 40 * np.exp(-lost[layer, order]),
+                        "entropy": 3 + entropy[layer, order], "alpha": 0.3 + alpha[layer, order],
                     }
                 )  # fmt: skip
     return Run("random", pd.DataFrame(lines), {})
