@@ -150,7 +150,7 @@ def _card(material: Material, count: int) -> str:
     """Return the card of a dataset: how it is loaded, and what its numbers are of."""
     names = ("source", "model", "tool", "reference", "device", "precision")
     facts = [f"- {name}: {_text(material.facts[name])}" for name in names if material.facts.get(name) is not None]
-    columns = ", ".join(f"`{_text(name)}`" for name in material.schema.names)
+    columns = ", ".join(map(_text, material.schema.names))
     return "\n".join(
         [
             "---", "configs:", "- config_name: default", "  data_files: data/train.parquet", "tags: [spectra]", "---",
