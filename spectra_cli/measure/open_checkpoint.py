@@ -14,6 +14,7 @@ from spectra_cli.errors import SpectraError
 from spectra_cli.measure.left_out import lost
 from spectra_cli.measure.plan import Plan
 from spectra_cli.measure.request import Request
+from spectra_cli.measure.tensor_reader import TensorReader
 from spectra_cli.records import Checkpoint, Layout, Matrix, Problem, Remote, Skipped, Spectrum, StoredTensor
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class SpectrumCache:
     spectra: dict[tuple[object, ...], Spectrum] = field(default_factory=dict)
 
     def spectrum(
-        self, opened: weights.Weights, checkpoint: Checkpoint, matrix: Matrix, compute: Callable[[Matrix], Spectrum]
+        self, opened: TensorReader, checkpoint: Checkpoint, matrix: Matrix, compute: Callable[[Matrix], Spectrum]
     ) -> Spectrum:
         """Return a matrix's spectrum, from an earlier checkpoint that has the very same file or else computed."""
         key = self._key(opened, checkpoint, matrix)
@@ -42,11 +43,11 @@ class SpectrumCache:
             self.spectra[key] = compute(matrix)
         return self.spectra[key]
 
-    def has(self, opened: weights.Weights, checkpoint: Checkpoint, matrix: Matrix) -> bool:
+    def has(self, opened: TensorReader, checkpoint: Checkpoint, matrix: Matrix) -> bool:
         """Whether an earlier checkpoint with the very same file gave a matrix's spectrum."""
         return self._key(opened, checkpoint, matrix) in self.spectra
 
-    def _key(self, opened: weights.Weights, checkpoint: Checkpoint, matrix: Matrix) -> tuple[object, ...] | None:
+    def _key(self, opened: TensorReader, checkpoint: Checkpoint, matrix: Matrix) -> tuple[object, ...] | None:
         """Name the bytes of a matrix and how it is cut out of them; None where no other checkpoint may have them."""
         if not self.recurring or not isinstance(checkpoint.path, Remote):
             return None
@@ -69,7 +70,7 @@ class OpenCheckpoint:
 
     checkpoint: Checkpoint
     layout: Layout
-    weights: weights.Weights
+    weights: TensorReader
     matrices: Mapping[str, Matrix]
     plan: Plan
     device: str
@@ -224,27 +225,39 @@ def open_weights(
             run=files.path.parent if checkpoint.step is not None and files.view is None else None,
         ) as opened,
     ):
-        layout = architectures.layout(
-            opened.config, opened.tensors, fused=request.fused, architecture=request.architecture,
-            equal=partial(_equal, opened, reads=not (ahead or checkpoint_files.headers_only)),
-        )  # fmt: skip
-        skipped = (*opened.skipped, *layout.skipped)
-        left_out = lost(layout.skipped, opened.unreadable, opened.tensors)
-        chosen = tuple(matrix for matrix in layout.matrices if request.chooses(matrix))
-        if not layout.matrices:
-            raise _no_matrix(checkpoint, (*opened.unreadable, *skipped))
-        if not chosen:
-            raise SpectraError(
-                f"{checkpoint.revision} has no matrix that was asked for",
-                hint="`spectra inspect` lists its matrices; see --roles, --layers and --match",
-            )
+        equal = partial(_equal, opened, reads=not (ahead or checkpoint_files.headers_only))
+        layout = chosen_layout(checkpoint, opened, request, equal)
         if files.view is not None:
-            tensors = dict.fromkeys(matrix.tensor for matrix in chosen)
+            tensors = dict.fromkeys(matrix.tensor for matrix in layout.matrices)
             tensors |= dict.fromkeys(vectors_of(opened, layout) if vectors else ())
             files.view.expect([file_range for name in tensors for file_range in opened.file_ranges(name)])
-        unread = weights.not_fetched(checkpoint.path.beside) if isinstance(checkpoint.path, Remote) else ()
-        notes = (*opened.notes, *unread, *layout.notes)
-        yield opened, replace(layout, matrices=chosen, skipped=skipped, notes=notes, lost=left_out)
+        yield opened, layout
+
+
+def chosen_layout(
+    checkpoint: Checkpoint, opened: TensorReader, request: Request, equal: Callable[[Matrix, Matrix], bool]
+) -> Layout:
+    """Return what the tensors of a checkpoint mean, only the matrices that are asked for left among them.
+
+    equal: whether two matrices have the same entries. Raises SpectraError where there is no such matrix, or where
+    tensors and configuration contradict each other.
+    """
+    layout = architectures.layout(
+        opened.config, opened.tensors, fused=request.fused, architecture=request.architecture, equal=equal
+    )
+    skipped = (*opened.skipped, *layout.skipped)
+    chosen = tuple(matrix for matrix in layout.matrices if request.chooses(matrix))
+    if not layout.matrices:
+        raise _no_matrix(checkpoint, (*opened.unreadable, *skipped))
+    if not chosen:
+        raise SpectraError(
+            f"{checkpoint.revision} has no matrix that was asked for",
+            hint="`spectra inspect` lists its matrices; see --roles, --layers and --match",
+        )
+    unread = weights.not_fetched(checkpoint.path.beside) if isinstance(checkpoint.path, Remote) else ()
+    notes = (*opened.notes, *unread, *layout.notes)
+    left_out = lost(layout.skipped, opened.unreadable, opened.tensors)
+    return replace(layout, matrices=chosen, skipped=skipped, notes=notes, lost=left_out)
 
 
 def vectors_of(opened: weights.Weights, layout: Layout) -> list[str]:
