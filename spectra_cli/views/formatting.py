@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from spectra_cli.errors import printable
 
@@ -10,11 +11,13 @@ from spectra_cli.errors import printable
 def number(value: float | None, digits: int = 3) -> str:
     """Return a number with so many significant digits, small and large ones with a short exponent.
 
-    >>> [number(x) for x in (0.000812, 58.41, 3, 1e7, float("nan"))]
-    ['8.12e-4', '58.4', '3.00', '1.00e7', 'nan']
+    >>> [number(x) for x in (0.000812, 58.41, 3, 1e7, -0.25, float("nan"))]
+    ['8.12e-4', '58.4', '3.00', '1.00e7', '−0.250', 'nan']
     """
     if value is None:
         return "–"
+    if value < 0:
+        return f"−{number(-value, digits)}"
     if not math.isfinite(value):
         return str(value)
     if value != 0 and not 1e-3 <= abs(value) < 1e5:
@@ -71,3 +74,16 @@ def ellipsis(names: list[str], most: int = 3) -> str:
     """
     shown = ", ".join(printable(name) for name in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def fitting(parts: Sequence[str], width: int) -> str:
+    """Return on one line as many of the parts as there is room for: the first always, and of the others while they fit.
+
+    >>> fitting(["checkpoint 3 of 14", "2 min left", "8.1 matrices/s"], 32)
+    'checkpoint 3 of 14 · 2 min left'
+    """
+    line, *rest = parts
+    for part in rest:
+        if part and len(line) + len(part) + 3 <= width:
+            line = f"{line} · {part}"
+    return line
