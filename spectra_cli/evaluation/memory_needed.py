@@ -25,15 +25,13 @@ def machine_memory() -> int:
     return min(sizes)
 
 
-def announce(
-    config: Any, tensors: int, called: str, on_wait: Callable[[str], None], dtype: str = "float32", copies: float = 1.0
-) -> None:
-    """Say what holding a model takes, where that is a tenth of the machine or more; raise SpectraError beyond it.
+def announce(config: Any, tensors: int, called: str, on_wait: Callable[[str], None], dtype: str = "float32") -> None:
+    """Announce what holding a model takes, where it is a tenth of the machine or more. Raises SpectraError beyond it.
 
     config: transformers' own. tensors: how many the model's files hold. called: its name. dtype: that of its weights.
-    copies: how many of it are held at the most.
+    on_wait: called with the sentence.
     """
-    takes = copies * described_sizes(config, tensors, called)[0] * ITEMSIZE[dtype]
+    takes = described_sizes(config, tensors, called)[0] * ITEMSIZE[dtype]
     there = machine_memory()
     sentence = f"{called} takes {_size(takes)} of memory in {dtype}, and this machine has {_size(there)}"
     if takes > there:
