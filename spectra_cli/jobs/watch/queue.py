@@ -91,7 +91,8 @@ class Queue:
         before = self._failures.get(checkpoint.key)
         tries = before.tries + 1 if before and before.files == files else 1
         wait = min(max(1.0, self.conditions.quiet) * 2 ** (tries - 1), LONGEST_WAIT)
-        problem = Problem(error.message, error.hint)
+        named = checkpoint.revision in error.message
+        problem = Problem(error.message if named else f"{checkpoint.revision}: {error.message}", error.hint)
         self._failures[checkpoint.key] = _Failure(files, tries, self._clock() + wait, problem)
         return problem
 
