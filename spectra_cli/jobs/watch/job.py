@@ -15,7 +15,7 @@ from spectra_cli.jobs.watch.completeness import Clock, says_done
 from spectra_cli.jobs.watch.conditions import Conditions
 from spectra_cli.jobs.watch.measuring import Measuring
 from spectra_cli.jobs.watch.queue import Next, Queue, is_followable
-from spectra_cli.jobs.watch.record import RunRecord
+from spectra_cli.jobs.watch.run_record import RunRecord
 from spectra_cli.jobs.watch.waking import Waking
 from spectra_cli.measure.executors.choose import executor_for
 from spectra_cli.measure.plan import OnWait, Plan, make_client

@@ -170,7 +170,7 @@ class Queue:
         """
         there = {checkpoint.key: checkpoint for checkpoint in self.listed}
         count = len(entries)
-        turn = {(self._turn + offset) % count for offset in range(min(ROLLING, count))} if count else set()
+        turn = {(self._turn + offset) % count for offset in range(min(ROLLING, count))}
         self._turn += ROLLING
         for index in sorted({*range(max(0, count - LATEST), count), *turn}):
             checkpoint = there.get(entries[index].checkpoint.key)
