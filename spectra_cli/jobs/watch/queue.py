@@ -172,7 +172,7 @@ class Queue:
         count = len(entries)
         turn = {(self._turn + offset) % count for offset in range(min(ROLLING, count))}
         self._turn += ROLLING
-        for index in sorted({*range(max(0, count - LATEST), count), *turn}):
+        for index in sorted(turn.union(range(max(0, count - LATEST), count))):
             checkpoint = there.get(entries[index].checkpoint.key)
             if checkpoint is None:
                 continue
