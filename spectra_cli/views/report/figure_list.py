@@ -1,0 +1,99 @@
+"""FIGURES, what the page shows as figures: where each stands, its caption, and the `spectra plot` that makes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class PageFigure:
+    """One figure of the page.
+
+    name: its id, and the kind of `spectra plot` unless `kind` names another. caption: what it shows. choices: options of
+    that command which follow what is chosen on the page: `metric`, `steps`, `match`, `roles`. controls: choices that
+    stand above it, as id and label.
+    """
+
+    name: str
+    title: str
+    caption: str
+    kind: str = ""
+    choices: tuple[str, ...] = ()
+    controls: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", self.kind or self.name)
+
+
+FIGURES: tuple[PageFigure, ...] = (
+    PageFigure(
+        "trajectory", "Variation over training",
+        "How fast the singular distribution σᵢ/Σσ moves at each step; beneath it the loss and the learning rate, where "
+        "they were logged.",
+    ),
+    PageFigure("alignment", "Spectra and weights", "Cosine of spectra and of weights to the reference checkpoint, by role."),
+    PageFigure(
+        "course", "A metric over training", "The metric chosen above over training, mean over each role's matrices.",
+        kind="roles", choices=("metric",),
+    ),
+    PageFigure(
+        "spectrum", "One matrix",
+        "Each singular value's share σᵢ/Σσ against its rank i, at the step chosen (thick) and at others (thin); the "
+        "last value is set apart, beneath.",
+        choices=("match", "steps"), controls=(("chosen", "matrix"), ("ranks", "ranks"), ("against-first", "show")),
+    ),
+    PageFigure(
+        "heatmap", "Layers and steps", "The metric chosen above by layer and checkpoint; each column is a checkpoint.",
+        choices=("metric", "roles"), controls=(("role", "role"),),
+    ),
+    PageFigure(
+        "profile", "A metric over depth",
+        "The metric chosen above over depth, at the step chosen; faint, of a single run, at the first checkpoint.",
+        choices=("metric", "steps"),
+    ),
+    PageFigure(
+        "wave", "Compression by layer and step",
+        "Compression of the stable rank by layer and step; dots where a layer has half of its largest.",
+    ),
+    PageFigure("gradients", "Slopes over depth", "Slopes over depth at each step, with 95% bands; dashed where one turns."),
+    PageFigure("timescales", "Two timescales", "How far stable rank and α still have to go, the fits, and their timescales."),
+    PageFigure("depth", "α over depth", "α over depth at the last checkpoint, with parabolas."),
+    PageFigure("asymmetry", "q and k against v and o", "How q, k, v and o spread over depth about their own means."),
+    PageFigure(
+        "rank1", "On a line, or only drifting",
+        "Checkpoints in the plane of their first two components, and the first component's share of the variance "
+        "beside what a walk with the run's own steps gives, and a persistent one; bars are 95% intervals.",
+    ),
+)  # fmt: skip
+
+
+def page_figure(name: str) -> PageFigure:
+    """Return a figure by its name."""
+    return next(figure for figure in FIGURES if figure.name == name)
+
+
+def without_titles(spec: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return a chart without its titles and their sentences; panels of runs keep their runs' labels.
+
+    The page says in HTML, which can be read aloud, copied and wrapped, what a file says in its picture.
+    """
+    sentences: list[str] = []
+    return _strip(spec, sentences, outermost=True), sentences
+
+
+def _strip(spec: dict[str, Any], sentences: list[str], *, outermost: bool) -> dict[str, Any]:
+    stripped = dict(spec)
+    title = stripped.pop("title", None)
+    if isinstance(title, dict):
+        text = title.get("text")
+        subtitle = title.get("subtitle") or []
+        lines = [subtitle] if isinstance(subtitle, str) else list(subtitle)
+        if lines:
+            sentences.append(" ".join(lines) if outermost else f"{text}: {' '.join(lines)}")
+        if not outermost:
+            stripped["title"] = {"text": text}
+    for name in ("hconcat", "vconcat", "concat"):
+        if name in stripped:
+            stripped[name] = [_strip(part, sentences, outermost=False) for part in stripped[name]]
+    return stripped
