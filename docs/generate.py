@@ -10,28 +10,9 @@ from pathlib import Path
 from architectures_page import architectures_page
 from metrics_page import metrics_page
 
-from spectra_cli.cli.app import main
+from spectra_cli.cli.app import COMMANDS, main
 
 FOLDER = Path(__file__).parent
-COMMANDS = (
-    "scan",
-    "diff",
-    "inspect",
-    "verify",
-    "stability",
-    "lifecycle",
-    "scaling",
-    "rank1",
-    "evaluate",
-    "ablate",
-    "prune",
-    "merge",
-    "warmup",
-    "metrics",
-    "plot",
-    "report",
-    "demo",
-)
 
 
 def help_of(*arguments: str) -> str:
@@ -51,7 +32,8 @@ def commands_page() -> str:
         "3 done, but some checkpoints or matrices could not be read and are named.",
         f"```text\n{help_of()}\n```",
     ]
-    parts += [f"## spectra {name}\n\n```text\n{help_of(name)}\n```" for name in COMMANDS]
+    names = [command.__name__ for _, commands in COMMANDS for command in commands]
+    parts += [f"## spectra {name}\n\n```text\n{help_of(name)}\n```" for name in names]
     return "\n\n".join(parts) + "\n"
 
 

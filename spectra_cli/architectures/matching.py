@@ -132,6 +132,16 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile("".join(pieces) + re.escape(template[end:]))
 
 
+def once_each(template: str, needed: str | None = None) -> bool:
+    """Whether a template names no placeholder twice, and the needed one, if any.
+
+    >>> once_each("h.{layer}.", "layer"), once_each("h.", "layer"), once_each("{expert}.{expert}")
+    (True, False, False)
+    """
+    names = [match[1] for match in PLACEHOLDER.finditer(template)]
+    return len(names) == len(set(names)) and (needed is None or needed in names)
+
+
 def _offset(template: str) -> int:
     match = PLACEHOLDER.search(template)
     return int(match[2] or 0) if match else 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from spectra_cli.architectures.families import ARCHITECTURES
+from spectra_cli.architectures.matching import once_each
 from spectra_cli.architectures.record import Architecture, Rule, Split
 from spectra_cli.budget import bounded, check_clock, spend
 from spectra_cli.errors import SpectraError, printable
@@ -19,6 +20,7 @@ LONGEST = 1_000_000  # signs; the largest record of this package has 3,000
 START_FROM = "spectra inspect prints a record to start from"
 
 KEYS = {"name", "model_types", "layers", "tied", "dimensions", "in_layer", "outside", "signs"}
+CONDITIONS = [[str, kind] for kind in (str, int, bool)]
 RULE_KEYS = {"stored", "becomes", "split", "view", "parts", "whole", "reshape", "swapped", "transposed", "when"}
 
 
@@ -66,13 +68,16 @@ def from_toml(text: str, *, source: str = "the record") -> Architecture:
         why = f": {printable(problem)}" if isinstance(problem, tomllib.TOMLDecodeError) else ""
         raise SpectraError(f"{source} is not TOML{why}", hint=START_FROM) from None
     _only(data, KEYS, source)
+    layers = _strings(data, "layers", source)
+    if not all(once_each(template, "layer") for template in layers):
+        raise _wrong(source, "layers", "names with {layer} once each")
     dimensions = _get(data, "dimensions", dict, {}, source)
     if not all(isinstance(value, str | int) and not isinstance(value, bool) for value in dimensions.values()):
         raise _wrong(source, "dimensions", "names with config keys or whole numbers")
     return Architecture(
         name=_get(data, "name", str, "own", source),
         model_types=_strings(data, "model_types", source),
-        layers=_strings(data, "layers", source),
+        layers=layers,
         in_layer=tuple(_rule(rule, f"{source}, in_layer") for rule in _get(data, "in_layer", list, [], source)),
         outside=tuple(_rule(rule, f"{source}, outside") for rule in _get(data, "outside", list, [], source)),
         dimensions=tuple(dimensions.items()),
@@ -84,11 +89,13 @@ def from_toml(text: str, *, source: str = "the record") -> Architecture:
 def _rule(data: object, source: str) -> Rule:
     if not isinstance(data, Mapping) or not isinstance(data.get("stored"), str):
         raise _wrong(source, "stored", "the name in the file")
+    if not once_each(data["stored"]):
+        raise _wrong(source, "stored", "a name with each placeholder once")
     where = f"{source}, {data['stored']}"
     _only(data, RULE_KEYS, where)
     when = data.get("when")
-    if when is not None and not (isinstance(when, list) and len(when) == 2 and isinstance(when[0], str)):
-        raise _wrong(where, "when", "a config key and the value it must have")
+    if when is not None and not (isinstance(when, list) and [*map(type, when)] in CONDITIONS):
+        raise _wrong(where, "when", "a config key and the text, whole number or truth that it must have")
     return Rule(
         stored=data["stored"],
         becomes=_get(data, "becomes", str, None, where),

@@ -14,6 +14,7 @@ from spectra_cli.budget import has_limited_addresses
 from spectra_cli.cli.checking import inspect, metrics, verify
 from spectra_cli.cli.demo import demo
 from spectra_cli.cli.flat import flat
+from spectra_cli.cli.help import HelpfulCommand, HelpfulGroup
 from spectra_cli.cli.looking import plot, report
 from spectra_cli.cli.models import ablate, evaluate, prune
 from spectra_cli.cli.rank1 import rank1
@@ -25,44 +26,71 @@ from spectra_cli.errors import SpectraError
 # What the loader of libraries and the threads of Python say where the system refuses them something.
 REFUSED = ("start new thread", "failed to map segment", "annot allocate memory", "shared object")
 COMMANDS = (
-    scan,
-    diff,
-    verify,
-    inspect,
-    stability,
-    metrics,
-    lifecycle,
-    scaling,
-    rank1,
-    evaluate,
-    ablate,
-    prune,
-    merge,
-    warmup,
-    plot,
-    report,
-    demo,
-)
+    (
+        "Begin",
+        (
+            demo,
+            inspect,
+        ),
+    ),
+    (
+        "Measure",
+        (
+            scan,
+            diff,
+            verify,
+        ),
+    ),
+    (
+        "Study and show",
+        (
+            stability,
+            lifecycle,
+            scaling,
+            rank1,
+            plot,
+            report,
+        ),
+    ),
+    (
+        "Models, and text",
+        (
+            evaluate,
+            ablate,
+            prune,
+            merge,
+            warmup,
+        ),
+    ),
+    ("Look up", (metrics,)),
+)  # in the order of their use
 
 app = typer.Typer(
     name="spectra",
+    cls=HelpfulGroup,
     help="Singular value spectra of every weight matrix over a training run, as one table.",
     add_completion=False,
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in COMMANDS:
-    app.command()(flat(command))
+for group, commands in COMMANDS:
+    for command in commands:
+        app.command(cls=HelpfulCommand, rich_help_panel=group)(flat(command))
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
     if version:
         from spectra_cli import __version__
 
         typer.echo(f"spectra {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,15 +104,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SpectraError as error:
         return _fail(error.message, error.hint, error.code)
     except typer.TyperException as error:
-        return _fail(
-            error.format_message(), "spectra --help lists the commands, spectra COMMAND --help their options", 2
-        )
+        return _fail(error.format_message(), _where_to_look(error), 2)
     except (typer.Abort, KeyboardInterrupt):
         return _fail("stopped", "nothing was written: give the command again", 1)
     except (MemoryError, ImportError, RuntimeError) as error:
         return _refused(error)
     except OSError as error:  # files are named where they are read and written: what is left is standard output
         return _output_lost(error)
+
+
+def _where_to_look(error: typer.TyperException) -> str:
+    command = getattr(getattr(error, "ctx", None), "command_path", "spectra")
+    if command == "spectra":
+        return "spectra -h lists the commands"
+    return f"{command} -h shows its options, with an example"
 
 
 def _refused(error: Exception) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -26,7 +27,8 @@ class Fields:
 def flat(command: Callable[..., int | None]) -> Callable[..., int | None]:
     """Return the command with an option for each field of its groups, which it is called with filled in.
 
-    A parameter is a group where its type is a dataclass; its options stand where it does, in the order of its fields.
+    A parameter is a group where its type is a dataclass; its options stand where it does, in the order of its fields,
+    in the help under what the class names as its GROUP, if it has one.
     """
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, tuple[type[Any], list[str]]] = {}
@@ -57,7 +59,17 @@ def _options(kind: type[Any], hint: Any) -> Iterator[inspect.Parameter]:
     for field in fields(kind):
         if all(marker.take(field.name) for marker in markers):
             default = inspect.Parameter.empty if field.default is MISSING else field.default
-            yield _option(field.name, hints[field.name], default)
+            yield _option(field.name, _in_group(hints[field.name], getattr(kind, "GROUP", None)), default)
+
+
+def _in_group(hint: Any, group: str | None) -> Any:
+    """Return an option's annotation with its heading in the help; None: that of the command's own options."""
+    if group is None:
+        return hint
+    kind, information = get_args(hint)
+    information = copy(information)
+    information.rich_help_panel = group
+    return Annotated[kind, information]
 
 
 def _option(name: str, hint: Any, default: Any) -> inspect.Parameter:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -28,6 +28,8 @@ TextFile = Annotated[
 @dataclass(frozen=True)
 class TextReading:
     """How a model reads a text."""
+
+    GROUP: ClassVar[str] = "Read the text"
 
     context: Annotated[
         int | None,

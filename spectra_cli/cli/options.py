@@ -7,7 +7,7 @@ command takes is a parameter of that command.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Sources = Annotated[
     list[str],
     typer.Argument(
+        metavar="SOURCE",
         help="A folder of checkpoints, one checkpoint, or hf:owner/name[@revision][/subfolder], also several of these.",
         show_default=False,
     ),
@@ -24,16 +25,20 @@ Sources = Annotated[
 RunTables = Annotated[
     list[str], typer.Argument(metavar="TABLE", help="Tables that scan wrote, one a run.", show_default=False)
 ]
-Tables = Annotated[list[str], typer.Argument(help="Tables that `scan` wrote.", show_default=False)]
+Tables = Annotated[list[str], typer.Argument(metavar="TABLE", help="Tables that `scan` wrote.", show_default=False)]
 
 
 @dataclass(frozen=True)
 class Selection:
     """Which checkpoints, matrices and metrics are wanted."""
 
+    GROUP: ClassVar[str] = "Choose checkpoints, matrices, metrics"
+
     revisions: Annotated[
         list[str] | None,
-        typer.Option("--revisions", help="Only checkpoints that match, as in 'step1*'; may be repeated."),
+        typer.Option(
+            "--revisions", metavar="PATTERN", help="Only checkpoints that match, as in 'step1*'; may be repeated."
+        ),
     ] = None
     steps: Annotated[
         str | None,
@@ -61,6 +66,8 @@ class Selection:
 class Measuring:
     """What a checkpoint is compared with, and what the metrics are given."""
 
+    GROUP: ClassVar[str] = "Compare and fit"
+
     reference: Annotated[
         str | None,
         typer.Option(
@@ -79,6 +86,8 @@ class Measuring:
 @dataclass(frozen=True)
 class Reading:
     """How names and files are read."""
+
+    GROUP: ClassVar[str] = "Read names and files"
 
     fused: Annotated[bool, typer.Option("--fused", help="Keep fused tensors such as q/k/v whole.")] = False
     arch: Annotated[
@@ -107,7 +116,11 @@ class Reading:
 class Compute:
     """What computes, and how much of it."""
 
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N, xpu or mps.")] = "auto"
+    GROUP: ClassVar[str] = "Compute"
+
+    device: Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N, xpu or mps.")] = (
+        "auto"
+    )
     threads: Annotated[
         int | None,
         typer.Option("--threads", metavar="N", help="Matrices computed side by side; all processors by default."),
@@ -123,6 +136,8 @@ class Compute:
 @dataclass(frozen=True)
 class HubAccess:
     """What fetching from the Hub may take."""
+
+    GROUP: ClassVar[str] = "Fetch from the Hub"
 
     disk: Annotated[
         str | None,

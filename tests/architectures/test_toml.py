@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from spectra_cli.architectures import (
     load,
     to_toml,
 )
+from spectra_cli.architectures.matching import once_each
 from spectra_cli.errors import SpectraError
 from tests.support.docs_scripts import docs_script
 from tests.support.stored import names, tensors
@@ -60,11 +62,12 @@ def pairs(values: st.SearchStrategy[Any], at_least: int = 0) -> st.SearchStrateg
 
 SPLITS = st.builds(Split, TEXT, TEXT, pairs(TEXT, 1), TEXT, TEXT)
 WHEN = st.tuples(TEXT, st.booleans() | st.integers(0, 9) | TEXT)
-RULES = st.builds(Rule, TEXT, st.none() | TEXT, st.none() | SPLITS, st.booleans(), st.none() | WHEN)
+RULES = st.builds(Rule, TEXT.filter(once_each), st.none() | TEXT, st.none() | SPLITS, st.booleans(), st.none() | WHEN)
 STRINGS = st.lists(TEXT, max_size=2).map(tuple)
+LAYERS = st.lists(TEXT.map("{{layer}}.{}".format), max_size=2).map(tuple)
 SOME_RULES = st.lists(RULES, max_size=2).map(tuple)
 DIMENSIONS = pairs(TEXT | st.integers(1, 99))
-RECORDS = st.builds(Architecture, TEXT, STRINGS, STRINGS, SOME_RULES, SOME_RULES, DIMENSIONS, st.booleans(), STRINGS)
+RECORDS = st.builds(Architecture, TEXT, STRINGS, LAYERS, SOME_RULES, SOME_RULES, DIMENSIONS, st.booleans(), STRINGS)
 
 
 @given(RECORDS)
@@ -95,13 +98,19 @@ def test_a_model_of_ones_own_is_read_by_ones_own_record(tmp_path: Path) -> None:
         ("[[in_layer]]\nstored = 'x'\nview = '*, *'", "parts should be canonical names"),
         ("[[outside]]\nstored = 'x'\nwhen = 'swiglu'", "when should be a config key"),
         ("[dimensions]\nheads = 1.5", "dimensions should be names"),
+        ("[[outside]]\nstored = 'x'\nwhen = ['a', 1979-05-27]", "when should be a config key"),
+        ("[[outside]]\nstored = 'x'\nwhen = ['a', nan]", "when should be a config key"),
+        ("[[in_layer]]\nstored = '{expert}.{expert}'", "stored should be a name with each placeholder once"),
+        ("layers = ['h.{layer}.{layer}.']", "layers should be names with {layer} once each"),
+        ("layers = ['h.']", "layers should be names with {layer} once each"),
+        ("layers = ['h.{expert}.']", "layers should be names with {layer} once each"),
         ("tied = 1", "tied should be a bool"),
     ],
 )
 def test_what_is_no_record_is_said_with_the_file_and_the_key(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text(text)
-    with pytest.raises(SpectraError, match=message) as caught:
+    with pytest.raises(SpectraError, match=re.escape(message)) as caught:
         load(path)
     assert str(path) in caught.value.message
 

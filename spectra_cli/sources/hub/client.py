@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Remote, RemoteFile
 from spectra_cli.sources.hub.byte_ranges import ByteRange
-from spectra_cli.sources.hub.forms import check_file, check_reference
+from spectra_cli.sources.hub.forms import check_apart, check_file, check_reference
 from spectra_cli.sources.hub.retry import RetryPolicy, TryAgainError, bounded_listing, client_factory, trouble
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class Client:
         if len(entries) > FILES:
             raise SpectraError(f"{where} lists more than {FILES:,} files", hint="name a smaller folder", stops=True)
         files = [entry for entry in entries if isinstance(entry, RepoFile)]
-        return tuple(check_file(where, f.path, f.size, f.lfs.sha256 if f.lfs else f.blob_id) for f in files)
+        checked = (check_file(where, f.path, f.size, f.lfs.sha256 if f.lfs else f.blob_id) for f in files)
+        return check_apart(where, tuple(checked))
 
     def dates(self, repository: str, commit: str, folder: str = "") -> dict[str, datetime]:
         """Return when each file in one folder of a commit was last written, by name. One request for fifty."""

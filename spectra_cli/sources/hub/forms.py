@@ -42,6 +42,20 @@ def check_file(where: str, path: Any, size: Any, blob: Any) -> RemoteFile:
     return RemoteFile(path, size, blob)
 
 
+def check_apart(where: str, files: tuple[RemoteFile, ...]) -> tuple[RemoteFile, ...]:
+    """Return the files of a listing. Raises SpectraError where two cannot both lie in one folder."""
+    names: set[str] = set()
+    for file in files:
+        if file.name in names:
+            raise _damaged(f"the listing of {where} names {printable(file.name, 80)} twice")
+        names.add(file.name)
+    for file in files:
+        parts = file.name.split("/")
+        if any("/".join(parts[:depth]) in names for depth in range(1, len(parts))):
+            raise _damaged(f"the listing of {where} names {printable(file.name, 80)}, which lies within a file")
+    return files
+
+
 def _is_part(part: str) -> bool:
     return part not in NO_PARTS and "\0" not in part and len(part.encode()) <= LONGEST_NAME
 
@@ -53,8 +67,9 @@ def _is_text(value: Any) -> bool:
 
 def _refused(where: str, what: str, value: Any) -> SpectraError:
     shown = printable(repr(value) if isinstance(value, str | int | float) else type(value).__name__, 80)
-    return SpectraError(
-        f"the listing of {where} names {what} that is none: {shown}",
-        hint="the answer is damaged or made up: check HF_ENDPOINT and whatever stands between here and the Hub",
-        stops=True,
-    )
+    return _damaged(f"the listing of {where} names {what} that is none: {shown}")
+
+
+def _damaged(message: str) -> SpectraError:
+    hint = "the answer is damaged or made up: check HF_ENDPOINT and whatever stands between here and the Hub"
+    return SpectraError(message, hint=hint, stops=True)

@@ -51,7 +51,8 @@ def read_detail(studied: StudiedRun, number: int) -> Detail:
     names = first["matrix"].astype(str).tolist()
     orders = run.checkpoints.index.to_list()
     shown = _fitting(metrics, len(names) * len(orders))
-    packed = {f"{number}-{metric}": pack(_grid(run, metric, names, len(orders))) for metric in shown}
+    grids = (_grid(run, metric, names, len(orders)) for metric in shown)
+    packed = {f"{number}-{index}": pack(grid) for index, grid in enumerate(grids)}
     spectra, ranks, carried = read_thinned(studied.path, run, names)
     if spectra is not None:
         packed[f"{number}-spectra"] = pack(spectra)

@@ -65,6 +65,12 @@ def test_a_listing_that_names_a_file_otherwise_than_by_its_form_is_refused(clien
     assert len(message) < 400
 
 
+@pytest.mark.parametrize("other", ["config.json", "config.json/x"])
+def test_a_listing_of_files_that_cannot_lie_side_by_side_is_refused(client, hub, tiny, other):
+    hub.rewrite = lambda entry: entry if entry["path"] == "config.json" else {**entry, "path": other}
+    assert "config.json" in refused(client.files, "own/small", tiny.branches["step1"])
+
+
 def test_a_listing_of_sound_entries_is_taken(client, tiny):
     files = client.files("own/small", tiny.branches["step1"])
     assert {"config.json", "model.safetensors"} <= {file.name for file in files}

@@ -1,7 +1,7 @@
 "use strict";
 // Draws the figures, follows the slider, and draws again when the system turns dark or light.
 (() => {
-  const { page, state, run, numbers, means, valueAt, isWide } = spectra;
+  const { page, state, run, spectraOf, means, valueAt, isWide } = spectra;
   const themes = spectra.read("themes");
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const views = new Map();
@@ -97,7 +97,7 @@
   };
 
   const spectrumLines = async (index, order) => {
-    const grid = await numbers(state.run, "spectra");
+    const grid = await spectraOf(state.run);
     const { steps, ranks, withSpectra } = run();
     const place = withSpectra.indexOf(index);
     if (!grid || place < 0) return [];

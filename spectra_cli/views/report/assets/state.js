@@ -18,11 +18,13 @@ const spectra = (() => {
       for (let i = 0; i < count; i += 1) whole[4 * i + plane] = planes[plane * count + i];
     return new Float32Array(whole.buffer);
   };
-  const numbers = (run, name) => {
-    const key = `${run}-${name}`;
+  const unpacked = (key) => {
     if (!cache.has(key)) cache.set(key, unpack(key));
     return cache.get(key);
   };
+  // By place and not by name, which comes from a file and would have to survive being written as an id.
+  const numbers = (run, metric) => unpacked(`${run}-${page.runs[run].metrics.indexOf(metric)}`);
+  const spectraOf = (run) => unpacked(`${run}-spectra`);
 
   const state = { run: 0, order: 0, metric: "", role: "", matrix: 0 };
   const listeners = [];
@@ -64,5 +66,5 @@ const spectra = (() => {
     const low = Math.min(...found);
     return found.length > 0 && low > 0 && Math.max(...found) > 20 * low;
   };
-  return { read, page, state, listeners, change, run, numbers, means, valueAt, shown, isWide };
+  return { read, page, state, listeners, change, run, numbers, spectraOf, means, valueAt, shown, isWide };
 })();
