@@ -115,12 +115,13 @@ def _javascript(value: float) -> str:
     return f"{float(times):g}e{int(power)}"
 
 
-def step_x(steps: dict[str, Any], *, labelled: bool = True) -> Any:
-    """Return the encoding of steps along x. steps: of `step_scale`."""
+def step_x(steps: dict[str, Any], *, labelled: bool = True, grid: bool = True) -> Any:
+    """Return the encoding of steps along x. steps: of `step_scale`. grid: whether lines go through the picture."""
     import altair as alt
 
     hidden = {} if labelled else {"labels": False, "ticks": False}
-    axis = alt.Axis(**{"labelOverlap": "parity", **steps["axis"], **hidden})
+    plain = {} if grid else {"grid": False}
+    axis = alt.Axis(**{"labelOverlap": "parity", **steps["axis"], **hidden, **plain})
     return alt.X("step:Q", title=steps["title"] if labelled else None, scale=alt.Scale(**steps["scale"]), axis=axis)
 
 

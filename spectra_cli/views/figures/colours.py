@@ -50,6 +50,14 @@ def run_scale(labels: Iterable[str]) -> dict[str, Any]:
     return {"domain": domain, "range": [RUN_COLOURS[index % len(RUN_COLOURS)] for index in range(len(domain))]}
 
 
+def run_colour(labels: Iterable[str]) -> Any:
+    """Return the channel that tells runs apart, with their legend."""
+    import altair as alt
+
+    legend = alt.Legend(symbolType="stroke")
+    return alt.Color("run:N", scale=alt.Scale(**run_scale(labels)), title="run", legend=legend)
+
+
 def dashes(names: Iterable[str]) -> dict[str, Any]:
     """Return dashes for what is told apart beside colours, the first drawn through, as a Vega-Lite scale."""
     domain = list(names)

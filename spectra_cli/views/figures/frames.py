@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from spectra_cli.views.figures.studied import StudiedRun
 
 MOST_LOSSES = 2000
+WRAPPED = 96  # characters of a subtitle's line
 
 
 def by_role(run: Run, metrics: list[str]) -> pd.DataFrame:
@@ -153,7 +155,17 @@ def series_panels(studied: StudiedRun, frame: pd.DataFrame, metric: str) -> tupl
 
 
 def title(labels: Sequence[str], shows: str | list[str]) -> Any:
-    """Return the title: the runs' labels, and beneath it what is drawn."""
+    """Return the title: the runs' labels, and beneath it what is drawn, in sentences."""
     import altair as alt
 
-    return alt.Title(", ".join(labels), subtitle=shows)
+    return alt.Title(", ".join(labels), subtitle=wrapped([shows] if isinstance(shows, str) else shows))
+
+
+def wrapped(sentences: Sequence[str], width: int = WRAPPED) -> list[str]:
+    """Return sentences as lines of a subtitle, each a whole one with its full stop.
+
+    >>> wrapped(["Dots: layers", "It falls."])
+    ['Dots: layers. It falls.']
+    """
+    whole = [f"{text.rstrip('.')}." for text in sentences if text]
+    return textwrap.wrap(" ".join(whole), width)

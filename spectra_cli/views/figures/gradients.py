@@ -93,7 +93,7 @@ def _column(study: Lifecycle, quantities: Sequence[Slopes], *, follow: bool) -> 
         last = slopes is quantities[-1]
         marks = [*_marks(slopes, labelled=last), *([cursor(steps, labelled=last)] if follow else [])]
         panels.append(alt.layer(*marks).properties(width=WIDTH, height=120))
-    sentences = [gradient_verdict(slopes.quantity, slopes.gradient, "").split(". ")[0] + "." for slopes in quantities]
+    sentences = [gradient_verdict(slopes.quantity, slopes.gradient, "").split(". ")[0] for slopes in quantities]
     shows = title(study, _shows(quantities), *sentences)
     return alt.vconcat(*panels, spacing=10).properties(title=shows)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from spectra_cli.views.figures.colours import ACCENT, run_scale
+from spectra_cli.views.figures.colours import ACCENT, run_colour
 from spectra_cli.views.figures.figure import Chart
-from spectra_cli.views.sentences.headline import shown_onset
 
 if TYPE_CHECKING:
-    from spectra_cli.studies.stability import RunStability
+    from spectra_cli.studies.stability import Onset, RunStability
 
 NEXT_ROW = 15  # pixels between the names of two steps, which stand above the picture
 
@@ -20,7 +19,7 @@ def phases_sentence(phases: RunStability | None) -> str:
     if phases is None:
         return "no phases are marked: there is no course over steps to find them in"
     whole = phases.groups[0]
-    onset, of = shown_onset(phases.groups[0])
+    onset, of = _onset_of(phases)
     if onset is not None and onset.step is not None:
         interval = f", 90% {onset.interval[0]:,.0f} … {onset.interval[1]:,.0f}" if onset.interval else ""
         end = f"the onset at step {onset.step:,.0f}{interval}{of}"
@@ -31,12 +30,18 @@ def phases_sentence(phases: RunStability | None) -> str:
     return f"no bend is supported, so no phase is shaded; dashed: the peak, step {whole.peak.step:,}{settled}"
 
 
+def _onset_of(phases: RunStability) -> tuple[Onset | None, str]:
+    from spectra_cli.views.sentences.headline import shown_onset
+
+    return shown_onset(phases.groups[0])
+
+
 def shading(phases: RunStability, low: float, high: float, x: Any) -> list[Chart]:
     """Return what lies behind the lines: phase I, and the interval of its end."""
     import altair as alt
     import pandas as pd
 
-    onset, _ = shown_onset(phases.groups[0])
+    onset, _ = _onset_of(phases)
     if onset is None or onset.step is None:
         return []
     shaded = [(float(low), onset.step)]
@@ -49,7 +54,7 @@ def shading(phases: RunStability, low: float, high: float, x: Any) -> list[Chart
 def named_steps(phases: RunStability) -> list[tuple[float, str]]:
     """Return the steps that have a name: peak, bend, settling, bend of the loss, drops of the learning rate."""
     whole = phases.groups[0]
-    onset, of = shown_onset(phases.groups[0])
+    onset, of = _onset_of(phases)
     named = [(float(whole.peak.step), "peak")]
     if onset is not None and onset.step is not None:
         named.append((onset.step, "bend" + (" (per unit of lr)" if of else "")))
@@ -76,9 +81,9 @@ def events(phases: RunStability, low: float, high: float, x: Any, height: int) -
         side: dict[str, Any] = {"align": "right", "dx": -5} if is_near_the_end(step) else {"align": "left", "dx": 5}
         base = alt.Chart(pd.DataFrame({"step": [step], "name": [f"{name}, step {step:,.0f}"]})).encode(x=x)
         top = alt.value(NEXT_ROW * (row - len(named)))
-        rule = base.mark_rule(strokeDash=[4, 4], strokeWidth=1.2)
+        rule = base.mark_rule(strokeDash=[4, 4], strokeWidth=1.2, clip=False)
         marks.append(rule.encode(y=top, y2=alt.value(height)))
-        marks.append(base.mark_text(**side, baseline="top", fontSize=12).encode(y=top, text="name:N"))
+        marks.append(base.mark_text(**side, baseline="top", fontSize=12, clip=False).encode(y=top, text="name:N"))
     return marks
 
 
@@ -91,12 +96,11 @@ def standing(phases: Sequence[RunStability | None], labels: Sequence[str], x: An
     for label, run in zip(labels, phases, strict=True):
         if run is None:
             continue
-        onset, _ = shown_onset(run.groups[0])
+        onset, _ = _onset_of(run)
         bend = onset.step if onset is not None else None
         step, name = (bend, "bend") if bend is not None else (float(run.groups[0].peak.step), "peak")
         rows.append({"run": label, "step": step, "name": name})
     if not rows:
         return []
-    colour = alt.Color("run:N", scale=alt.Scale(**run_scale(labels)), legend=None)
     rule = alt.Chart(pd.DataFrame(rows)).mark_rule(strokeDash=[4, 4], strokeWidth=1.4)
-    return [rule.encode(x=x, color=colour, tooltip=["run:N", "name:N", "step:Q"])]
+    return [rule.encode(x=x, color=run_colour(labels), tooltip=["run:N", "name:N", "step:Q"])]

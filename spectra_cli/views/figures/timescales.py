@@ -104,7 +104,7 @@ def _column(run: Approach, *, follow: bool) -> Chart:
         alt.Chart(run.taus).mark_rule(strokeDash=[4, 4], strokeWidth=1.6).encode(x="step:Q", color=unlisted),
         *([cursor(steps)] if follow else []),
     ]  # fmt: skip
-    shows = "means over layers; lines: the fits; dashed: τ, with 90% intervals"
+    shows = "Means over layers; lines: the fits; dashed: τ, with 90% intervals"
     return (
         alt.layer(*marks)
         .resolve_scale(color="independent")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.views.figures.axes import cursor, quantity_axis, step_x
-from spectra_cli.views.figures.colours import dashes, ordered, role_scale, run_scale
+from spectra_cli.views.figures.colours import dashes, ordered, role_scale, run_colour, run_scale
 from spectra_cli.views.figures.figure import Chart, Options, Panel
 from spectra_cli.views.figures.frames import by_part, by_role, log_frame, series_panels, shared_steps, title
 from spectra_cli.views.figures.phases import events, phases_sentence, shading, standing
@@ -70,10 +70,10 @@ def chart(data: TrajectoryData) -> Chart:
             for (marks, height), last in zip(panels, [False] * (len(panels) - 1) + [True], strict=True)
         )
     ]
-    shows = [f"mean over the matrices of {'a role' if len(data.runs) == 1 else 'attention and of the MLP'}"]
+    shows = [f"Mean over the matrices of {'a role' if len(data.runs) == 1 else 'attention and of the MLP'}"]
     for studied, phases in zip(data.runs, data.phases, strict=True):
-        name = f"{studied.label}: " if len(data.runs) > 1 else ""
-        shows += [f"{name}{part}" for part in phases_sentence(phases).split("; ")]
+        said = phases_sentence(phases)
+        shows.append(f"{studied.label}: {said}" if len(data.runs) > 1 else f"{said[0].upper()}{said[1:]}")
     heading = title([studied.label for studied in data.runs], shows)
     return alt.vconcat(*drawn, spacing=10).resolve_scale(x="shared").properties(title=heading)
 
@@ -148,7 +148,7 @@ class _Lane:
         labels = _labels(self.data)
         if len(labels) == 1:
             return alt.value(run_scale(labels)["range"][0])
-        return alt.Color("run:N", scale=alt.Scale(**run_scale(labels)), legend=None)
+        return run_colour(labels)
 
 
 def _labels(data: TrajectoryData) -> list[str]:
@@ -187,14 +187,13 @@ def _of_runs(data: TrajectoryData, x: Any) -> Chart:
     frame, legend = data.parts[data.parts[RATE] > 0], alt.Legend(symbolType="stroke")
     parts = [part for part in PARTS if (frame["part"] == part).any()]
     tips = ["run:N", "part:N", "revision:N", "step:Q", alt.Tooltip(f"{RATE}:Q", format=".3~e", title="per step")]
-    colours = alt.Scale(**run_scale(_labels(data)))
     return (
         alt.Chart(frame)
         .mark_line(point=alt.OverlayMarkDef(size=18, filled=True))
         .encode(
             x=x,
             y=_y(frame[RATE].tolist()),
-            color=alt.Color("run:N", scale=colours, title="run", legend=legend),
+            color=run_colour(_labels(data)),
             strokeDash=alt.StrokeDash("part:N", scale=alt.Scale(**dashes(parts)), title="matrices", legend=legend),
             tooltip=tips,
         )

@@ -10,20 +10,22 @@ from typing import Any
 class PageFigure:
     """One figure of the page.
 
-    name: its id, and the kind of `spectra plot` unless `kind` names another. caption: what it shows. choices: options of
-    that command which follow what is chosen on the page: `metric`, `steps`, `match`, `roles`. controls: choices that
-    stand above it, as id and label.
+    name: its id, and the kind of `spectra plot` unless `drawn_as` names another. caption: what it shows. choices:
+    options of that command which follow what is chosen on the page: `metric`, `steps`, `match`, `roles`. controls:
+    choices that stand above it, as id and label.
     """
 
     name: str
     title: str
     caption: str
-    kind: str = ""
+    drawn_as: str = ""
     choices: tuple[str, ...] = ()
     controls: tuple[tuple[str, str], ...] = ()
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "kind", self.kind or self.name)
+    @property
+    def kind(self) -> str:
+        """The kind of `spectra plot` that draws it into a file."""
+        return self.drawn_as or self.name
 
 
 FIGURES: tuple[PageFigure, ...] = (
@@ -32,10 +34,12 @@ FIGURES: tuple[PageFigure, ...] = (
         "How fast the singular distribution σᵢ/Σσ moves at each step; beneath it the loss and the learning rate, where "
         "they were logged.",
     ),
-    PageFigure("alignment", "Spectra and weights", "Cosine of spectra and of weights to the reference checkpoint, by role."),
+    PageFigure(
+        "alignment", "Spectra and weights", "Cosine of spectra and of weights to the reference checkpoint, by role."
+    ),
     PageFigure(
         "course", "A metric over training", "The metric chosen above over training, mean over each role's matrices.",
-        kind="roles", choices=("metric",),
+        drawn_as="roles", choices=("metric",),
     ),
     PageFigure(
         "spectrum", "One matrix",
@@ -54,11 +58,15 @@ FIGURES: tuple[PageFigure, ...] = (
     ),
     PageFigure(
         "wave", "Compression by layer and step",
-        "Compression of the stable rank by layer and step; dots where a layer has half of its largest.",
+        "Compression of the stable rank, 100·(1 − R_s(t)/R_s(0)) in %, by layer and step.",
     ),
-    PageFigure("gradients", "Slopes over depth", "Slopes over depth at each step, with 95% bands; dashed where one turns."),
-    PageFigure("timescales", "Two timescales", "How far stable rank and α still have to go, the fits, and their timescales."),
-    PageFigure("depth", "α over depth", "α over depth at the last checkpoint, with parabolas."),
+    PageFigure(
+        "gradients", "Slopes over depth", "Slopes over depth of compression, α and entropy at each step."
+    ),
+    PageFigure(
+        "timescales", "Two timescales", "How far stable rank and α still have to go to their ends."
+    ),
+    PageFigure("depth", "α over depth", "The exponent α over normalised depth at the last checkpoint."),
     PageFigure("asymmetry", "q and k against v and o", "How q, k, v and o spread over depth about their own means."),
     PageFigure(
         "rank1", "On a line, or only drifting",
