@@ -1,32 +1,41 @@
 """Times a merge of ten checkpoints beside reading and writing the same bytes, and beside mergekit's linear merge.
 
-    python benchmarks/merge_checkpoints.py FOLDER [MERGEKIT-YAML]
+    python benchmarks/merge_checkpoints.py FOLDER [MERGEKIT-PYTHON] [--cold]
 
-MERGEKIT-YAML is the path of mergekit's command; without it, only the bytes are compared. All are processes of their own
-on the same files, in turn, ROUNDS times; the times are of the wall and of the processor. The checkpoints have the
-shapes of Pythia-160m, in bfloat16, and differ by small steps.
+MERGEKIT-PYTHON is the Python of an environment with mergekit; without it, only the bytes are compared. All are
+processes of their own on the same files, in turn, ROUNDS times. Each says how long its work took after everything was
+imported, and that is compared: the bytes need no imports. `--cold` lets the system forget the files before each, so
+that they are read from the disk. The bytes: every byte of the ten is read, one file after another, and as many as one
+holds are written and flushed to the disk. The checkpoints have the shapes of Pythia-160m, in bfloat16, and differ by
+small steps.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
-import time
 from multiprocessing import Process
 from pathlib import Path
 from statistics import median
 
-CHECKPOINTS, ROUNDS = 10, 3
+CHECKPOINTS, ROUNDS = 10, 5
 LAYERS, WIDTH, HEADS, TOKENS, CONTEXT = 12, 768, 12, 50304, 2048
-CHUNK = 1 << 24
 
-# Reads every byte of the checkpoints, and writes as many as one has, flushed to the disk.
-BYTES = """
-import os, sys
+# What each process does: its imports, then its work, then the seconds of the wall and of the processor.
+TIMED = """
+import resource, sys, time
+{imports}
+began, used = time.perf_counter(), time.process_time()
+{work}
+took = time.perf_counter() - began, time.process_time() - used
+print(*took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+BYTES = (
+    "import os",
+    """
 *sources, target = sys.argv[1:]
 buffer = bytearray(1 << 24)
 for number, source in enumerate(sources):
@@ -37,7 +46,19 @@ for number, source in enumerate(sources):
                 copy.write(memoryview(buffer)[:count])
         if number == 0:
             os.fsync(copy.fileno())
-"""
+""",
+)
+MERGE = (
+    "import torch\nfrom spectra_cli.jobs.merge import merge_checkpoints\n"
+    "from spectra_cli.surgery.recipes import MergeOptions",
+    "merge_checkpoints(sys.argv[1], sys.argv[2], MergeOptions(window=sys.argv[3]))",
+)
+MERGEKIT = (
+    "import torch\nfrom mergekit.config import MergeConfiguration\nfrom mergekit.merge import run_merge\n"
+    "from mergekit.options import MergeOptions",
+    "recipe = MergeConfiguration.model_validate_json(open(sys.argv[1]).read())\n"
+    "run_merge(recipe, sys.argv[2], MergeOptions(quiet=True))",
+)
 
 
 def write_checkpoints(folder: Path) -> None:
@@ -73,63 +94,66 @@ def paths_in(folder: Path) -> list[Path]:
     return [folder / "run" / f"step{number}" for number in range(CHECKPOINTS)]
 
 
-def timed(command: list[str], output: Path) -> tuple[float, float, float]:
-    """Run a process; return seconds of the wall and of the processor, and its peak of memory in MB."""
-    shutil.rmtree(output, ignore_errors=True)
-    output.unlink(missing_ok=True)
+def timed(python: str, code: tuple[str, str], arguments: list[str], output: Path) -> tuple[float, ...]:
+    """Run a process; return seconds of the wall and of the processor after its imports, and its peak memory in MB."""
+    shutil.rmtree(output, ignore_errors=True) if output.is_dir() else output.unlink(missing_ok=True)
     os.sync()
-    began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    _, status, used = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
-    if status:
-        raise SystemExit(f"{command[0]} failed: {process.stderr.read().decode()[-2000:] if process.stderr else ''}")
-    return seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    imports, work = code
+    command = [python, "-c", TIMED.format(imports=imports, work=work), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{work.strip()[:60]} failed: {done.stderr[-2000:]}")
+    return tuple(map(float, done.stdout.splitlines()[-1].split()))
 
 
-def without_start(code: str) -> tuple[float, float]:
-    """Return the wall and processor time that a command needs before it does anything."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.perf_counter() - began, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+def forget(files: list[str]) -> None:
+    """Let the system forget files that it keeps in memory."""
+    for name in files:
+        with open(name, "rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def report(rows: dict[str, list[tuple[float, ...]]]) -> None:
+    """Print medians, and the ratios of the rounds."""
+    for name, row in rows.items():
+        wall, cpu, peak = (median(values) for values in zip(*row, strict=True))
+        print(f"{name:>16}: {wall:6.2f} s of the wall, {cpu:6.2f} s of the processor, at most {peak:,.0f} MB")
+    for name in list(rows)[1:]:
+        for index, what in enumerate(("wall", "processor")):
+            ratios = [own[index] / base[index] for own, base in zip(rows[name], rows["bytes"], strict=True)]
+            by_round = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+            print(f"{name} over the bytes, {what}: {median(ratios):.2f} (by round {by_round})")
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
+    arguments = [argument for argument in sys.argv[1:] if argument != "--cold"]
+    cold = len(arguments) < len(sys.argv) - 1
+    folder = Path(arguments[0])
     paths = paths_in(folder)
     if not (paths[-1] / "config.json").exists():  # in a process of its own: memory that this one had would be counted
         writing = Process(target=write_checkpoints, args=(folder,))
         writing.start()
         writing.join()
     files = [str(path / "model.safetensors") for path in paths]
-    output = folder / "merged"
+    output, recipe = folder / "merged", folder / "linear.yaml"
     models = [{"model": str(path), "parameters": {"weight": 1}} for path in paths]
-    (folder / "linear.yaml").write_text(
-        json.dumps({"merge_method": "linear", "models": models, "dtype": "bfloat16", "parameters": {"normalize": True}})
-    )
-    merge = ["-m", "spectra_cli.cli", "merge", str(folder / "run"), "--window", str(CHECKPOINTS), "-o", str(output)]
-    commands = {
-        "bytes": [sys.executable, "-c", BYTES, *files, str(output)],
-        "spectra merge": [sys.executable, *merge],
+    settings = {"merge_method": "linear", "models": models, "dtype": "bfloat16", "parameters": {"normalize": True}}
+    recipe.write_text(json.dumps(settings))
+    runs = {
+        "bytes": (sys.executable, BYTES, [*files, str(output)]),
+        "spectra merge": (sys.executable, MERGE, [str(folder / "run"), str(output), str(CHECKPOINTS)]),
     }
-    if len(sys.argv) > 2:
-        commands["mergekit linear"] = [sys.argv[2], str(folder / "linear.yaml"), str(output)]
-    rows: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
-    starts = []
+    if len(arguments) > 1:
+        runs["mergekit linear"] = (arguments[1], MERGEKIT, [str(recipe), str(output)])
+    rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in runs}
     for _ in range(ROUNDS):
-        for name, command in commands.items():
-            rows[name].append(timed(command, output))
-        starts.append(without_start("import torch, spectra_cli.jobs.merge, spectra_cli.views.console.merge"))
-    print(f"{CHECKPOINTS} checkpoints of {Path(files[0]).stat().st_size / 1e6:.0f} MB, medians of {ROUNDS} rounds")
-    for name, row in rows.items():
-        wall, cpu, peak = (median(values) for values in zip(*row, strict=True))
-        print(f"{name:>16}: {wall:6.2f} s of the wall, {cpu:6.2f} s of the processor, at most {peak:,.0f} MB")
-    wall, cpu = (median(values) for values in zip(*starts, strict=True))
-    print(f"{'imports alone':>16}: {wall:6.2f} s of the wall, {cpu:6.2f} s of the processor")
-    ratios = [ours[0] / bytes_[0] for ours, bytes_ in zip(rows["spectra merge"], rows["bytes"], strict=True)]
-    print(f"spectra merge over the bytes, by round: {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
+        for name, (python, code, given) in runs.items():
+            if cold:
+                forget(files)
+            rows[name].append(timed(python, code, given, output))
+    size = Path(files[0]).stat().st_size / 1e6
+    print(f"{CHECKPOINTS} checkpoints of {size:.0f} MB, {'cold' if cold else 'warm'}, medians of {ROUNDS} rounds")
+    report(rows)
 
 
 if __name__ == "__main__":

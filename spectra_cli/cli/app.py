@@ -123,13 +123,22 @@ def _where_to_look(error: typer.TyperException) -> str:
 def _refused(error: Exception) -> int:
     """Show that there is no memory or no thread for something; raise what means anything else."""
     if isinstance(error, MemoryError):
-        what = str(error) if type(error) is MemoryError and error.args else "this matrix"  # a library's text says less
-        hint = "give --threads 1, or leave it out with --match; the same scan goes on from what it finished"
-        return _fail(f"there is not enough memory for {what}", hint, 1)
+        code = _out_of_memory(error)
+        if has_limited_addresses():
+            os._exit(code)  # libraries that are half loaded crash when the interpreter unloads them
+        return code
     if not any(sign in str(error) for sign in REFUSED):
         raise error
     hint = "raise the limits on memory and processes (ulimit -v, -u), or give --threads 1; what is finished is kept"
     return _fail("the system refuses this process more memory or threads", hint, 1)
+
+
+def _out_of_memory(error: MemoryError) -> int:
+    if type(error) is not MemoryError or not error.args:  # a library's text says less
+        hint = "raise the limit on memory (ulimit -v), or give --threads 1; what is finished is kept"
+        return _fail("there is not enough memory", hint, 1)
+    hint = "give --threads 1, or leave it out with --match; the same scan goes on from what it finished"
+    return _fail(f"there is not enough memory for {error}", hint, 1)
 
 
 def _spare_addresses() -> None:

@@ -7,12 +7,17 @@ command takes is a parameter of that command.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
+from spectra_cli.errors import SpectraError, printable
+
 if TYPE_CHECKING:
     from spectra_cli.measure.request import Request
+
+OTHER_FORMS = {".csv", ".tsv", ".txt", ".json", ".jsonl", ".xlsx", ".feather", ".arrow", ".html", ".npz", ".h5", ".pkl"}
 
 Sources = Annotated[
     list[str],
@@ -191,6 +196,18 @@ class RunLabels:
 
 
 @dataclass(frozen=True)
+class Seeds:
+    """Whether runs of one label are told of together."""
+
+    seeds: Annotated[
+        bool,
+        typer.Option(
+            "--seeds", help="Pool runs that differ by seed alone: those of one --label, as in a,a,b,b; without it, all."
+        ),
+    ] = False
+
+
+@dataclass(frozen=True)
 class Exponent:
     """Which exponent a study over depth reads."""
 
@@ -227,3 +244,22 @@ def request_of(source: str, *groups: object) -> Request:
     from spectra_cli.measure.request import Request
 
     return Request(source, **options_of(*groups))
+
+
+def parquet_name(name: str) -> Path:
+    """Return where a table goes. Raises SpectraError, code 2, for a name that promises another form than Parquet."""
+    path = Path(name)
+    promised = OTHER_FORMS.intersection(suffix.lower() for suffix in path.suffixes)
+    if promised:
+        stem = name[: len(name) - len("".join(path.suffixes))]
+        raise SpectraError(
+            f"{name} would not be what its name says: a table is Parquet",
+            hint=f"give -o {stem}.parquet; pandas.read_parquet reads it, and its to_csv writes another form",
+            code=2,
+        )
+    return path
+
+
+def reading_words(source: str) -> str:
+    """Return what is shown while a source is listed."""
+    return f"reading {printable(source, 200)}"

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectra_cli.cli.flat import Fields
-from spectra_cli.cli.options import Answer, Compute, HubAccess, Reading, Selection, Sources, options_of, request_of
+from spectra_cli.cli.options import (
+    Answer,
+    Compute,
+    HubAccess,
+    Reading,
+    Selection,
+    Sources,
+    options_of,
+    parquet_name,
+    reading_words,
+    request_of,
+)
 from spectra_cli.cli.show import show_result
 
 if TYPE_CHECKING:
@@ -67,10 +78,11 @@ def rank1(
     from spectra_cli.views.console.problems import show_error
     from spectra_cli.views.console.rank1 import TensorProgress
 
-    path = Path(averaging.output or f"{make_plan(request).model}.rank1.parquet")
+    path = parquet_name(averaging.output or f"{make_plan(request).model}.rank1.parquet")
+    silent, doing = showing.quiet or answer.as_json, reading_words(address)
     with (
         stoppable(f"what is finished is kept in {path}.parts: the same command resumes", show_error),
-        TensorProgress(make_console(error=True), quiet=showing.quiet or answer.as_json).running() as progress,
+        TensorProgress(make_console(error=True), quiet=silent, doing=doing).running() as progress,
     ):
         result = rank1_checkpoints(
             address, path, window=averaging.window, restart=averaging.restart, on_start=progress.begin,

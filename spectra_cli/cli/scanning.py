@@ -21,6 +21,8 @@ from spectra_cli.cli.options import (
     Selection,
     Sources,
     options_of,
+    parquet_name,
+    reading_words,
     request_of,
 )
 from spectra_cli.cli.show import show_result
@@ -28,6 +30,7 @@ from spectra_cli.errors import SpectraError
 
 if TYPE_CHECKING:
     from spectra_cli.jobs.scan import Scan
+    from spectra_cli.views.console.progress import ScanProgress
 
 STANDARD_OUTPUT = "standard output"
 
@@ -67,7 +70,7 @@ def scan(
     reading: Reading,
     compute: Compute,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Discard what an interrupted scan of this output left.")
+        bool, typer.Option("--restart", help="Compute all anew, also what an earlier scan of this output finished.")
     ] = False,
     hub: HubAccess,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
@@ -80,15 +83,15 @@ def scan(
     address = join(source, selection.revisions or [])
     if output == "-":
         return _scan_to_stdout(address, groups, restart=restart, quiet=quiet, answer=answer)
-    path = Path(output) if output else Path(f"{_model_name(address, groups)}.parquet")
-    target = Target(path, output or path.name)
+    target = Target(parquet_name(output), output) if output else None
     return scan_to(target, address, groups, restart=restart, quiet=quiet, answer=answer)
 
 
-def _model_name(source: str, groups: tuple[object, ...]) -> str:
+def _named_after_model(source: str, groups: tuple[object, ...]) -> Target:
     from spectra_cli.measure.plan import make_plan
 
-    return make_plan(request_of(source, *groups)).model
+    name = f"{make_plan(request_of(source, *groups)).model}.parquet"
+    return Target(Path(name), name)
 
 
 def _scan_to_stdout(source: str, groups: tuple[object, ...], *, restart: bool, quiet: bool, answer: Answer) -> int:
@@ -105,7 +108,7 @@ def _scan_to_stdout(source: str, groups: tuple[object, ...], *, restart: bool, q
 
 
 def scan_to(
-    target: Target,
+    target: Target | None,
     source: str,
     groups: tuple[object, ...],
     *,
@@ -113,19 +116,29 @@ def scan_to(
     quiet: bool,
     answer: Answer,
 ) -> int:
-    """Scan a source into a target, show progress and result, and return the exit code."""
-    request_of(source, *groups)  # what can never be carried out is refused before anything heavy loads
-    from spectra_cli.cli.interrupts import stoppable
-    from spectra_cli.jobs.scan import scan_checkpoints
+    """Scan a source into a target, show progress and result, and return the exit code.
+
+    target: None for a file named after the model. Something is shown before what takes seconds to load is loaded.
+    """
     from spectra_cli.views.console.output import make_console
-    from spectra_cli.views.console.problems import show_error
     from spectra_cli.views.console.progress import ScanProgress
 
-    with (
-        stoppable(_how_to_resume(target, restart=restart), show_error, target.discard),
-        ScanProgress(make_console(error=True), quiet=quiet or answer.as_json).running() as progress,
-    ):
-        scanned = scan_checkpoints(
+    console = make_console(error=True)
+    with ScanProgress(console, quiet=quiet or answer.as_json, doing=reading_words(source)).running() as progress:
+        request_of(source, *groups)  # what can never be carried out is refused before anything heavy loads
+        target = target or _named_after_model(source, groups)
+        scanned = _scan(target, source, groups, restart, progress)
+    _show(target, scanned, quiet=quiet, answer=answer)
+    return 3 if scanned.problems else 0
+
+
+def _scan(target: Target, source: str, groups: tuple[object, ...], restart: bool, progress: ScanProgress) -> Scan:
+    from spectra_cli.cli.interrupts import stoppable
+    from spectra_cli.jobs.scan import scan_checkpoints
+    from spectra_cli.views.console.problems import show_error
+
+    with stoppable(_how_to_resume(target, restart=restart), show_error, target.discard):
+        return scan_checkpoints(
             source,
             target.path,
             restart=restart,
@@ -135,8 +148,6 @@ def scan_to(
             on_wait=progress.wait,
             **options_of(*groups),
         )
-    _show(target, scanned, quiet=quiet, answer=answer)
-    return 3 if scanned.problems else 0
 
 
 def _show(target: Target, scanned: Scan, *, quiet: bool, answer: Answer) -> None:
@@ -182,6 +193,8 @@ def diff(
     """Compare two checkpoints, matrix by matrix, biggest movers first."""
     groups = (selection, reading, compute, hub)
     request_of(a, *groups)
+    if output is not None:
+        parquet_name(output)
     from spectra_cli.jobs.diff import diff_checkpoints
     from spectra_cli.views.console.diff import diff_json, show_diff
     from spectra_cli.views.console.output import make_console

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spectra_cli.cli.options import Answer, Exponent, RunLabels, RunTables, TrainingLogs
+from spectra_cli.cli.options import Answer, Exponent, RunLabels, RunTables, Seeds, TrainingLogs
 from spectra_cli.cli.show import show_result
 
 
@@ -15,6 +15,7 @@ def stability(
     *,
     logs: TrainingLogs,
     labels: RunLabels,
+    pooled: Seeds,
     everything: Annotated[bool, typer.Option("--all", help="Show every layer.")] = False,
     answer: Answer,
 ) -> int:
@@ -24,7 +25,8 @@ def stability(
     from spectra_cli.views.console.output import make_console
     from spectra_cli.views.console.stability import show_stability, stability_json
 
-    compared = compare_tables(tables, logs.loss or (), parse_columns(logs.loss_columns), parse_labels(labels.label))
+    columns, names = parse_columns(logs.loss_columns), parse_labels(labels.label)
+    compared = compare_tables(tables, logs.loss or (), columns, names, seeds=pooled.seeds)
     show_result(
         answer,
         text=lambda: show_stability(make_console(error=False), compared, everything=everything),
@@ -34,18 +36,18 @@ def stability(
     return 0
 
 
-def lifecycle(tables: RunTables, *, exponent: Exponent, labels: RunLabels, answer: Answer) -> int:
+def lifecycle(tables: RunTables, *, exponent: Exponent, labels: RunLabels, pooled: Seeds, answer: Answer) -> int:
     """Find waves of compression, gradients over depth, Q/K-V asymmetry and two timescales in a run."""
     from spectra_cli.studies.inputs.parse import parse_labels
-    from spectra_cli.studies.lifecycle import lifecycle_tables
+    from spectra_cli.studies.lifecycle import compare_lifecycles
     from spectra_cli.views.console.lifecycle import lifecycle_json, show_lifecycle
     from spectra_cli.views.console.output import make_console
 
-    runs = lifecycle_tables(tables, parse_labels(labels.label), exponent.alpha)
+    compared = compare_lifecycles(tables, parse_labels(labels.label), exponent.alpha, seeds=pooled.seeds)
     show_result(
         answer,
-        text=lambda: show_lifecycle(make_console(error=False), runs),
-        facts=lambda: lifecycle_json(runs),
+        text=lambda: show_lifecycle(make_console(error=False), compared),
+        facts=lambda: lifecycle_json(compared),
         allow_nan=False,
     )
     return 0

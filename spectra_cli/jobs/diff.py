@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from spectra_cli import sources, svd, weights
 from spectra_cli.errors import SpectraError
-from spectra_cli.jobs.metadata import listed, notes_of, scan_metadata
 from spectra_cli.jobs.only_checkpoint import only_checkpoint
 from spectra_cli.measure.executors import LocalExecutor, measure_checkpoint
+from spectra_cli.measure.metadata import listed, notes_of, scan_metadata
 from spectra_cli.measure.plan import OnWait, Plan, make_client
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.results import unique

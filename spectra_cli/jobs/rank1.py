@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from spectra_cli.engines.processors import blas_threads
 from spectra_cli.errors import SpectraError
 from spectra_cli.gram import distances
-from spectra_cli.jobs.metadata import scan_metadata
 from spectra_cli.jobs.resume import manifest_of
+from spectra_cli.measure.metadata import scan_metadata
 from spectra_cli.measure.plan import OnWait, Plan, make_plan
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.side_by_side import OpenRun, StoredMatrices, open_run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,13 @@ import numpy as np
 import pandas as pd
 
 from spectra_cli import svd
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, printable
 from spectra_cli.measure.executors import LocalExecutor, measure_checkpoint
 from spectra_cli.measure.plan import Plan, make_plan
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.trajectory import Trajectory
 from spectra_cli.records import Problem, Row
+from spectra_cli.sources.address import is_hub
 from spectra_cli.storage.table import row_group
 
 SAME = 1e-6  # what a number may differ by, as a share of itself: on one machine it is the same to the last bit
@@ -99,6 +101,12 @@ def _request(metadata: Mapping[str, Any], names: Sequence[str], source: str | No
     if source is None and not isinstance(metadata.get("source"), str):
         raise SpectraError(
             "the table compares two sources", hint="run the same `spectra diff` again in place of --sample"
+        )
+    if source is None and is_hub(metadata["source"]):
+        said = printable(metadata["source"])
+        raise SpectraError(
+            f"the table says that it came from {said}, and nothing is fetched on a table's word alone",
+            hint=f"give --source {shlex.quote(said)} to fetch it from there",
         )
     options = {name: value for name, value in metadata.get("options", {}).items() if name in _FROM_TABLE}
     wrong = [name for name, value in options.items() if not _FROM_TABLE[name](value)]

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from importlib import metadata as distributions
-from typing import Any
-
-from spectra_cli import sources, svd
+from spectra_cli import sources
 from spectra_cli.errors import SpectraError
+from spectra_cli.measure.metadata import settings
 from spectra_cli.measure.plan import Plan
 from spectra_cli.records import Checkpoint
 from spectra_cli.storage.manifest import Manifest, ManifestCheckpoint, ManifestReference
-
-PACKAGES = ("spectra-scan", "torch", "numpy", "scipy")  # what makes the numbers
-NOT_IN_NUMBERS = ("threads", "device", "source", "map", "follow_links", "disk", "patience", "engine")
 
 
 def manifest_of(plan: Plan, device: str) -> Manifest:
@@ -27,17 +21,6 @@ def manifest_of(plan: Plan, device: str) -> Manifest:
         },
         reference=ManifestReference(reference.revision, sources.fingerprint(reference.path)) if reference else None,
     )
-
-
-def settings(plan: Plan, device: str) -> dict[str, Any]:
-    """Return every option that changes numbers or rows, and what makes the numbers: device, precision, packages."""
-    options = {name: value for name, value in asdict(plan.request).items() if name not in NOT_IN_NUMBERS}
-    return {
-        "options": {**options, "metrics": list(plan.metrics)},
-        "device": device.partition(":")[0],
-        "precision": svd.describe(device),
-        "packages": {name: distributions.version(name) for name in PACKAGES},
-    }
 
 
 def is_changed(checkpoint: Checkpoint, manifest: Manifest) -> bool:

@@ -9,10 +9,11 @@ from typing import Any
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.jobs import training_log
-from spectra_cli.jobs.metadata import notes_of, scan_metadata
+from spectra_cli.jobs.finished import contents_of, finished_table
 from spectra_cli.jobs.resume import changed, is_changed, manifest_of, refuse_changed_reference
 from spectra_cli.measure.executors import Executor, executor_for, measure_checkpoint
 from spectra_cli.measure.executors.executor import OnDone
+from spectra_cli.measure.metadata import notes_of, scan_metadata
 from spectra_cli.measure.plan import OnWait, Plan, make_plan
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.results import CheckpointResult, unique
@@ -22,7 +23,7 @@ from spectra_cli.storage.manifest import CheckpointNotes
 from spectra_cli.storage.parts import Parts
 from spectra_cli.storage.table import to_arrow
 
-OnStart = Callable[[Plan, Layout, str], None]
+OnStart = Callable[[Plan, Layout, str, int], None]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Scan:
 
     steps: how many different steps the run was found to have. losses: the file beside the table with the run's loss
     and learning rate, where the training program kept them. fallbacks: what a GPU had no memory for, and who computed
-    it then.
+    it then. computed: False where the table was there already, from the same request of the same files.
     """
 
     output: Path
@@ -41,6 +42,7 @@ class Scan:
     steps: int
     losses: Path | None = None
     fallbacks: tuple[Problem, ...] = ()
+    computed: bool = True
 
 
 def scan_checkpoints(
@@ -57,28 +59,49 @@ def scan_checkpoints(
     """Measure every matrix of every checkpoint in a source and write the table: what `spectra scan` does.
 
     source: a folder of checkpoints, one checkpoint, or a place on the Hub. output: the Parquet file. restart: discard
-    what an interrupted scan of the same output left; otherwise that is resumed. losses: write the loss and learning
-    rate beside the table, as `FILE.loss.jsonl`, where the run has them. on_start: called once, with the plan, the
-    layout of one checkpoint and the device. on_done: called after each matrix, and with None after each checkpoint.
-    on_wait: called with what is waited for, when the Hub does not answer. options: the fields of
-    `spectra_cli.measure.request.Request`, such as `metrics=("sd", "alpha")`. Raises SpectraError where nothing can be
+    what an earlier scan of the same output left; otherwise that is resumed, and a table that is complete is kept as it
+    is. losses: write the loss and learning rate beside the table, as `FILE.loss.jsonl`, where the run has them.
+    on_start: called once, with the plan, the layout of one checkpoint, the device, and how many checkpoints are
+    finished already. on_done: called after each matrix, and with None after each checkpoint. on_wait: called with what
+    is waited for, when the Hub does not answer. options: the fields of `spectra_cli.measure.request.Request`, such as
+    `metrics=("sd", "alpha")`. Raises SpectraError where nothing can be
     read or written; what could not be read among the rest is in the result's `problems`.
     """
     plan = make_plan(Request(str(source), **options), on_wait)
-    with (
-        executor_for(plan.request) as executor,
-        Parts(Path(output), manifest_of(plan, executor.device), restart) as parts,
-        Trajectory(plan, executor.device) as trajectory,
-    ):
-        on_start(plan, trajectory.first_layout(), executor.device)
+    contents = contents_of(plan)
+    with executor_for(plan.request) as executor:
+        parts = Parts(Path(output), manifest_of(plan, executor.device), restart)
+        metadata = None if restart else finished_table(plan, contents, parts, executor.device)
+        if metadata is not None:
+            return _as_it_is(Path(output), plan, metadata)
+        return _compute(executor, plan, parts, contents, losses=losses, on_start=on_start, on_done=on_done)
+
+
+def _as_it_is(output: Path, plan: Plan, metadata: Mapping[str, Any]) -> Scan:
+    rows = sum(group["rows"] for group in metadata["row_groups"])
+    log = training_log.companion(output)
+    return Scan(output, rows, metadata, (), _steps(plan), log if log.is_file() else None, computed=False)
+
+
+def _steps(plan: Plan) -> int:
+    return len({checkpoint.step for checkpoint in plan.checkpoints if checkpoint.step is not None})
+
+
+def _compute(
+    executor: Executor, plan: Plan, parts: Parts, contents: str, *, losses: bool, on_start: OnStart, on_done: OnDone
+) -> Scan:
+    """Measure what no earlier run has finished, and write the table."""
+    with parts, Trajectory(plan, executor.device) as trajectory:
+        kept = sum(parts.notes(checkpoint.key) is not None for checkpoint in plan.checkpoints)
+        on_start(plan, trajectory.first_layout(), executor.device, kept)
         measured = _measure_all(executor, trajectory, parts, on_done)
         problems = _problems(trajectory, measured)
-        metadata = scan_metadata(plan, trajectory.reference, executor.device, list(measured.notes.items()), problems)
+        notes = list(measured.notes.items())
+        metadata = scan_metadata(plan, trajectory.reference, executor.device, notes, problems) | {"contents": contents}
         # Before the parts go: a kill between the two files must leave something to resume from.
-        log = _training_log(Path(output), plan, problems) if losses else None
+        log = _training_log(parts.output, plan, problems) if losses else None
         rows = parts.assemble([checkpoint.key for checkpoint in measured.notes], metadata)
-    steps = len({checkpoint.step for checkpoint in plan.checkpoints if checkpoint.step is not None})
-    return Scan(Path(output), rows, metadata, tuple(problems), steps, log, unique(measured.fallbacks))
+    return Scan(parts.output, rows, metadata, tuple(problems), _steps(plan), log, unique(measured.fallbacks))
 
 
 @dataclass(frozen=True)

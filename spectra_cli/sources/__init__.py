@@ -4,9 +4,11 @@ from spectra_cli.sources.address import is_hub as is_hub
 from spectra_cli.sources.address import join as join
 from spectra_cli.sources.address import parse_seconds as parse_seconds
 from spectra_cli.sources.address import parse_size as parse_size
+from spectra_cli.sources.changes import contents as contents
+from spectra_cli.sources.changes import fingerprint as fingerprint
+from spectra_cli.sources.changes import last_change as last_change
 from spectra_cli.sources.folder import Listing as Listing
 from spectra_cli.sources.folder import Unread as Unread
-from spectra_cli.sources.folder import fingerprint as fingerprint
 from spectra_cli.sources.folder import list_folder as list_folder
 from spectra_cli.sources.folder import with_tokens as with_tokens
 from spectra_cli.sources.hub.cache import cached_path as cached_path

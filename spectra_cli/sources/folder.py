@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.records import Checkpoint, Remote
+from spectra_cli.records import Checkpoint
 from spectra_cli.sources.mapping import StepMap, read_mapping
 from spectra_cli.sources.names import LARGEST, Name, natural, read_name
 from spectra_cli.sources.stages import beside_each_other, order
@@ -253,20 +253,3 @@ def with_tokens(listing: Listing, tokens_per_step: int | None) -> Listing:
         for c in listing.checkpoints
     )
     return replace(listing, checkpoints=filled)
-
-
-def fingerprint(path: Path | Remote) -> list[list[object]]:
-    """Return what tells that a checkpoint was replaced: its commit and blobs, or names, sizes and times of change."""
-    if isinstance(path, Remote):
-        return [
-            [path.repository, path.commit, path.folder],
-            *([file.name, file.size, file.blob] for file in path.files),
-        ]
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]  # ranks may have folders of their own
-    files.append(path.parent / "config.json")  # the run's own, for checkpoints that have none
-    facts = []
-    for file in files:
-        with contextlib.suppress(OSError):  # gone since it was listed, or not to be read: opening it raises the error
-            if file.is_file():
-                facts.append((str(file.relative_to(path.parent)), file.stat()))
-    return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in facts]

@@ -60,22 +60,33 @@ def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
     return pa.array(values, kind, from_pandas=False)
 
 
-def write_table(target: Path | IO[bytes], parts: Iterable[pa.Table], metadata: dict[str, Any]) -> int:
+def write_table(target: Path | IO[bytes], parts: Iterable[pa.Table], metadata: Mapping[str, Any], **also: str) -> int:
     """Write one row group per part, then the metadata as sorted JSON under METADATA_KEY; return the number of rows.
 
     The metadata also get the rows and the checksum of every row group, and the checksum of themselves. The same parts
-    and metadata give the same bytes. Raises OSError where the target cannot be written.
+    and metadata give the same bytes. also: what else the file is to say, by key. Raises OSError where the target cannot
+    be written.
     """
     groups: list[dict[str, Any]] = []
     with pq.ParquetWriter(target, SCHEMA, compression="zstd", store_schema=True) as writer:
         for part in parts:
             if part.num_rows:
                 writer.write_table(part, row_group_size=part.num_rows)
-                groups.append({"rows": part.num_rows, "sha256": rows_digest(part)})
-        facts = {"schema_version": SCHEMA_VERSION, **metadata, "row_groups": groups}
-        facts["sha256"] = facts_digest(facts)
-        writer.add_key_value_metadata({METADATA_KEY.decode(): json.dumps(facts, sort_keys=True, ensure_ascii=True)})
+                groups.append(group_facts(part))
+        writer.add_key_value_metadata({METADATA_KEY.decode(): facts_text(metadata, groups), **also})
     return sum(group["rows"] for group in groups)
+
+
+def group_facts(part: pa.Table) -> dict[str, Any]:
+    """Return what a table's metadata say of one row group."""
+    return {"rows": part.num_rows, "sha256": rows_digest(part)}
+
+
+def facts_text(metadata: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> str:
+    """Return the metadata of a table as it holds them. groups: `group_facts` of each of its row groups."""
+    facts = {"schema_version": SCHEMA_VERSION, **metadata, "row_groups": list(groups)}
+    facts["sha256"] = facts_digest(facts)
+    return json.dumps(facts, sort_keys=True, ensure_ascii=True)
 
 
 def facts_digest(facts: Mapping[str, Any]) -> str:
@@ -139,14 +150,22 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 
     Nothing where another program wrote the file and kept none of it. Raises SpectraError where they are damaged.
     """
+    return check_metadata(read_json_of(path, METADATA_KEY, {}), path)
+
+
+def read_json_of(path: str | Path, key: bytes, default: Any = None) -> Any:
+    """Return what a table keeps as JSON under a key; the default where it keeps nothing there.
+
+    Raises SpectraError where that is damaged.
+    """
     with _open(path) as file:
-        text = (file.metadata.metadata or {}).get(METADATA_KEY)
+        text = (file.metadata.metadata or {}).get(key)
     if text is None:
-        return {}
+        return default
     try:
         with bounded(f"the metadata of {path}"):
             spend_on_json(text)
-            return check_metadata(json.loads(text), path)
+            return json.loads(text)
     except (ValueError, TypeError, RecursionError):
         raise SpectraError(f"the metadata of {path} are damaged", hint=DAMAGED) from None
 

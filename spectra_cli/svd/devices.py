@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 
+from spectra_cli.budget import has_addresses_for
 from spectra_cli.errors import SpectraError
 
 KINDS = ("cpu", "cuda", "mps", "xpu")
+ADDRESSES = 1 << 30  # bytes of them that torch, its threads and BLAS take before the first matrix
 
 
 def choose_device(name: str) -> str:
     """Return the device to compute on: `auto` is a GPU that has float64 where there is one, else the CPU.
 
     name: auto, cpu, cuda, cuda:1, mps, xpu. Raises SpectraError (exit code 2) where it is no such name, or where
-    torch does not find it.
+    torch does not find it, and where a limit of addresses leaves too few for torch, which dies of it.
 
     >>> choose_device("cpu")
     'cpu'
@@ -21,6 +24,9 @@ def choose_device(name: str) -> str:
     kind, colon, index = name.partition(":")
     if kind not in (*KINDS, "auto") or (colon and not (kind in ("cuda", "xpu") and index.isdecimal())):
         raise SpectraError(f"{name} is not a device", hint="use auto, cpu, cuda, cuda:N, mps or xpu", code=2)
+    if "torch" not in sys.modules and not has_addresses_for(ADDRESSES):
+        hint = "raise the limit on memory (ulimit -v) to 1.5 GB or more"
+        raise SpectraError("there are not enough addresses left to load torch", hint=hint)
     if kind == "cpu":
         return kind
     if kind == "auto":

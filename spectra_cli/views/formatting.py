@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from spectra_cli.errors import printable
 
@@ -71,3 +72,16 @@ def ellipsis(names: list[str], most: int = 3) -> str:
     """
     shown = ", ".join(printable(name) for name in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def fitting(parts: Sequence[str], width: int) -> str:
+    """Return on one line as many of the parts as there is room for: the first always, and of the others while they fit.
+
+    >>> fitting(["checkpoint 3 of 14", "2 min left", "8.1 matrices/s"], 32)
+    'checkpoint 3 of 14 · 2 min left'
+    """
+    line, *rest = parts
+    for part in rest:
+        if part and len(line) + len(part) + 3 <= width:
+            line = f"{line} · {part}"
+    return line

@@ -161,7 +161,7 @@ USAGE = {
     "too few threads": (["scan", "RUN", "--threads", "0"], 2, "0"),
     "an unknown option": (["scan", "RUN", "--referense", "x"], 2, "--referense"),
     "an unknown command": (["scna"], 2, "scna"),
-    "a missing argument": (["scan"], 2, "ource"),
+    "a missing argument": (["scan"], 2, "SOURCE"),
     "an unknown metric's page": (["metrics", "alhpa"], 2, "alhpa"),
     "a run where one checkpoint is wanted": (["diff", "RUN", "RUN/step1"], 2, "6 checkpoints"),
     "a demo in a folder in use": (["demo", "RUN"], 1, "is there already"),

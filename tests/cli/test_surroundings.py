@@ -209,3 +209,15 @@ def test_a_run_of_step_0_alone_is_drawn_or_refused(spectra, kept_run, tmp_path, 
     result = spectra("plot", tmp_path / "a.parquet", "--kind", kind, "-o", tmp_path / "p.html")
     assert result.code in (0, 1)
     assert spectra("report", tmp_path / "a.parquet", "-o", tmp_path / "r.html").code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gigabytes", [0.3, 0.7, 0.75, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 2.0])
+def test_a_scan_under_a_limit_of_addresses_is_whole_or_refused(kept_run, tmp_path, gigabytes):
+    """Torch dies of a lack of addresses, by a signal, in what runs before main."""
+    done = process("scan", kept_run, "-q", "-o", tmp_path / "a.parquet", limit=int(gigabytes * 2**30))
+    if done.returncode:
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 2)
+        assert b"ulimit -v" in done.stderr
+    assert (tmp_path / "a.parquet").exists() == (done.returncode == 0)
+    assert done.returncode == 0 or gigabytes < 1.5

@@ -90,6 +90,14 @@ def test_another_checkpoint_in_its_place_is_found(spectra, run, tmp_path):
     assert "comes out otherwise" in said.err
 
 
+def test_nothing_is_fetched_on_a_tables_word_alone(spectra, table_path, tmp_path):
+    groups = [group.replace_schema_metadata() for group in row_groups(table_path)]
+    write_table(tmp_path / "a.parquet", groups, read_metadata(table_path) | {"source": "hf:own/run other"})
+    said = spectra("verify", tmp_path / "a.parquet", "--sample", "1")
+    assert said.code == 1
+    assert "give --source 'hf:own/run other'" in said.err
+
+
 def test_a_source_that_moved_is_given_anew(run, tmp_path):
     scan_checkpoints(run, tmp_path / "a.parquet")
     run.rename(tmp_path / "moved")

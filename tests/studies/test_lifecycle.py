@@ -9,7 +9,7 @@ import pytest
 from spectra_cli.errors import SpectraError
 from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.studies.inputs.runs import Run
-from spectra_cli.studies.lifecycle import CHANCE, correct, lifecycle, lifecycle_tables
+from spectra_cli.studies.lifecycle import CHANCE, LifecycleComparison, correct, lifecycle, lifecycle_tables
 from spectra_cli.studies.lifecycle.asymmetry import spread_ratio
 from spectra_cli.studies.lifecycle.gradients import is_inverted_u, trend, trends, turns
 from spectra_cli.studies.lifecycle.timescales import Decay, decay, ratio_of
@@ -159,7 +159,7 @@ def test_a_whole_run_is_told_in_sentences_and_as_an_object():
     assert "entropy rises with depth" in said
     assert "alpha of q" in said
     assert "claims were tested" in said
-    (run,) = json.loads(json.dumps(lifecycle_json([found]), allow_nan=False))["runs"]
+    (run,) = json.loads(json.dumps(lifecycle_json(LifecycleComparison((found,))), allow_nan=False))["runs"]
     for name in ("compression", "compression_gradient", "wave", "alpha_gradient", "entropy_gradient", "timescales"):
         assert {"value", "interval", "verdict", "n"} <= set(run[name])
     assert {one["quantity"] for one in run["asymmetry"]} == {"compression", "alpha"}

@@ -118,10 +118,10 @@ def covers(found: RunStability) -> bool:
     return interval is not None and interval[0] <= BREAKPOINT <= interval[1]
 
 
-def plant_table(path: Path, *, lower: float = 1.0, seed: int = 1) -> Path:
+def plant_table(path: Path, *, lower: float = 1.0, seed: int = 1, checkpoints: int = 40) -> Path:
     """Write a table of two matrices with a planted series of rates, the MLP's at half of attention's height."""
     parts = [to_arrow([START])]  # as a scan with --metrics sd_variation_rate,alpha leaves it
-    lines = plant(FLOOR, checkpoints=40, noise=0.05, seed=seed).numbers.iloc[1:]
+    lines = plant(FLOOR, checkpoints=checkpoints, noise=0.05, seed=seed).numbers.iloc[1:]
     for step, rate in zip(lines["step"].tolist(), (lines["sd_variation_rate"] * lower).tolist(), strict=True):
         checkpoint = Checkpoint("planted", f"step{step}", Path(), step)
         rows = [Row(checkpoint, ATTENTION, "sd_variation_rate", rate, None)]

@@ -2,6 +2,7 @@
 
 from spectra_cli.studies.lifecycle.asymmetry import Asymmetry, SpreadRatio
 from spectra_cli.studies.lifecycle.gradients import FIRST, Gradient, Trend, is_inverted_u
+from spectra_cli.studies.lifecycle.seeds import LifecycleComparison, compare_lifecycles
 from spectra_cli.studies.lifecycle.significance import CHANCE, correct
 from spectra_cli.studies.lifecycle.study import ALPHAS, ENTROPY, RANK, Lifecycle, lifecycle, lifecycle_tables
 from spectra_cli.studies.lifecycle.timescales import Decay, Timescales
@@ -9,5 +10,6 @@ from spectra_cli.studies.lifecycle.waves import Arrival
 
 __all__ = [
     "ALPHAS", "CHANCE", "ENTROPY", "FIRST", "RANK", "Arrival", "Asymmetry", "Decay", "Gradient", "Lifecycle",
-    "SpreadRatio", "Timescales", "Trend", "correct", "is_inverted_u", "lifecycle", "lifecycle_tables",
+    "LifecycleComparison", "SpreadRatio", "Timescales", "Trend", "compare_lifecycles", "correct", "is_inverted_u",
+    "lifecycle", "lifecycle_tables",
 ]  # fmt: skip

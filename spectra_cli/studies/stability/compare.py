@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 
 from spectra_cli.studies.inputs.run_inputs import read_inputs
 from spectra_cli.studies.inputs.runs import Run, groups
+from spectra_cli.studies.pools import contrasts
 from spectra_cli.studies.stability.findings import RATE, Interval, Onset, Ratio, RunComparison, RunStability
 from spectra_cli.studies.stability.onset import LEVEL
+from spectra_cli.studies.stability.seeds import pooled
 from spectra_cli.studies.stability.study import METRICS, stability
 
 Array = NDArray[np.float64]
 
 DRAWS = 2000
+QUANTITIES = ("peak", "floor", "onset", "onset_per_lr")
 
 
 def compare_tables(
@@ -25,10 +28,15 @@ def compare_tables(
     losses: Sequence[str | Path] = (),
     columns: Mapping[str, str] | None = None,
     labels: Sequence[str] | None = None,
+    *,
+    seeds: bool = False,
 ) -> RunComparison:
-    """Study one table or several. Arguments and errors: of `read_inputs`."""
-    inputs = read_inputs(tables, METRICS, losses=losses, columns=columns, labels=labels)
+    """Study one table or several; seeds: pool runs of one label. Arguments and errors: of `read_inputs`."""
+    inputs = read_inputs(tables, METRICS, losses=losses, columns=columns, labels=labels, seeds=seeds)
     studied = tuple(stability(given.run, given.losses) for given in inputs)
+    if seeds:
+        pools = pooled([given.pool or given.run.label for given in inputs], studied)
+        return RunComparison(studied, (), pools, contrasts(pools, QUANTITIES))
     return RunComparison(studied, tuple(ratios([given.run for given in inputs], studied)))
 
 
@@ -50,7 +58,7 @@ def ratios(runs: Sequence[Run], studied: Sequence[RunStability]) -> Iterator[Rat
             names = run.label, studied[0].label, group.group
             yield Ratio(*names, "peak", group.peak.value / base.peak.value, peaks)
             yield Ratio(*names, "floor", group.floor.value / base.floor.value, floors)
-            for quantity in ("onset", "onset_per_lr"):
+            for quantity in QUANTITIES[2:]:
                 yield from _onset_ratio(names, quantity, getattr(group, quantity), getattr(base, quantity))
 
 

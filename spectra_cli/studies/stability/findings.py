@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spectra_cli.studies.pools import Contrast, Pool
+
 Interval = tuple[float, float]
 
 RATE = "sd_variation_rate"  # the metric that all of this is about
+BY_NOISE = 0.02  # how often, at most, a constant rate varies as much as one that has a course
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,11 @@ class RunStability:
     constant: float | None = None
     attention_over_mlp: ShapeContrast | None = None
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether a constant rate varies as much too often for the run to have a peak."""
+        return self.constant is not None and self.constant > BY_NOISE
+
     def group(self, name: str) -> GroupStability | None:
         """Return one group by its name, None where the run has no such matrices."""
         return next((group for group in self.groups if group.group == name), None)
@@ -195,7 +203,13 @@ class Ratio:
 
 @dataclass(frozen=True, eq=False)
 class RunComparison:
-    """Several runs, and each against the first."""
+    """Several runs, and each against the first.
+
+    Where runs of one label differ by seed alone they are pools, contrasts are each pool against the first, and ratios
+    between single runs are none.
+    """
 
     runs: tuple[RunStability, ...]
     ratios: tuple[Ratio, ...]
+    pools: tuple[Pool, ...] = ()
+    contrasts: tuple[Contrast, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from spectra_cli.errors import printable
-from spectra_cli.studies.lifecycle import Decay, Gradient, Lifecycle
+from spectra_cli.studies.lifecycle import Decay, Gradient, Lifecycle, LifecycleComparison
 from spectra_cli.views.console.output import plain_table
+from spectra_cli.views.console.seeds import pools_json, show_pools
 from spectra_cli.views.formatting import count, number
 from spectra_cli.views.sentences.lifecycle import (
     asymmetry_verdicts,
@@ -24,9 +24,12 @@ from spectra_cli.views.sentences.lifecycle import (
 )
 
 
-def show_lifecycle(console: Console, runs: Sequence[Lifecycle]) -> None:
-    """Print each run's findings, then its layers."""
-    for index, run in enumerate(runs):
+def show_lifecycle(console: Console, compared: LifecycleComparison) -> None:
+    """Print each run's findings, then its layers; of pools, what their runs share."""
+    if compared.pools:
+        show_pools(console, compared.pools, compared.contrasts)
+        return
+    for index, run in enumerate(compared.runs):
         if index:
             console.print()
         head = f"{printable(run.label)} · {count(run.layers, 'layer')}, {count(len(run.steps), 'checkpoint')}"
@@ -44,9 +47,9 @@ def show_lifecycle(console: Console, runs: Sequence[Lifecycle]) -> None:
         console.print(table)
 
 
-def lifecycle_json(runs: Sequence[Lifecycle]) -> dict[str, Any]:
+def lifecycle_json(compared: LifecycleComparison) -> dict[str, Any]:
     """Return everything as one object that json.dumps takes; None where there is no number."""
-    return {"runs": [_run(run) for run in runs]}
+    return {"runs": [_run(run) for run in compared.runs], **pools_json(compared.pools, compared.contrasts)}
 
 
 def _run(run: Lifecycle) -> dict[str, Any]:

@@ -1,30 +1,50 @@
-"""What is about to be scanned, and how far the scan is."""
+"""What is about to be scanned, and how far a job is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
+from rich.text import Text
 
 from spectra_cli.errors import printable
-from spectra_cli.views.formatting import count
+from spectra_cli.views.formatting import count, duration, fitting
 
 if TYPE_CHECKING:
     from spectra_cli.measure.plan import Plan
     from spectra_cli.records import Checkpoint, Layout, Matrix
 
+BAR = 5  # of so many columns the bar takes one
+
+
+class _Words(ProgressColumn):
+    """What is done and left, drawn anew several times a second: the parts that fit, the most important first."""
+
+    def __init__(self, parts: Callable[[], Sequence[str]], width: int) -> None:
+        super().__init__()
+        self.parts, self.width = parts, width
+
+    def render(self, task: Task) -> Text:  # noqa: ARG002 - rich's own signature
+        """Return the parts on one line."""
+        return Text(fitting(self.parts(), self.width), no_wrap=True, overflow="ellipsis")
+
 
 class BarOrLines:
-    """Shows how far a job is: a bar on a terminal, lines elsewhere, nothing when quiet. Each job has its own kind."""
+    """Shows how far a job is: a bar on a terminal, lines elsewhere, nothing when quiet. Each job has its own kind.
+
+    doing: what is shown before the job knows how much there is to do.
+    """
 
     task: TaskID
+    waiting = ""
 
-    def __init__(self, console: Console, *, quiet: bool) -> None:
-        """Prepare; nothing is drawn before the job begins."""
-        self.console, self.quiet = console, quiet
+    def __init__(self, console: Console, *, quiet: bool, doing: str = "") -> None:
+        """Prepare; nothing is drawn before the job runs."""
+        self.console, self.quiet, self.doing = console, quiet, doing
         self.bar: Progress | None = None
 
     @contextmanager
@@ -33,45 +53,87 @@ class BarOrLines:
         if self.quiet or not self.console.is_terminal:
             yield self
             return
-        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+        width = max(8, self.console.width // BAR)
+        columns = (BarColumn(width), _Words(self.shown, self.console.width - width - 2))
         with Progress(*columns, console=self.console, transient=True) as self.bar:
+            self.task = self.bar.add_task("", total=None)
             yield self
+
+    def shown(self) -> Sequence[str]:
+        """Return what stands beside the bar: what is waited for, or else how far the job is."""
+        return [self.waiting] if self.waiting else self.parts()
+
+    def parts(self) -> Sequence[str]:
+        """Return how far the job is, the most important first."""
+        return [self.doing]
+
+    def move(self, completed: float, total: float) -> None:
+        """Draw the bar so far; what was waited for has come."""
+        self.waiting = ""
+        if self.bar:
+            self.bar.update(self.task, completed=completed, total=total)
 
     def wait(self, words: str) -> None:
         """Show what the Hub is waited for: on the bar, or as a line of its own; where all is quiet, errors name it."""
-        if self.bar and self.bar.tasks:
-            self.bar.update(self.task, description=printable(words, 200))
+        if self.bar:
+            self.waiting = printable(words, 200)
         elif not self.quiet:
             self.console.print(printable(words, 200), soft_wrap=True)
 
 
 class ScanProgress(BarOrLines):
-    """Shows how far a scan is: without a terminal, a line a checkpoint."""
+    """Shows how far a scan is: without a terminal, a line a checkpoint.
+
+    The rate and the time left are of what this run measured: what an earlier one finished took no time of it.
+    """
 
     matrices = finished = checkpoints = 0
+    measured = of_current = 0
+    started = 0.0
+    current = ""
 
-    def begin(self, plan: Plan, layout: Layout, device: str) -> None:
-        """Print what is about to be scanned, and start the bar. layout: of one checkpoint, taken for all."""
+    def begin(self, plan: Plan, layout: Layout, device: str, kept: int) -> None:
+        """Print what is about to be scanned, and start. layout: of one checkpoint, taken for all. kept: finished."""
         if not self.quiet:
             self.console.print(headline(plan, layout, device), soft_wrap=True)
+            if kept:
+                of = count(len(plan.checkpoints), "checkpoint")
+                self.console.print(f"resumed: {kept} of {of} were finished before", soft_wrap=True)
         self.matrices, self.checkpoints = len(layout.matrices), len(plan.checkpoints)
-        if self.bar:
-            self.task = self.bar.add_task("", total=self.matrices * self.checkpoints, rate="")
+        self.started = time.monotonic()
+        self._move()
 
     def __call__(self, checkpoint: Checkpoint, matrix: Matrix | None) -> None:
         """Note that a matrix is done, or with None that a whole checkpoint is."""
         if matrix is None:
-            self.finished += 1
-        if self.bar and matrix is not None:
-            speed = self.bar.tasks[0].speed
-            rate = f" · {speed:.1f} matrices/s" if speed else ""
-            self.bar.update(
-                self.task, advance=1, description=f"{printable(checkpoint.revision)} {printable(matrix.name)}{rate}"
-            )
-        elif self.bar:
-            self.bar.update(self.task, completed=self.finished * self.matrices)
-        elif matrix is None and not self.quiet:
+            self.finished, self.of_current = self.finished + 1, 0
+            if not self.measured:
+                self.started = time.monotonic()
+        else:
+            self.measured, self.of_current = self.measured + 1, self.of_current + 1
+            self.current = f"{printable(checkpoint.revision)} {printable(matrix.name)}"
+        self._move()
+        if matrix is None and not self.bar and not self.quiet:
             self.console.print(f"{self.finished}/{self.checkpoints} {printable(checkpoint.revision)}", soft_wrap=True)
+
+    def _move(self) -> None:
+        self.move(self._done(), self.matrices * self.checkpoints)
+
+    def _done(self) -> int:
+        return min(self.finished * self.matrices + self.of_current, self.matrices * self.checkpoints)
+
+    def parts(self) -> Sequence[str]:
+        """Return how far the scan is."""
+        if not self.checkpoints:
+            return [self.doing]
+        at = min(self.finished + 1, self.checkpoints)
+        whole, passed = self.matrices * self.checkpoints, time.monotonic() - self.started
+        parts = [f"checkpoint {at} of {self.checkpoints}"]
+        if self.measured and passed:
+            rate = self.measured / passed
+            left = (whole - self._done()) / rate
+            parts += [f"{duration(left)} left", f"{rate:.3g} matrices/s"]
+        return [*parts, f"{self._done():,}/{whole:,} matrices", self.current]
 
 
 def headline(plan: Plan, layout: Layout, device: str) -> str:

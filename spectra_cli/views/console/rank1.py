@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,7 +13,7 @@ from spectra_cli.errors import printable
 from spectra_cli.studies.rank1 import Beside, GroupFindings, Halves, Rank1, SequenceFindings
 from spectra_cli.views.console.output import plain_table
 from spectra_cli.views.console.progress import BarOrLines
-from spectra_cli.views.formatting import count, size
+from spectra_cli.views.formatting import count, duration, size
 from spectra_cli.views.sentences.rank1 import decimal, rank1_sentences, run_sentence, share, signed
 
 if TYPE_CHECKING:
@@ -23,20 +25,33 @@ KINDS = ("raw", "merged")
 class TensorProgress(BarOrLines):
     """Shows how many tensors are read: without a terminal, a headline alone."""
 
+    done = total = kept = 0
+    started = 0.0
+
     def begin(self, run: OpenRun) -> None:
         """Print what is about to be read, and start the bar."""
+        many, self.total = len(run.checkpoints), len(run.tensors)
         if not self.quiet:
-            many, tensors = len(run.checkpoints), len(run.tensors)
-            total = sum(item.tensor.nbytes for item in run.tensors) * many
-            text = f"{count(many, 'checkpoint')} · {count(tensors, 'tensor')} each · {size(total)} to read"
+            bytes_read = sum(item.tensor.nbytes for item in run.tensors) * many
+            text = f"{count(many, 'checkpoint')} · {count(self.total, 'tensor')} each · {size(bytes_read)} to read"
             self.console.print(text, soft_wrap=True)
-        if self.bar:
-            self.task = self.bar.add_task("", total=len(run.tensors))
 
     def __call__(self, done: int, total: int) -> None:
-        """Note how many tensors are done."""
-        if self.bar:
-            self.bar.update(self.task, completed=done, total=total, description="")
+        """Note how many tensors are done; at first, how many an earlier run finished."""
+        if not self.started:
+            self.started, self.kept = time.monotonic(), done
+        self.done, self.total = done, total
+        self.move(done, total)
+
+    def parts(self) -> Sequence[str]:
+        """Return how far the reading is."""
+        if not self.started:
+            return [self.doing]
+        parts, read = [f"tensor {min(self.done + 1, self.total)} of {self.total}"], self.done - self.kept
+        if read:
+            left = (time.monotonic() - self.started) / read * (self.total - self.done)
+            parts.append(f"{duration(left)} left")
+        return [*parts, *([f"{self.kept} were read before"] if self.kept else [])]
 
 
 def show_rank1(console: Console, findings: Rank1, *, everything: bool) -> None:

@@ -41,28 +41,35 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
     left = f"{count(len(skipped), 'tensor')} skipped ({ellipsis(reasons, 4)})" if skipped else "nothing skipped"
     where = f"{printable(name)} · {count(scan.rows, 'row')} · {size(scan.output.stat().st_size)} · {left}"
     console.print(where, soft_wrap=True)
+    if not scan.computed:
+        console.print("complete already, from the same files and options: --restart computes it anew", soft_wrap=True)
     if scan.losses:
         console.print(f"{printable(str(scan.losses))} · the run's loss and learning rate, for --loss", soft_wrap=True)
-    duplicates = scan.metadata["duplicates"]
-    if duplicates:
-        pairs = [f"{twin} repeats {first}" for twin, first in duplicates.items()]
-        console.print(f"identical weights: {ellipsis(pairs)}", soft_wrap=True)
-    if scan.metadata["stages"]:
-        console.print(stages_line(scan.metadata["stages"]), soft_wrap=True)
-    for line in warnings_of(scan.metadata):
+    for line in _facts(scan.metadata):
         console.print(line, soft_wrap=True)
-    for words in (words for option, words in ASKED.items() if scan.metadata["options"].get(option)):
-        console.print(f"note: {words}", soft_wrap=True)
-    for note in dict.fromkeys(note for layout in scan.metadata["layouts"] for note in layout["notes"]):
-        console.print(f"note: {printable(note, 400)}", soft_wrap=True)
-    if scan.metadata["unread"]:
-        names = [f"{name} ({reason})" for name, reason in scan.metadata["unread"]]
-        console.print(f"not read: {ellipsis(names)}", soft_wrap=True)
     if roles:
         console.print()
         console.print(roles_table(roles))
         if scan.metadata["reference"]:
             console.print(f"\n{closeness_lines(roles, scan.metadata['reference'])}", soft_wrap=True)
+
+
+def _facts(metadata: Mapping[str, Any]) -> list[str]:
+    """Return what a reader should know of the checkpoints before the numbers, a line each."""
+    lines = []
+    if metadata["duplicates"]:
+        pairs = [f"{twin} repeats {first}" for twin, first in metadata["duplicates"].items()]
+        lines.append(f"identical weights: {ellipsis(pairs)}")
+    if metadata["stages"]:
+        lines.append(stages_line(metadata["stages"]))
+    lines += warnings_of(metadata)
+    lines += [f"note: {words}" for option, words in ASKED.items() if metadata["options"].get(option)]
+    notes = dict.fromkeys(note for layout in metadata["layouts"] for note in layout["notes"])
+    lines += [f"note: {printable(note, 400)}" for note in notes]
+    if metadata["unread"]:
+        names = [f"{name} ({reason})" for name, reason in metadata["unread"]]
+        lines.append(f"not read: {ellipsis(names)}")
+    return lines
 
 
 def stages_line(stages: Mapping[str, Any]) -> str:
@@ -82,9 +89,11 @@ def warnings_of(metadata: Mapping[str, Any]) -> list[str]:
     ['no different from random entries: 38 matrices at step0 … step1, 2 at step9']
     """
     lines = []
+    order = {line[0]: index for index, line in enumerate(metadata.get("checkpoints", ()))}  # files sort their keys
     for key, words in COUNTED.items():
         parts: list[str] = []
-        for many, run in groupby(metadata.get(key, {}).items(), lambda item: item[1]):
+        counts = sorted(metadata.get(key, {}).items(), key=lambda item: order.get(item[0], 0))
+        for many, run in groupby(counts, lambda item: item[1]):
             names = [printable(name) for name, _ in run]
             span = f"{names[0]} … {names[-1]}" if names[1:] else names[0]
             parts.append(f"{many if parts else count(many, 'matrix', 'matrices')} at {span}")
@@ -152,6 +161,7 @@ def scan_json(scan: Scan, roles: Sequence[RoleSummary]) -> dict[str, Any]:
         "output": str(scan.output),
         "losses": str(scan.losses) if scan.losses else None,
         "rows": scan.rows,
+        "computed": scan.computed,
         "problems": [asdict(problem) for problem in scan.problems],
         "metadata": scan.metadata,
         "roles": [asdict(role) for role in roles],

@@ -12,6 +12,7 @@ from rich.table import Table
 from spectra_cli.errors import printable
 from spectra_cli.studies.stability import GroupStability, LossStability, Onset, Ratio, RunComparison, RunStability
 from spectra_cli.views.console.output import plain_table
+from spectra_cli.views.console.seeds import pools_json, show_pools
 from spectra_cli.views.formatting import count, number
 from spectra_cli.views.sentences.stability import NOUNS, ratio, ratio_sentences, stability_sentences, step
 
@@ -19,7 +20,10 @@ MOST_LAYERS = 8
 
 
 def show_stability(console: Console, compared: RunComparison, *, everything: bool = False) -> None:
-    """Print each run's findings and its groups, then the runs against the first."""
+    """Print each run's findings and its groups, then the runs against the first; of pools, what their runs share."""
+    if compared.pools:
+        show_pools(console, compared.pools, compared.contrasts)
+        return
     for index, run in enumerate(compared.runs):
         if index:
             console.print()
@@ -92,7 +96,11 @@ def _ratios(compared: RunComparison) -> Table:
 
 def stability_json(compared: RunComparison) -> dict[str, Any]:
     """Return everything as one object that json.dumps takes; None where there is no number."""
-    return {"runs": [_run(run) for run in compared.runs], "ratios": [asdict(entry) for entry in compared.ratios]}
+    return {
+        "runs": [_run(run) for run in compared.runs],
+        "ratios": [asdict(entry) for entry in compared.ratios],
+        **pools_json(compared.pools, compared.contrasts),
+    }
 
 
 def _run(run: RunStability) -> dict[str, Any]:

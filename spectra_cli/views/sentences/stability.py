@@ -22,7 +22,6 @@ from spectra_cli.views.sentences.finding import Finding
 CLOSE = 0.99  # of the thresholds of decoupling, the one with a sentence
 WIDE = 2.0  # an onset whose interval spans more than such a factor is known only roughly
 CHANCE = 0.05
-BY_NOISE = 0.02  # how often, at most, a constant rate varies as much as one that has a course
 FEWEST = 4  # points below which a series has neither peak nor floor worth a sentence
 
 
@@ -49,7 +48,7 @@ def _phases(run: RunStability, whole: GroupStability) -> list[Finding]:
         few = count(len(whole.series.steps), "checkpoint")
         return [Finding("peak", f"The variation is known at {few} only: too few for a course.", False)]
     steps, per_lr = whole.series.steps, whole.onset_per_lr
-    peaked = steps[0] < whole.peak.step < steps[-1] and not (run.constant is not None and run.constant > BY_NOISE)
+    peaked = steps[0] < whole.peak.step < steps[-1] and not run.is_constant
     return [
         Finding("peak", _peak(run, whole), peaked),
         Finding("onset", _onset(whole), is_stable_phase(whole.onset)),
@@ -109,7 +108,7 @@ def _span(interval: Interval) -> str:
 def _peak(run: RunStability, whole: GroupStability) -> str:
     height = f"{number(whole.peak.value, 2)} per step{_beside(run.attention_over_mlp)}"
     at = whole.peak.step
-    if run.constant is not None and run.constant > BY_NOISE:
+    if run.is_constant and run.constant is not None:
         often = f"a constant rate with such noise varies as much in {100 * run.constant:.0f} of 100"
         return f"No course is seen: the variation is largest at step {at} ({height}), but {often}."
     if at == whole.series.steps[0]:

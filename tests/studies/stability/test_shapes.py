@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from spectra_cli.studies.stability.findings import BY_NOISE
 from spectra_cli.studies.stability.noise import chance_of_constant, rises_and_falls
 from spectra_cli.studies.stability.shapes import attention_over_mlp, variation_of_shape
-from spectra_cli.views.sentences.stability import BY_NOISE
 from tests.studies.stability.test_nulls import correlated, uneven_steps
 
 WIDTH = 32

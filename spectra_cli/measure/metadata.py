@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from importlib import metadata as distributions
 from typing import Any
 
-from spectra_cli.jobs.resume import settings
+from spectra_cli import svd
 from spectra_cli.measure.open_checkpoint import OpenCheckpoint
 from spectra_cli.measure.plan import Plan
 from spectra_cli.measure.results import CheckpointResult
 from spectra_cli.records import Checkpoint, Problem, Remote
 from spectra_cli.storage.manifest import CheckpointNotes, LayoutNotes
+
+PACKAGES = ("spectra-scan", "torch", "numpy", "scipy")  # what makes the numbers
+NOT_IN_NUMBERS = ("threads", "device", "source", "map", "follow_links", "disk", "patience", "engine")
+
+
+def settings(plan: Plan, device: str) -> dict[str, Any]:
+    """Return every option that changes numbers or rows, and what makes the numbers: device, precision, packages."""
+    options = {name: value for name, value in asdict(plan.request).items() if name not in NOT_IN_NUMBERS}
+    return {
+        "options": {**options, "metrics": list(plan.metrics)},
+        "device": device.partition(":")[0],
+        "precision": svd.describe(device),
+        "packages": {name: distributions.version(name) for name in PACKAGES},
+    }
 
 
 def notes_of(result: CheckpointResult) -> CheckpointNotes:
