@@ -129,7 +129,7 @@ def cursor(steps: dict[str, Any], *, labelled: bool = True) -> Any:
     """Return the line at the step that a page's slider chooses; nothing is drawn before the page fills `cursor`."""
     import altair as alt
 
-    line = alt.Chart(alt.NamedData("cursor")).mark_rule(color=ACCENT, strokeWidth=2)
+    line = alt.Chart(alt.NamedData("cursor")).mark_rule(color=ACCENT, strokeWidth=2, aria=False)
     return line.encode(x=step_x(steps, labelled=labelled))
 
 

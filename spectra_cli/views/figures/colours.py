@@ -84,6 +84,6 @@ def theme(*, dark: bool = False, background: str | None = "white") -> dict[str, 
             "offset": 14,
         },
         "line": {"strokeWidth": 1.8},
-        "text": {"color": soft},
+        "text": {"color": soft, "fontSize": 12},
         "rule": {"color": soft},
     }

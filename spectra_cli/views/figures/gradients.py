@@ -116,6 +116,7 @@ def _marks(slopes: Slopes, *, labelled: bool) -> list[Chart]:
     }
     tips = ["step:Q", *(alt.Tooltip(f"{name}:Q", format=".3~g") for name in ("slope", "low", "high"))]
     turns = pd.DataFrame({"step": [float(at) for at in slopes.gradient.turns]})
+    turned = alt.Chart(turns).mark_rule(strokeDash=[4, 4], strokeWidth=1.6, color=turn_colour).encode(x="step:Q")
     return [
         base.mark_area(opacity=0.2, color=colour).encode(y=alt.Y("from:Q", **y), y2="to:Q"),
         *_cut_ends(base, slopes.frame, y),
@@ -123,7 +124,7 @@ def _marks(slopes: Slopes, *, labelled: bool) -> list[Chart]:
         base.mark_line(color=colour, point=alt.OverlayMarkDef(size=16, filled=True, color=colour)).encode(
             y=alt.Y("slope:Q", **y), tooltip=tips
         ),
-        alt.Chart(turns).mark_rule(strokeDash=[4, 4], strokeWidth=1.6, color=turn_colour).encode(x="step:Q"),
+        *([turned] if len(turns) else []),
     ]
 
 

@@ -83,7 +83,7 @@ def events(phases: RunStability, low: float, high: float, x: Any, height: int) -
         top = alt.value(NEXT_ROW * (row - len(named)))
         rule = base.mark_rule(strokeDash=[4, 4], strokeWidth=1.2, clip=False)
         marks.append(rule.encode(y=top, y2=alt.value(height)))
-        marks.append(base.mark_text(**side, baseline="top", fontSize=12, clip=False).encode(y=top, text="name:N"))
+        marks.append(base.mark_text(**side, baseline="top", clip=False).encode(y=top, text="name:N"))
     return marks
 
 

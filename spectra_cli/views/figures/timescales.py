@@ -94,14 +94,16 @@ def _column(run: Approach, *, follow: bool) -> Chart:
     unlisted = alt.Color("quantity:N", scale=scale, legend=None)
     y = alt.Y("left:Q", title=["share of the way", "still to go"], scale=alt.Scale(domain=_domain(run.points)))
     tips = ["quantity:N", "step:Q", alt.Tooltip("value:Q", format=".4~g")]
+    rect = alt.Chart(run.taus).mark_rect(opacity=0.12).encode(x="low:Q", x2="high:Q", color=unlisted)
+    dashed = alt.Chart(run.taus).mark_rule(strokeDash=[4, 4], strokeWidth=1.6).encode(x="step:Q", color=unlisted)
     marks = [
-        alt.Chart(run.taus).mark_rect(opacity=0.12).encode(x="low:Q", x2="high:Q", color=unlisted),
+        *([rect] if len(run.taus) else []),
         alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeWidth=1).encode(y="zero:Q"),
         alt.Chart(run.points).mark_point(filled=True, size=26, clip=True).encode(
             x=step_x(steps), y=y, color=unlisted, tooltip=tips
         ),
         alt.Chart(run.curves).mark_line(clip=True).encode(x=step_x(steps), y=y, color=colour),
-        alt.Chart(run.taus).mark_rule(strokeDash=[4, 4], strokeWidth=1.6).encode(x="step:Q", color=unlisted),
+        *([dashed] if len(run.taus) else []),
         *([cursor(steps)] if follow else []),
     ]  # fmt: skip
     shows = "Means over layers; lines: the fits; dashed: τ, with 90% intervals"

@@ -11,7 +11,7 @@ from spectra_cli.views.figures.figure import Options
 from spectra_cli.views.figures.kinds import kind_of
 from spectra_cli.views.figures.save import specification
 from spectra_cli.views.figures.studied import StudiedRun
-from spectra_cli.views.report.figure_list import without_titles
+from spectra_cli.views.figures.titles import without_titles
 
 
 def lifecycle_of(studied: StudiedRun) -> Lifecycle | None:

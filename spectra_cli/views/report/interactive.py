@@ -33,7 +33,7 @@ def cursor(x: Spec) -> Spec:
     """Return the line at the step chosen."""
     return {
         "data": {"name": "cursor", "values": []},
-        "mark": {"type": "rule", "color": ACCENT, "strokeWidth": 2},
+        "mark": {"type": "rule", "color": ACCENT, "strokeWidth": 2, "aria": False},
         "encoding": {"x": x},
     }
 

@@ -10,7 +10,7 @@ from spectra_cli.errors import printable
 from spectra_cli.studies.lifecycle import CHANCE, Lifecycle
 from spectra_cli.studies.stability import GroupStability, Onset, RunStability
 from spectra_cli.views.formatting import count, number
-from spectra_cli.views.sentences.stability import BY_NOISE, CLOSE, FEWEST, is_stable_phase, step
+from spectra_cli.views.sentences.stability import CLOSE, FEWEST, is_stable_phase, step
 
 NO_PHASES = "No phases were looked for"
 PHASES = {"floor": "stays on a floor", "slow decline": "declines slowly"}
@@ -50,7 +50,7 @@ def _phases(run: RunStability) -> str:
     whole = run.groups[0]
     if len(whole.series.steps) < FEWEST:
         return f"{count(len(whole.series.steps), 'checkpoint')} with a variation are too few for phases."
-    if run.constant is not None and run.constant > BY_NOISE:
+    if run.is_constant:
         return "The spectra move at no rate that differs from a constant one: no phases are seen."
     onset, of = shown_onset(whole)
     if whole.peak.step == whole.series.steps[-1]:
