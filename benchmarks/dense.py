@@ -116,7 +116,8 @@ def read_duckdb(table: str) -> int:
     import duckdb
 
     wanted = ", ".join(f"'{name}'" for name in METRICS)
-    return len(duckdb.sql(f"SELECT {', '.join(COLUMNS)} FROM '{table}' WHERE metric IN ({wanted})").df())
+    chosen = f"SELECT {', '.join(COLUMNS)} FROM '{table}' WHERE metric IN ({wanted})"
+    return len(duckdb.connect().execute(chosen).df())
 
 
 CONTENDERS = {

@@ -11,7 +11,7 @@ RANKS = (
     ("budget",),
     ("sources", "weights", "architectures", "svd", "metrics", "storage", "engines", "gram"),
     ("measure", "studies", "evaluation", "surgery"),
-    ("jobs",),
+    ("jobs", "monitor"),
     ("views",),
     ("cli",),
 )

@@ -13,6 +13,7 @@ import typer
 from spectra_cli.budget import has_limited_addresses
 from spectra_cli.cli.checking import inspect, metrics, verify
 from spectra_cli.cli.demo import demo
+from spectra_cli.cli.exporting import export
 from spectra_cli.cli.flat import flat
 from spectra_cli.cli.help import HelpfulCommand, HelpfulGroup
 from spectra_cli.cli.looking import plot, report
@@ -39,6 +40,7 @@ COMMANDS = (
             scan,
             diff,
             verify,
+            export,
         ),
     ),
     (

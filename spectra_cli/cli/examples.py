@@ -11,6 +11,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "diff": ("spectra diff runs/mine/step0 runs/mine/step16",),
     "verify": ("spectra verify mine.parquet --sample 5",),
+    "export": ("spectra export mine.parquet -o mine.csv", "spectra export mine.parquet -o mine.duckdb"),
     "stability": ("spectra stability mine.parquet --loss runs/mine/loss.jsonl",),
     "lifecycle": ("spectra lifecycle mine.parquet",),
     "scaling": ("spectra scaling small.parquet medium.parquet large.parquet",),

@@ -86,7 +86,7 @@ def make_model(
 
     transformers = quiet_transformers()
     kind = transformers.MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
-    _check_size(kind, config, tensors, called)
+    _check_size(config, tensors, called)
     floats = {n: t.to(getattr(torch, dtype)) if t.is_floating_point() else t for n, t in tensors.items()}
     try:
         module, loading = kind.from_pretrained(
@@ -172,20 +172,30 @@ def _values(settings: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _check_size(kind: Any, config: Any, tensors: Mapping[str, torch.Tensor], called: str) -> None:
-    """Refuse a configuration that describes a far larger model than its files hold, before memory is taken for it."""
+def described_sizes(config: Any, tensors: int, called: str) -> tuple[int, int]:
+    """Return how many numbers a model has by its configuration, weights and buffers, taking no memory for them.
+
+    tensors: how many its files hold. Raises SpectraError where it has more layers than these, or cannot be made.
+    """
     import torch
 
-    layers = layer_count(config)
-    if layers > len(tensors):
-        raise SpectraError(f"{called}: its config.json says {layers:,} layers, and its files hold {len(tensors):,} tensors", hint=NO_MODEL)  # fmt: skip # noqa: E501
+    layers, transformers = layer_count(config), quiet_transformers()
+    if layers > tensors:
+        raise SpectraError(
+            f"{called}: its config.json says {layers:,} layers, and its files hold {tensors:,} tensors", hint=NO_MODEL
+        )
     try:
         with torch.device("meta"):
-            empty = kind(config)
-        described = sum(weight.numel() for weight in empty.parameters())
-        masks = sum(buffer.numel() for buffer in empty.buffers())
+            empty = transformers.MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config)
     except Exception as error:
         raise _no_model(called, "no model can be made of its config.json", error) from None
+    weights, buffers = empty.parameters(), empty.buffers()
+    return sum(weight.numel() for weight in weights), sum(buffer.numel() for buffer in buffers)
+
+
+def _check_size(config: Any, tensors: Mapping[str, torch.Tensor], called: str) -> None:
+    """Refuse a configuration that describes a far larger model than its files hold, before memory is taken for it."""
+    described, masks = described_sizes(config, len(tensors), called)
     stored = sum(tensor.numel() for tensor in tensors.values())
     if described > SPARE * stored or masks > max(SPARE * stored, MASKS):
         raise SpectraError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spectra_cli.errors import SpectraError
@@ -59,17 +60,32 @@ def _is_setting(key: str, value: object) -> bool:
     return isinstance(value, bool | int | float | str | None) and key not in NUMBERS and not key.startswith("_")
 
 
-def check_smaller(smaller: LanguageModel, larger: LanguageModel, removed: Sequence[int]) -> None:
-    """Run both on the same tokens, the smaller one also with a cache and by `generate`. Raises SpectraError."""
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a model says to some tokens, kept while another model takes its place in memory."""
+
+    ids: torch.Tensor
+    logits: torch.Tensor
+
+
+def answer_without(larger: LanguageModel, removed: Sequence[int]) -> Answer:
+    """Return what a model says to random tokens without some of its layers."""
     import torch
 
-    length = min(LENGTH, (smaller.most_context or LENGTH + ASKED) - ASKED)
-    ids = _random_tokens(smaller, max(2, length))
+    length = min(LENGTH, (larger.most_context or LENGTH + ASKED) - ASKED)
+    ids = _random_tokens(larger, max(2, length))
+    with torch.inference_mode(), without_layers(larger, removed):
+        return Answer(ids, larger.module(input_ids=ids, use_cache=False).logits.float())
+
+
+def check_smaller(smaller: LanguageModel, expected: Answer) -> None:
+    """Ask the smaller model the same, also with a cache and by `generate`. Raises SpectraError where it is another."""
+    import torch
+
+    ids = expected.ids
     with torch.inference_mode():
-        with without_layers(larger, removed):
-            expected = larger.module(input_ids=ids, use_cache=False).logits.float()
         whole = smaller.module(input_ids=ids, use_cache=False).logits.float()
-        _same(whole, expected, EXACT, "its logits are not those of the larger model without these layers")
+        _same(whole, expected.logits, EXACT, "its logits are not those of the larger model without these layers")
         if (cached := _with_cache(smaller, ids)) is not None:
             _same(cached, whole, CACHED, "its logits with a cache are not those without one")
         mask = torch.ones_like(ids)

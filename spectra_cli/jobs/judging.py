@@ -98,7 +98,7 @@ class Judging:
         last = self.originals[-1]
         with scratch_beside(self.output, "candidate") as path:
             with adding_up(self.originals, candidate.coefficients, self.threads) as total:
-                write_checkpoint(path, total.tensors(), Description(last.config, {}, "", last.companions))
+                write_checkpoint(path, total.tensors(), Description(last.config, dict, "", last.companions))
             with self.options.open(str(path), lambda _: None) as files:
                 windows = choose_windows(most_context(files.config()), self.options.context, self.options.stride)
                 model = files.load(choose_device(self.options.device), self.options.dtype)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spectra_cli import sources, weights
 from spectra_cli.errors import SpectraError
@@ -22,6 +22,9 @@ from spectra_cli.evaluation.text import Text, Tokens, tokenize
 from spectra_cli.jobs.only_checkpoint import only_checkpoint
 from spectra_cli.records import FileRange, Remote
 from spectra_cli.sources.hub.view import View
+
+if TYPE_CHECKING:
+    import torch
 
 HUGGING_FACE = ("safetensors", "torch")  # formats that transformers reads by itself
 
@@ -60,7 +63,7 @@ class ModelFiles:
             first = self.weights.unreadable[0]
             raise SpectraError(f"{self.called}: {first.tensor} cannot be read: {first.reason}", hint="copy it again")
         config = self.config()
-        tensors = {name: self.weights.read(name) for name in self.weights.tensors}
+        tensors = {name: in_dtype(self.weights.read(name), dtype) for name in self.weights.tensors}
         return make_model(config, tensors, self.called, device=device, dtype=dtype)
 
     def tokens(self, text: Text, model: LanguageModel) -> Tokens:
@@ -68,6 +71,13 @@ class ModelFiles:
         tokens = tokenize(text, self.tokenizer)
         check_vocabulary(model, int(tokens.ids.max()), self.called, tokenizer=self.tokenizer is not None)
         return tokens
+
+
+def in_dtype(tensor: torch.Tensor, dtype: str) -> torch.Tensor:
+    """Return a tensor as a model of this dtype holds it: converted when it is read, all are held only once."""
+    import torch
+
+    return tensor.to(getattr(torch, dtype)) if tensor.is_floating_point() else tensor
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from spectra_cli import __version__, weights
+from spectra_cli import weights
 from spectra_cli.errors import printable
 from spectra_cli.gram import block_bytes, tensor_grams
 from spectra_cli.jobs.evaluate import EvaluationOptions
@@ -26,9 +26,10 @@ from spectra_cli.surgery import (
     check_output,
     model_card,
     open_original,
+    provenance,
     write_checkpoint,
 )
-from spectra_cli.surgery.averaging import adding_up, check_alike, is_averaged
+from spectra_cli.surgery.averaging import Rounding, adding_up, check_alike, is_averaged
 from spectra_cli.surgery.combinations import Array
 from spectra_cli.surgery.recipes import Candidate, MergeOptions
 from spectra_cli.surgery.windows import Run
@@ -137,16 +138,16 @@ def _write(merge: Merge, plan: Plan, originals: Sequence[Original], output: Path
     assert merge.chosen is not None  # noqa: S101 - check_choice saw to it
     last = originals[-1]
     with adding_up(originals, merge.chosen.coefficients, plan.request.workers) as total:
-        description = Description(last.config, _provenance(merge, plan), _card(merge, plan), last.companions)
+        made_of = partial(_provenance, merge, plan, total.rounding)
+        description = Description(last.config, made_of, _card(merge, plan), last.companions)
         written = write_checkpoint(output, total.tensors(), description)
         return replace(merge, written=written, rounding=total.rounding.shares())
 
 
-def _provenance(merge: Merge, plan: Plan) -> dict[str, Any]:
+def _provenance(merge: Merge, plan: Plan, rounding: Rounding) -> dict[str, Any]:
     """Return what the new checkpoint was made of, as provenance.json says it."""
     assert merge.chosen is not None  # noqa: S101 - as above
     made: dict[str, Any] = {
-        "tool": "spectra", "version": __version__, "command": "merge", "source": plan.request.source,
         **asdict(merge.options), "c": merge.chosen.c, "lead": merge.chosen.lead,
         "checkpoints": [
             {
@@ -157,7 +158,8 @@ def _provenance(merge: Merge, plan: Plan) -> dict[str, Any]:
             for checkpoint, weight in merge.used
         ],
     }  # fmt: skip
-    return made | ({"text": merge.judgement.facts()} if merge.judgement else {})
+    judged = {"text": merge.judgement.facts()} if merge.judgement else {}
+    return provenance("merge", plan.request.source, made | judged, rounding.shares())
 
 
 def _card(merge: Merge, plan: Plan) -> str:

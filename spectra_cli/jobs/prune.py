@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,12 @@ from numpy.typing import NDArray
 from spectra_cli import surgery, svd, weights
 from spectra_cli.errors import SpectraError
 from spectra_cli.evaluation.layers import layers_of
-from spectra_cli.evaluation.model import LanguageModel, layer_count, make_config, make_model
-from spectra_cli.evaluation.soundness import OTHER_LAYERS, check_smaller, differing_layer
+from spectra_cli.evaluation.memory_needed import announce
+from spectra_cli.evaluation.model import layer_count, make_config, make_model
+from spectra_cli.evaluation.soundness import OTHER_LAYERS, Answer, answer_without, check_smaller, differing_layer
 from spectra_cli.evaluation.text import read_text
 from spectra_cli.jobs.evaluate import EvaluationOptions, OnModel
-from spectra_cli.jobs.language_model import ModelFiles
+from spectra_cli.jobs.language_model import ModelFiles, in_dtype
 from spectra_cli.jobs.layer_measures import SPECTRAL, layer_measures
 from spectra_cli.jobs.prune_choices import Compared, TextChoices, choose_by_text, compare_choices
 from spectra_cli.studies.ablate import core_layers
@@ -100,6 +100,7 @@ def prune_layers(
         surgery.check_output(output)
     with options.open(str(model), on_wait) as files:
         core = _core(files, wanted)
+        announce(files.config(), len(files.weights.tensors), files.called, on_wait, options.dtype)
         on_step("reading the model")
         loaded = files.load(device, options.dtype)
         on_step("measuring its layers")
@@ -118,7 +119,10 @@ def prune_layers(
         if output is not None:
             on_step("writing and checking the smaller model")
             described = _described(files, config, wanted, removed, kept, values)
-            written = _write(files, loaded, output, described, removed, kept)
+            answer = answer_without(loaded, removed)
+            del loaded, chosen  # one model at a time is held
+            check = partial(_check, answer, device, options.dtype)
+            written = _write(files, output, described, removed, kept, check)
     return Pruning(str(model), wanted.by, core, removed, kept, tuple(map(float, values)), compared, written)
 
 
@@ -174,10 +178,7 @@ def _described(
 ) -> surgery.Description:
     """Return what lies beside the weights, without the companions, which are read with them."""
     named = {str(layer): float(value) for layer, value in enumerate(values)}
-    provenance = {
-        "made_by": f"spectra prune, spectra-scan {version('spectra-scan')}", "model": files.called, "by": wanted.by,
-        "removed": list(removed), "kept": list(kept), "values": named,
-    }  # fmt: skip
+    facts = {"by": wanted.by, "removed": list(removed), "kept": list(kept), "values": named}
     paragraphs = [
         f"{files.called} without {len(removed)} of its {len(removed) + len(kept)} layers, chosen by {wanted.by} with "
         "`spectra prune`. Nothing was trained afterwards.",
@@ -186,29 +187,30 @@ def _described(
         (layer, f"{value:.4g}", kept.index(layer) if layer in kept else "removed") for layer, value in enumerate(values)
     ]
     card = surgery.model_card(f"{Path(files.called).name}, pruned", paragraphs, rows, tag="prune")
-    return surgery.Description(config, provenance, card, {})
+    made_of = partial(surgery.provenance, "prune", files.called, facts, {})
+    return surgery.Description(config, made_of, card, {})
 
 
 def _write(
     files: ModelFiles,
-    larger: LanguageModel,
     output: Path,
     described: surgery.Description,
     removed: Sequence[int],
     kept: Sequence[int],
+    check: Callable[[Path], None],
 ) -> surgery.Written:
     """Write the smaller model; it gets its name only once it computes what the larger one does without these layers."""
     with surgery.open_original(files.files) as original:
         layers = len(removed) + len(kept)
         tensors = pruned_tensors(original, layer_prefix(original.stored.tensors, layers, files.called), kept)
         whole = surgery.Description(described.config, described.provenance, described.card, original.companions)
-        return surgery.write_checkpoint(output, tensors, whole, check=partial(_check, larger, removed))
+        return surgery.write_checkpoint(output, tensors, whole, check=check)
 
 
-def _check(larger: LanguageModel, removed: Sequence[int], folder: Path) -> None:
+def _check(answer: Answer, device: str, dtype: str, folder: Path) -> None:
     """Read what was written as a new checkpoint, and run it."""
     with weights.open_weights(folder, label="the smaller model") as opened:
         config = make_config(opened.config, "the smaller model")
-        tensors = {name: opened.read(name) for name in opened.tensors}
-    smaller = make_model(config, tensors, "the smaller model", device=larger.device, dtype=larger.dtype)
-    check_smaller(smaller, larger, removed)
+        tensors = {name: in_dtype(opened.read(name), dtype) for name in opened.tensors}
+    smaller = make_model(config, tensors, "the smaller model", device=device, dtype=dtype)
+    check_smaller(smaller, answer)

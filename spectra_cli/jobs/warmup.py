@@ -5,42 +5,22 @@ The model is started by transformers from its own configuration; its layers' mat
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from spectra_cli import __version__, architectures, sources, svd, weights
+from spectra_cli import sources
 from spectra_cli.errors import SpectraError, printable
-from spectra_cli.evaluation.model import make_config
-from spectra_cli.jobs.only_checkpoint import only_checkpoint
+from spectra_cli.jobs.new_start import Start, open_start
+from spectra_cli.jobs.reference_spectra import Reference, opened_checkpoint, read_reference, spectra_of
 from spectra_cli.jobs.untrained import started
-from spectra_cli.measure.open_checkpoint import open_weights
-from spectra_cli.measure.plan import OnWait, make_client
+from spectra_cli.measure.plan import OnWait
 from spectra_cli.measure.request import Request
-from spectra_cli.records import Checkpoint, Layout, Matrix
-from spectra_cli.surgery import (
-    Description,
-    Original,
-    TensorToWrite,
-    Written,
-    check_output,
-    model_card,
-    open_original,
-    write_checkpoint,
-)  # fmt: skip
-from spectra_cli.surgery.spectral import SPECTRA, generator_for, largest_error, parts_of, random_matrix, wanted
-
-if TYPE_CHECKING:
-    import torch
-
-Array = NDArray[np.float64]
+from spectra_cli.records import Checkpoint
+from spectra_cli.surgery import Description, Written, check_output, model_card, provenance, write_checkpoint
+from spectra_cli.surgery.spectral import SPECTRA, largest_error
 
 EXACT = 1e-6  # of the largest singular value: what is allowed where weights are kept in 32 bits or more
 HALVES = ("float16", "bfloat16")
@@ -82,56 +62,6 @@ class Warmup:
     written: Written
 
 
-@dataclass(frozen=True, eq=False)
-class _Reference:
-    """The trained checkpoint: transformers' configuration of it, the spectra of its matrices, and what a copy needs.
-
-    settings: its config.json. sigma: by matrix and part. sizes: how many heads there are, where each has its spectrum.
-    """
-
-    called: str
-    config: Any
-    settings: Mapping[str, Any]
-    sigma: Mapping[str, tuple[Array, ...]]
-    sizes: tuple[int | None, int | None]
-    dtype: str
-    companions: Mapping[str, bytes]
-
-
-@dataclass(frozen=True, eq=False)
-class _Start:
-    """The model as it would start, open, and the spectra that its matrices are to have."""
-
-    original: Original
-    matrices: Mapping[str, list[Matrix]]
-    goals: Mapping[str, tuple[Array, ...]]
-    reference: _Reference
-    seed: int
-
-    def tensors(self) -> list[TensorToWrite]:
-        """Return its tensors in the reference's dtype, those of matrices made anew."""
-        dtype = self.reference.dtype
-        return [
-            TensorToWrite(name, tensor.shape, dtype, partial(self._made, name))
-            if tensor.dtype == "float32"
-            else self.original.tensor(name)
-            for name, tensor in self.original.stored.tensors.items()
-        ]
-
-    def _made(self, name: str) -> torch.Tensor:
-        import torch
-
-        tensor = self.original.stored.read(name).contiguous()
-        for matrix in self.matrices.get(name, ()):
-            generator = generator_for(self.seed, matrix.name)
-            values = np.empty((matrix.rows, matrix.cols), np.float32)
-            for part, sigma in zip(parts_of(matrix, *self.reference.sizes), self.goals[matrix.name], strict=True):
-                rows, cols = values[part.rows, part.cols].shape
-                values[part.rows, part.cols] = random_matrix(sigma, rows, cols, generator)
-            architectures.put(tensor, matrix, torch.from_numpy(values))
-        return tensor.to(getattr(torch, self.reference.dtype))
-
-
 def warm_start(
     reference: str | Path,
     output: str | Path,
@@ -149,110 +79,27 @@ def warm_start(
     """
     check_output(Path(output))
     request = Request(str(reference), **request_options)
-    trained = _read_reference(request, options, on_wait)
+    trained = read_reference(request, per_head=options.per_head, on_wait=on_wait)
     errors: dict[str, float] = {}
     with (
         started(trained.config, options.seed, trained.called, Path(output)) as folder,
-        _start(trained, folder, options) as start,
+        open_start(trained, folder, options.spectrum, options.scale, options.seed) as start,
     ):
-        description = Description(
-            _settings(trained), _provenance(trained, options), _card(trained, options), trained.companions
-        )
+        made_of = partial(_provenance, trained, options, errors)
+        description = Description(_settings(trained), made_of, _card(trained, options), trained.companions)
         check = partial(_check, start, errors)
         written = write_checkpoint(Path(output), start.tensors(), description, check=check)
     return Warmup(trained.called, options, errors, trained.dtype, written)
 
 
-def _read_reference(request: Request, options: WarmupOptions, on_wait: OnWait) -> _Reference:
-    client = make_client(request, on_wait)
-    wanted_files = weights.files_of_copy
-    checkpoint = only_checkpoint(request.source, client, ema=request.ema, wanted=wanted_files)
-    (checkpoint,), _ = sources.resolve_files([checkpoint], client, wanted_files)
-    with _opened(checkpoint, request, client) as (files, opened, layout):
-        config = make_config(opened.config, request.source)
-        sizes = _heads(opened) if options.per_head else (None, None)
-        sigma = {}
-        for matrix in layout.matrices:
-            if matrix.layer is not None:
-                sigma[matrix.name] = _spectra(opened, matrix, sizes)
-                _refuse_unsound(matrix, sigma[matrix.name], request.source)
-        if not sigma:
-            raise SpectraError(
-                f"{request.source} has no matrix of a layer", hint="give a checkpoint whose layers are known: --arch"
-            )
-        stored = Counter(opened.tensors[matrix.tensor].dtype for matrix in layout.matrices)
-        dtype = stored.most_common(1)[0][0] if not any(map(opened.quantization, opened.tensors)) else "bfloat16"
-        follow = request.follow_links or files.view is not None
-        companions = weights.read_companions(files.path, follow_links=follow, provider=files.view)
-        return _Reference(request.source, config, dict(opened.config), sigma, sizes, dtype, companions)
-
-
-def _heads(opened: weights.Weights) -> tuple[int, int]:
-    sizes = architectures.named_sizes(architectures.text_config(opened.config))
-    return sizes("heads"), sizes("kv_heads")
-
-
-def _spectra(opened: weights.Weights, matrix: Matrix, sizes: tuple[int | None, int | None]) -> tuple[Array, ...]:
-    """Return the singular values of a matrix's parts: of the whole, or of each head."""
-    array = architectures.cut(opened.read(matrix.tensor), matrix)
-    return tuple(svd.spectrum(array[part.rows, part.cols]).sigma for part in parts_of(matrix, *sizes))
-
-
-def _refuse_unsound(matrix: Matrix, sigma: tuple[Array, ...], called: str) -> None:
-    if not all(np.isfinite(part).all() for part in sigma):
-        raise SpectraError(f"{printable(matrix.name)} of {called} holds NaN or Inf", hint="give another checkpoint")
-
-
-@contextmanager
-def _opened(
-    checkpoint: Checkpoint, request: Request, client: sources.Client
-) -> Iterator[tuple[sources.LocalFiles, weights.Weights, Layout]]:
-    """Open a checkpoint and say what its tensors mean."""
-    files_of = sources.CheckpointFiles(client, [checkpoint], weights.header_size, disk=request.disk_bytes)
-    with (
-        files_of as checkpoint_files,
-        checkpoint_files.materialize(checkpoint) as files,
-        open_weights(checkpoint, request, checkpoint_files) as (opened, layout),
-    ):
-        yield files, opened, layout
-
-
-@contextmanager
-def _start(trained: _Reference, folder: Path, options: WarmupOptions) -> Iterator[_Start]:
-    """Open the model as it starts. Raises SpectraError where its matrices are not those of the reference."""
-    client = sources.Client(sources.RetryPolicy())
-    request = Request(str(folder))
-    with _opened(Checkpoint(trained.called, "start", folder), request, client) as (files, _, layout):
-        own = {matrix.name: matrix for matrix in layout.matrices}
-        unlike = next((name for name in trained.sigma if name not in own), None)
-        if unlike is not None:
-            raise SpectraError(
-                f"{printable(unlike)} of {trained.called} has no counterpart in the model of its config.json",
-                hint="compare the names with `spectra inspect`",
-            )
-        matrices: dict[str, list[Matrix]] = {}
-        goals = {}
-        for name, sigma in trained.sigma.items():
-            matrices.setdefault(own[name].tensor, []).append(own[name])
-            shapes = [(part.rows.stop - part.rows.start, part.cols.stop - part.cols.start)
-                      for part in parts_of(own[name], *trained.sizes)]  # fmt: skip
-            goals[name] = tuple(
-                wanted(values, *shape, options.spectrum, options.scale)
-                for values, shape in zip(sigma, shapes, strict=True)
-            )
-        with open_original(files) as original:
-            yield _Start(original, matrices, goals, trained, options.seed)
-
-
-def _check(start: _Start, errors: dict[str, float], folder: Path) -> None:
+def _check(start: Start, errors: dict[str, float], folder: Path) -> None:
     """Measure the written spectra. Raises SpectraError where float32 does not hold what was wanted."""
     client = sources.Client(sources.RetryPolicy())
     checkpoint = Checkpoint(start.reference.called, "new", folder)
-    with _opened(checkpoint, Request(str(folder)), client) as (_, opened, layout):
-        for matrix in layout.matrices:
-            if matrix.name in start.goals:
-                sigma = _spectra(opened, matrix, start.reference.sizes)
-                errors[matrix.name] = largest_error(sigma, start.goals[matrix.name])
+    with opened_checkpoint(checkpoint, Request(str(folder)), client) as (_, opened, layout):
+        matrices = [matrix for matrix in layout.matrices if matrix.name in start.goals]
+        for name, sigma in spectra_of(opened, matrices, start.reference.sizes).items():
+            errors[name] = largest_error(sigma, start.goals[name])
     worst = max(errors, key=lambda name: errors[name])
     if start.reference.dtype not in HALVES and errors[worst] > EXACT:
         raise SpectraError(
@@ -261,7 +108,7 @@ def _check(start: _Start, errors: dict[str, float], folder: Path) -> None:
         )
 
 
-def _settings(trained: _Reference) -> dict[str, Any]:
+def _settings(trained: Reference) -> dict[str, Any]:
     """Return the config.json of the start: the reference's, for weights that are not quantised."""
     settings = {
         key: value for key, value in trained.settings.items() if key not in ("quantization_config", "torch_dtype")
@@ -269,12 +116,12 @@ def _settings(trained: _Reference) -> dict[str, Any]:
     return settings | {"dtype": trained.dtype}
 
 
-def _provenance(trained: _Reference, options: WarmupOptions) -> dict[str, Any]:
-    made = {"tool": "spectra", "version": __version__, "command": "warmup", "source": trained.called}
-    return {**made, **asdict(options), "dtype": trained.dtype}
+def _provenance(trained: Reference, options: WarmupOptions, errors: Mapping[str, float]) -> dict[str, Any]:
+    facts = {**asdict(options), "dtype": trained.dtype}
+    return provenance("warmup", trained.called, facts, {trained.dtype: max(errors.values())})
 
 
-def _card(trained: _Reference, options: WarmupOptions) -> str:
+def _card(trained: Reference, options: WarmupOptions) -> str:
     what = {
         "trained": "the singular values of the trained one",
         "flat": "equal singular values, with the Frobenius norm of the trained one",

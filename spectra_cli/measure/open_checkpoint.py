@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from spectra_cli.errors import SpectraError
 from spectra_cli.measure.left_out import lost
 from spectra_cli.measure.plan import Plan
 from spectra_cli.measure.request import Request
+from spectra_cli.measure.tensor_reader import TensorReader
 from spectra_cli.records import Checkpoint, Layout, Matrix, Problem, Remote, Skipped, Spectrum, StoredTensor
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class SpectrumCache:
     spectra: dict[tuple[object, ...], Spectrum] = field(default_factory=dict)
 
     def spectrum(
-        self, opened: weights.Weights, checkpoint: Checkpoint, matrix: Matrix, compute: Callable[[Matrix], Spectrum]
+        self, opened: TensorReader, checkpoint: Checkpoint, matrix: Matrix, compute: Callable[[Matrix], Spectrum]
     ) -> Spectrum:
         """Return a matrix's spectrum, from an earlier checkpoint that has the very same file or else computed."""
         key = self._key(opened, checkpoint, matrix)
@@ -42,11 +43,11 @@ class SpectrumCache:
             self.spectra[key] = compute(matrix)
         return self.spectra[key]
 
-    def has(self, opened: weights.Weights, checkpoint: Checkpoint, matrix: Matrix) -> bool:
+    def has(self, opened: TensorReader, checkpoint: Checkpoint, matrix: Matrix) -> bool:
         """Whether an earlier checkpoint with the very same file gave a matrix's spectrum."""
         return self._key(opened, checkpoint, matrix) in self.spectra
 
-    def _key(self, opened: weights.Weights, checkpoint: Checkpoint, matrix: Matrix) -> tuple[object, ...] | None:
+    def _key(self, opened: TensorReader, checkpoint: Checkpoint, matrix: Matrix) -> tuple[object, ...] | None:
         """Name the bytes of a matrix and how it is cut out of them; None where no other checkpoint may have them."""
         if not self.recurring or not isinstance(checkpoint.path, Remote):
             return None
@@ -69,7 +70,7 @@ class OpenCheckpoint:
 
     checkpoint: Checkpoint
     layout: Layout
-    weights: weights.Weights
+    weights: TensorReader
     matrices: Mapping[str, Matrix]
     plan: Plan
     device: str
@@ -110,13 +111,24 @@ class OpenCheckpoint:
         return array
 
     @contextmanager
-    def reading_once(self, name: str) -> Iterator[None]:
-        """Read a matrix at most once while the block runs. One thread at a time may do so with a matrix."""
-        self.loaded[name] = None
+    def reading_once(self, names: Sequence[str]) -> Iterator[None]:
+        """Read matrices at most once while the block runs. One thread at a time may do so with a matrix."""
+        self.loaded.update(dict.fromkeys(names))
         try:
             yield
         finally:
-            del self.loaded[name]
+            for name in names:
+                del self.loaded[name]
+
+    def load(self, names: Sequence[str]) -> None:
+        """Read several of those matrices at once; what stands in the way is met again where one is read by itself."""
+        whole = [self.matrices[name] for name in names if not self.weights.is_factored(self.matrices[name].tensor)]
+        try:
+            tensors = self.weights.read_together(dict.fromkeys(matrix.tensor for matrix in whole))
+        except SpectraError:
+            return
+        for matrix in whole:
+            self.loaded[matrix.name] = architectures.cut(tensors[matrix.tensor], matrix)
 
     def read(self, name: str) -> torch.Tensor | svd.Factors:
         """Read a matrix from its file, loaded or not."""
@@ -138,6 +150,24 @@ class OpenCheckpoint:
             self.spectra[name] = self.spectrum_cache.spectrum(self.weights, self.checkpoint, matrix, self._compute)
         return self.spectra[name]
 
+    def compute_together(self, names: Sequence[str]) -> None:
+        """Compute what is needed of the spectra of small matrices at once; the others wait until they are asked for."""
+        arrays = {}
+        for name in names:
+            if self._is_small(name) and self.needs_spectrum(name) and name not in self.promised:
+                with suppress(SpectraError):  # met again where the spectrum is asked for
+                    arrays[name] = self.array(name)
+        spectra = svd.spectra(list(arrays.values()), shuffle_seed=self.shuffle_seed, rounding=self.asks_rounding)
+        by_name = dict(zip(arrays, spectra, strict=True))
+        for name in arrays:
+            matrix = self.matrices[name]
+            self.spectra[name] = self.spectrum_cache.spectrum(
+                self.weights, self.checkpoint, matrix, lambda matrix: by_name[matrix.name]
+            )
+
+    def _is_small(self, name: str) -> bool:
+        return svd.is_small(self.matrices[name].rows, self.matrices[name].cols)
+
     def needs_spectrum(self, name: str) -> bool:
         """Whether a matrix's spectrum is still to be computed from its entries."""
         cached = self.spectrum_cache.has(self.weights, self.checkpoint, self.matrices[name])
@@ -151,12 +181,17 @@ class OpenCheckpoint:
             self.fallbacks[matrix.name] = attempt.fallback
         if attempt is not None and attempt.spectrum is not None:
             return attempt.spectrum
-        return svd.spectrum(self.array(matrix.name), shuffle_seed=self.shuffle_seed)
+        return svd.spectrum(self.array(matrix.name), shuffle_seed=self.shuffle_seed, rounding=self.asks_rounding)
 
     @property
     def shuffle_seed(self) -> int | None:
         """The seed of the random order whose spectrum is asked for; None where it is not."""
-        return SHUFFLE_SEED if "rand_distance" in self.plan.metrics else None
+        return SHUFFLE_SEED if "shuffled" in self.plan.needs else None
+
+    @property
+    def asks_rounding(self) -> bool:
+        """Whether what storing has left in a matrix is asked for."""
+        return "rounding" in self.plan.needs
 
     def singular_vectors(self, name: str, count: int) -> svd.Vectors:
         """Return a matrix's first singular vectors, left and right, computed when they are first asked for."""
@@ -190,27 +225,39 @@ def open_weights(
             run=files.path.parent if checkpoint.step is not None and files.view is None else None,
         ) as opened,
     ):
-        layout = architectures.layout(
-            opened.config, opened.tensors, fused=request.fused, architecture=request.architecture,
-            equal=partial(_equal, opened, reads=not (ahead or checkpoint_files.headers_only)),
-        )  # fmt: skip
-        skipped = (*opened.skipped, *layout.skipped)
-        left_out = lost(layout.skipped, opened.unreadable, opened.tensors)
-        chosen = tuple(matrix for matrix in layout.matrices if request.chooses(matrix))
-        if not layout.matrices:
-            raise _no_matrix(checkpoint, (*opened.unreadable, *skipped))
-        if not chosen:
-            raise SpectraError(
-                f"{checkpoint.revision} has no matrix that was asked for",
-                hint="`spectra inspect` lists its matrices; see --roles, --layers and --match",
-            )
+        equal = partial(_equal, opened, reads=not (ahead or checkpoint_files.headers_only))
+        layout = chosen_layout(checkpoint, opened, request, equal)
         if files.view is not None:
-            tensors = dict.fromkeys(matrix.tensor for matrix in chosen)
+            tensors = dict.fromkeys(matrix.tensor for matrix in layout.matrices)
             tensors |= dict.fromkeys(vectors_of(opened, layout) if vectors else ())
             files.view.expect([file_range for name in tensors for file_range in opened.file_ranges(name)])
-        unread = weights.not_fetched(checkpoint.path.beside) if isinstance(checkpoint.path, Remote) else ()
-        notes = (*opened.notes, *unread, *layout.notes)
-        yield opened, replace(layout, matrices=chosen, skipped=skipped, notes=notes, lost=left_out)
+        yield opened, layout
+
+
+def chosen_layout(
+    checkpoint: Checkpoint, opened: TensorReader, request: Request, equal: Callable[[Matrix, Matrix], bool]
+) -> Layout:
+    """Return what the tensors of a checkpoint mean, only the matrices that are asked for left among them.
+
+    equal: whether two matrices have the same entries. Raises SpectraError where there is no such matrix, or where
+    tensors and configuration contradict each other.
+    """
+    layout = architectures.layout(
+        opened.config, opened.tensors, fused=request.fused, architecture=request.architecture, equal=equal
+    )
+    skipped = (*opened.skipped, *layout.skipped)
+    chosen = tuple(matrix for matrix in layout.matrices if request.chooses(matrix))
+    if not layout.matrices:
+        raise _no_matrix(checkpoint, (*opened.unreadable, *skipped))
+    if not chosen:
+        raise SpectraError(
+            f"{checkpoint.revision} has no matrix that was asked for",
+            hint="`spectra inspect` lists its matrices; see --roles, --layers and --match",
+        )
+    unread = weights.not_fetched(checkpoint.path.beside) if isinstance(checkpoint.path, Remote) else ()
+    notes = (*opened.notes, *unread, *layout.notes)
+    left_out = lost(layout.skipped, opened.unreadable, opened.tensors)
+    return replace(layout, matrices=chosen, skipped=skipped, notes=notes, lost=left_out)
 
 
 def vectors_of(opened: weights.Weights, layout: Layout) -> list[str]:

@@ -4,6 +4,7 @@
 """
 
 from spectra_cli.surgery.card import model_card
+from spectra_cli.surgery.made_of import provenance
 from spectra_cli.surgery.new_folder import check_output, scratch_beside
 from spectra_cli.surgery.original import Original, open_original
 from spectra_cli.surgery.writing import (
@@ -15,5 +16,5 @@ from spectra_cli.surgery.writing import (
 
 __all__ = [
     "Description", "Original", "TensorToWrite", "Written", "check_output", "model_card", "open_original",
-    "scratch_beside", "write_checkpoint",
+    "provenance", "scratch_beside", "write_checkpoint",
 ]  # fmt: skip

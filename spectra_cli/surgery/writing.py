@@ -57,12 +57,12 @@ class TensorToWrite:
 class Description:
     """What a new checkpoint holds beside its tensors.
 
-    config: becomes config.json. companions: other files by name, such as the tokenizer's. provenance: what it was made
-    of, becomes provenance.json. card: the text of README.md.
+    config: becomes config.json. companions: other files by name, such as the tokenizer's. provenance: returns what it
+    was made of, for provenance.json; called once its weights are written and checked. card: the text of README.md.
     """
 
     config: Mapping[str, Any]
-    provenance: Mapping[str, Any]
+    provenance: Callable[[], Mapping[str, Any]]
     card: str
     companions: Mapping[str, bytes]
 
@@ -86,9 +86,9 @@ def write_checkpoint(
 ) -> Written:
     """Write a checkpoint's folder whole or not at all: under another name, flushed, renamed.
 
-    check: looks at the finished folder before it gets its name; what it raises undoes the writing. shard_bytes: the
-    most of one file, but for a single tensor that is larger. Raises SpectraError where the output is there and not
-    empty, another process writes it, there is no room, or a file cannot be written.
+    check: looks at the folder before it gets its name, all but provenance.json; what it raises undoes the writing.
+    shard_bytes: the most of one file, but for a single tensor that is larger. Raises SpectraError where the output is
+    there and not empty, another process writes it, there is no room, or a file cannot be written.
     """
     ordered = sorted(tensors, key=lambda tensor: -ITEMSIZE[tensor.dtype])  # aligned, as the safetensors library does
     shards = _shards(ordered, shard_bytes)
@@ -107,6 +107,7 @@ def write_checkpoint(
             _write_json(folder / "model.safetensors.index.json", index)
         _write_beside(folder, description)
         check(folder)
+        _write_json(folder / PROVENANCE, description.provenance())
     return Written(output, tuple(files), nbytes)
 
 
@@ -182,7 +183,6 @@ def _write_beside(folder: Path, description: Description) -> None:
         if name not in (CONFIG, PROVENANCE, CARD):
             _write_bytes(folder / name, data)
     _write_json(folder / CONFIG, description.config)
-    _write_json(folder / PROVENANCE, description.provenance)
     _write_bytes(folder / CARD, description.card.encode())
 
 

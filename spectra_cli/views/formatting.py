@@ -11,11 +11,13 @@ from spectra_cli.errors import printable
 def number(value: float | None, digits: int = 3) -> str:
     """Return a number with so many significant digits, small and large ones with a short exponent.
 
-    >>> [number(x) for x in (0.000812, 58.41, 3, 1e7, float("nan"))]
-    ['8.12e-4', '58.4', '3.00', '1.00e7', 'nan']
+    >>> [number(x) for x in (0.000812, 58.41, 3, 1e7, -0.25, float("nan"))]
+    ['8.12e-4', '58.4', '3.00', '1.00e7', '−0.250', 'nan']
     """
     if value is None:
         return "–"
+    if value < 0:
+        return f"−{number(-value, digits)}"
     if not math.isfinite(value):
         return str(value)
     if value != 0 and not 1e-3 <= abs(value) < 1e5:

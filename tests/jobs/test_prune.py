@@ -111,7 +111,7 @@ def to_fp8(folder):
 
 
 def from_fp8(stored):
-    """The matrices whole: transformers itself reads fp8 with accelerate only."""
+    """The matrices whole, without transformers."""
     whole = {name: tensor for name, tensor in stored.items() if not name.endswith("_scale_inv")}
     for name in [name for name in whole if f"{name}_scale_inv" in stored]:
         scale = stored[f"{name}_scale_inv"].repeat_interleave(16, 0).repeat_interleave(16, 1)
@@ -119,6 +119,7 @@ def from_fp8(stored):
     return whole
 
 
+@pytest.mark.slow
 def test_fp8_stays_fp8_and_its_description_is_renumbered(tmp_path):
     model = write_model(tmp_path / "m", "llama", SIX | {"num_key_value_heads": 2})
     before = to_fp8(tmp_path / "m")
@@ -132,8 +133,10 @@ def test_fp8_stays_fp8_and_its_description_is_renumbered(tmp_path):
             assert torch.equal(stored[names[0]].view(torch.uint8), before[names[1]].view(torch.uint8))
     small = without(model, gone)
     expected = logits(small, IDS)
-    small.load_state_dict(from_fp8(stored))
-    assert torch.equal(logits(small, IDS), expected)
+    loaded = load(tmp_path / "small", attn_implementation="eager")
+    whole = from_fp8(stored)
+    assert all(tensor.equal(whole[name]) for name, tensor in loaded.state_dict().items())
+    assert torch.allclose(logits(loaded, IDS), expected, atol=1e-5 * float(expected.abs().max()), rtol=0)
     names = json.loads((tmp_path / "small" / "config.json").read_text())["quantization_config"][
         "modules_to_not_convert"
     ]

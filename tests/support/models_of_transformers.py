@@ -73,7 +73,7 @@ def to_fp8(folder: Path) -> None:
 
 
 def from_fp8(folder: Path) -> dict[str, torch.Tensor]:
-    """Return what the weights of such a folder mean: transformers itself loads them only with accelerate installed."""
+    """Return what the weights of such a folder mean, without transformers."""
     tensors = load_file(folder / "model.safetensors")
     scales = {name: tensors.pop(f"{name}_scale_inv") for name in list(tensors) if f"{name}_scale_inv" in tensors}
     for name, scale in scales.items():

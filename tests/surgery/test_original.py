@@ -24,7 +24,7 @@ def test_a_copy_holds_codes_and_scales_and_buffers_to_the_bit(tmp_path):
     folder = runs.write_checkpoint(tmp_path / "step1", tensors)
     (folder / "tokenizer.json").write_text("{}")
     with open_at(folder) as original:
-        description = Description(original.config, {}, "", original.companions)
+        description = Description(original.config, dict, "", original.companions)
         write_checkpoint(tmp_path / "copy", [original.tensor(name) for name in original.stored.tensors], description)
     copied = load_file(tmp_path / "copy" / "model.safetensors")
     assert copied.keys() == tensors.keys()

@@ -29,12 +29,12 @@ def make():
     return torch.ones(64, 64)
 tensors = [TensorToWrite(f"w{n}", (64, 64), "float32", make) for n in range(40)]
 print("ready", flush=True)
-write_checkpoint(Path(sys.argv[1]), tensors, Description({}, {}, "", {}), shard_bytes=100_000)
+write_checkpoint(Path(sys.argv[1]), tensors, Description({}, dict, "", {}), shard_bytes=100_000)
 """
 
 
 def described(**config):
-    return Description(config, {"made": "of nothing"}, "# A card\n", {"tokenizer.json": b"{}"})
+    return Description(config, lambda: {"made": "of nothing"}, "# A card\n", {"tokenizer.json": b"{}"})
 
 
 def of(**tensors):

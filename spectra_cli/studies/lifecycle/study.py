@@ -64,7 +64,7 @@ class Lifecycle:
         """How many claims were tested at the last checkpoint, those of roles beside q not counted."""
         gradients = (self.gradient, self.alpha_gradient, self.entropy_gradient, self.alpha_by_role.get(FIRST))
         trends = [of.last for of in gradients if of and of.last]
-        shapes = sum(fit.curvature is not None for fit in trends)
+        shapes = 2 * sum(fit.curvature is not None for fit in trends)  # a U is looked for either way up
         spreads = sum(bool(np.isfinite(asymmetry.spread.p)) for asymmetry in self.asymmetry)
         return int(np.isfinite(self.wave.p)) + len(trends) + shapes + spreads + (self.timescales.ratio is not None)
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spectra_cli.errors import printable
-from spectra_cli.studies.lifecycle import CHANCE, FIRST, Gradient, Lifecycle, Timescales, Trend, is_inverted_u
+from spectra_cli.studies.lifecycle import CHANCE, FIRST, Decay, Gradient, Lifecycle, Timescales
 from spectra_cli.studies.lifecycle.timescales import EVIDENCE, LEAST_R2
 from spectra_cli.views.formatting import count, number
 from spectra_cli.views.sentences.finding import Finding
+from spectra_cli.views.sentences.trends import TURNS, in_short, shape_of, shape_words, slope_words
+
+MISSED = 0.25  # of a series' range: by so much a fit may miss its start, and the series may turn back
 
 
 def lifecycle_sentences(run: Lifecycle) -> list[str]:
@@ -43,9 +47,9 @@ def lifecycle_findings(run: Lifecycle) -> list[Finding]:
 
 
 def _has_trend(gradient: Gradient | None) -> bool:
-    """Whether a quantity rises or falls with depth at the end, or is an inverted U over it."""
+    """Whether a quantity rises or falls with depth at the end, or is a U over it, whichever way up."""
     last = gradient.last if gradient else None
-    return last is not None and (last.slope_p < CHANCE or is_inverted_u(last, last.curvature_p))
+    return last is not None and (last.slope_p < CHANCE or shape_of(last) in TURNS)
 
 
 def _asymmetry_findings(run: Lifecycle) -> list[Finding]:
@@ -87,7 +91,8 @@ def gradient_verdict(name: str, gradient: Gradient, unit: str) -> str:
     if last is None:
         return f"{printable(name)}: too few layers with a value for a gradient over depth."
     turned = f"; its slope turned at step {', '.join(number(at, 3) for at in gradient.turns)}" if gradient.turns else ""
-    return f"{printable(name)} {_slope(last, unit)}, spread {number(last.spread, 2)}{unit}{turned}. {_shape(last)}"
+    slope = f"{printable(name)} {slope_words(last, unit)}, spread {number(last.spread, 2)}{unit}{turned}"
+    return f"{slope}. {shape_words(last)}"
 
 
 def role_verdicts(run: Lifecycle) -> list[str]:
@@ -95,41 +100,15 @@ def role_verdicts(run: Lifecycle) -> list[str]:
     trends = {role: of.last for role, of in run.alpha_by_role.items() if of.last}
     first, sentences = trends.pop(FIRST, None), []
     if first:
-        sentences.append(f"{printable(run.alpha)} of {FIRST} {_slope(first, '')}. {_shape(first)}")
+        sentences.append(f"{printable(run.alpha)} of {FIRST} {slope_words(first, '')}. {shape_words(first)}")
     if trends:
         level = next(iter(trends.values())).level
-        shown = "; ".join(f"{printable(role)} {_in_short(fit)}" for role, fit in trends.items())
+        shown = "; ".join(f"{printable(role)} {in_short(fit)}" for role, fit in trends.items())
         sentences.append(
             f"{printable(run.alpha)} of the other roles, from first to last, with intervals that hold all at once "
             f"({number(100 * level, 3)}% each): {shown}."
         )
     return sentences
-
-
-def _in_short(fit: Trend) -> str:
-    low, high = fit.slope_interval
-    flat = ", not significant" if fit.slope_p >= CHANCE else ""
-    peak = f", an inverted U with its peak at {number(fit.peak, 2)}" if is_inverted_u(fit, fit.curvature_p) else ""
-    return f"{number(fit.slope, 2)} ({number(low, 2)} … {number(high, 2)}{flat}){peak}"
-
-
-def _slope(last: Trend, unit: str) -> str:
-    low, high = last.slope_interval
-    numbers = f"{number(last.slope, 2)}{unit} from first to last (95%: {number(low, 2)} … {number(high, 2)})"
-    flat = "does not rise or fall significantly with depth" if last.slope_p >= CHANCE else (
-        "rises with depth" if last.slope > 0 else "falls with depth"
-    )  # fmt: skip
-    return f"{flat}, {numbers}"
-
-
-def _shape(last: Trend) -> str:
-    if last.curvature is None or last.curvature_interval is None:
-        return "The layers are too few for its shape."
-    low, high = last.curvature_interval
-    numbers = f"curvature {number(last.curvature, 2)} (90%: {number(low, 2)} … {number(high, 2)})"
-    if is_inverted_u(last, last.curvature_p) and last.peak is not None:
-        return f"It is an inverted U with its peak at depth {number(last.peak, 2)} ({numbers})."
-    return f"It is no inverted U ({numbers})."
 
 
 def asymmetry_verdicts(run: Lifecycle) -> list[str]:
@@ -148,11 +127,12 @@ def asymmetry_verdicts(run: Lifecycle) -> list[str]:
 
 
 def timescale_verdict(run: Lifecycle) -> str:
-    """Return a sentence: whether rank compresses faster than α settles."""
+    """Return a sentence: whether rank compresses faster than α settles; no τ where a fit misses its data."""
     scales = run.timescales
-    if scales.rank is None or scales.alpha is None or scales.ratio is None or scales.ratio_interval is None:
-        lacking = "the stable rank" if scales.rank is None else printable(run.alpha)
-        return f"Two timescales: {lacking} does not approach an end exponentially within this run."
+    both = (("the stable rank", scales.rank, scales.rank_series), (run.alpha, scales.alpha, scales.alpha_series))
+    missed = [f"{printable(name)} {why}" for name, fit, values in both if (why := _missed(fit, run.steps, values))]
+    if missed or scales.rank is None or scales.alpha is None or scales.ratio is None or scales.ratio_interval is None:
+        return f"Two timescales are not told: {'; '.join(missed)}."
     low, high = scales.ratio_interval
     return (
         f"τ is {number(scales.rank.tau, 2)} steps for the stable rank (R² {number(scales.rank.r2, 3)}) and"
@@ -160,6 +140,24 @@ def timescale_verdict(run: Lifecycle) -> str:
         f" {_clocks(run.alpha, scales, scales.ratio)} (ratio {number(scales.ratio, 2)}, 90%: {number(low, 2)} …"
         f" {number(high, 2)}){_of_layers(run)}."
     )
+
+
+def _missed(fit: Decay | None, steps: NDArray[np.int64], values: NDArray[np.float64]) -> str:
+    """Return why an exponential approach does not describe a series; nothing where it does."""
+    known = np.isfinite(values)
+    y = values[known]
+    if fit is None:
+        return "does not approach an end exponentially within this run"
+    if fit.r2 < LEAST_R2:
+        return f"is no exponential approach (R² {number(fit.r2, 2)})"
+    begin = float(fit.at(steps[known][:1].astype(float))[0])
+    if abs(begin - y[0]) > MISSED * float(np.ptp(y)):
+        return f"starts at {number(float(y[0]), 2)}, where an exponential approach would start at {number(begin, 2)}"
+    way = math.copysign(1.0, y[-1] - y[0])
+    back = float(np.max(np.maximum.accumulate(way * y) - way * y))
+    if back > MISSED * float(np.ptp(y)):
+        return f"turns back by {number(back, 2)} on its way, of a range of {number(float(np.ptp(y)), 2)}"
+    return ""
 
 
 def _clocks(alpha: str, scales: Timescales, ratio: float) -> str:
@@ -175,8 +173,6 @@ def _clocks(alpha: str, scales: Timescales, ratio: float) -> str:
         )
     if scales.told_apart:
         return "but the logarithm of the stable rank is about as slow, and one clock may be enough"
-    if min(fit.r2 for fit in (scales.rank, scales.alpha) if fit) < LEAST_R2:
-        return "they are not compared, for not both are an exponential approach"
     return "neither is sure to be faster"
 
 
