@@ -125,6 +125,14 @@ def step_x(steps: dict[str, Any], *, labelled: bool = True, grid: bool = True) -
     return alt.X("step:Q", title=steps["title"] if labelled else None, scale=alt.Scale(**steps["scale"]), axis=axis)
 
 
+def zero_line() -> Any:
+    """Return a line at y = 0."""
+    import altair as alt
+    import pandas as pd
+
+    return alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeWidth=1, aria=False).encode(y=alt.datum(0))
+
+
 def cursor(steps: dict[str, Any], *, labelled: bool = True) -> Any:
     """Return the line at the step that a page's slider chooses; nothing is drawn before the page fills `cursor`."""
     import altair as alt

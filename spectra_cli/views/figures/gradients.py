@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spectra_cli.errors import printable
-from spectra_cli.views.figures.axes import cursor, step_scale, step_x
+from spectra_cli.views.figures.axes import cursor, step_scale, step_x, zero_line
 from spectra_cli.views.figures.colours import RUN_COLOURS
 from spectra_cli.views.figures.figure import Chart, Options, Panel
 from spectra_cli.views.figures.lifecycle import WIDTH, side_by_side, title
@@ -120,7 +120,7 @@ def _marks(slopes: Slopes, *, labelled: bool) -> list[Chart]:
     return [
         base.mark_area(opacity=0.2, color=colour).encode(y=alt.Y("from:Q", **y), y2="to:Q"),
         *_cut_ends(base, slopes.frame, y),
-        alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeWidth=1).encode(y="zero:Q"),
+        zero_line(),
         base.mark_line(color=colour, point=alt.OverlayMarkDef(size=16, filled=True, color=colour)).encode(
             y=alt.Y("slope:Q", **y), tooltip=tips
         ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spectra_cli.errors import printable
-from spectra_cli.views.figures.axes import cursor, step_scale, step_x
+from spectra_cli.views.figures.axes import cursor, step_scale, step_x, zero_line
 from spectra_cli.views.figures.colours import RUN_COLOURS
 from spectra_cli.views.figures.figure import Chart, Options, Panel
 from spectra_cli.views.figures.lifecycle import FITTED, WIDTH, side_by_side, title
@@ -82,7 +82,6 @@ def chart(data: TimescalesData) -> Chart:
 
 def _column(run: Approach, *, follow: bool) -> Chart:
     import altair as alt
-    import pandas as pd
 
     from spectra_cli.views.sentences.lifecycle import timescale_verdict
 
@@ -98,7 +97,7 @@ def _column(run: Approach, *, follow: bool) -> Chart:
     dashed = alt.Chart(run.taus).mark_rule(strokeDash=[4, 4], strokeWidth=1.6).encode(x="step:Q", color=unlisted)
     marks = [
         *([rect] if len(run.taus) else []),
-        alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeWidth=1).encode(y="zero:Q"),
+        zero_line(),
         alt.Chart(run.points).mark_point(filled=True, size=26, clip=True).encode(
             x=step_x(steps), y=y, color=unlisted, tooltip=tips
         ),
