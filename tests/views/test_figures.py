@@ -234,7 +234,7 @@ def test_html_needs_no_network(table_path, tmp_path):
         (["--kind", "roles", "-o", "a.png", "--roles", "router"], "its roles are"),
         (["--kind", "roles", "-o", "a.png", "--match", "("], "no expression"),
         (["--kind", "profile", "-o", "a.png", "--steps", "x"], "0,100,600"),
-        (["--kind", "roles", "-o", "a.png", "--label", "a,b"], "one different name"),
+        (["--kind", "roles", "-o", "a.png", "--label", "a,b"], "a name for each table"),
         (["--kind", "roles", "-o", "nowhere/a.png"], "cannot be written"),
     ],
 )
