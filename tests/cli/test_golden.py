@@ -22,7 +22,6 @@ WIDTHS = (80, 120, 200)
 MEASURED = re.compile(r"\d[\d.,]*(?= (?:B|kB|MB|GB)\b)")
 SLOW = ("stability-compared", "plot-trajectory")  # 2 s each
 COMMANDS = {
-    "help": "spectra -h",
     "inspect": "spectra inspect run",
     "scan": "spectra scan run -o again.parquet --threads 1",
     "scan-complete": "spectra scan run -o mine.parquet --threads 1",

@@ -74,8 +74,8 @@ def _marks(grid: Grid, shown: NDArray[np.int64], wide: int, times: int) -> set[t
 def _cells(upper: float, lower: float, *, coloured: bool) -> tuple[str, str]:
     """Return the character and the style of two cells, one above the other."""
     if not coloured:
-        known = upper if math.isfinite(upper) else lower
-        return (SHADES[min(len(SHADES) - 1, int(known * len(SHADES)))] if math.isfinite(known) else MISSING), ""
+        value = upper if math.isfinite(upper) else lower
+        return (SHADES[min(len(SHADES) - 1, int(value * len(SHADES)))] if math.isfinite(value) else MISSING), ""
     if not math.isfinite(upper):
         return ("▄", _colour(lower)) if math.isfinite(lower) else (MISSING, "")
     return "▀", f"{_colour(upper)} on {_colour(lower) if math.isfinite(lower) else 'default'}"
@@ -83,10 +83,10 @@ def _cells(upper: float, lower: float, *, coloured: bool) -> tuple[str, str]:
 
 def _mark(upper: float, lower: float, *, coloured: bool) -> tuple[str, str]:
     """Return a mark in place of two cells, on the colour of one of them."""
-    known = upper if math.isfinite(upper) else lower
-    if not coloured or not math.isfinite(known):
+    value = upper if math.isfinite(upper) else lower
+    if not coloured or not math.isfinite(value):
         return MARK, ""
-    return MARK, f"bold {'#000000' if known > LIGHT else '#ffffff'} on {_colour(known)}"
+    return MARK, f"bold {'#000000' if value > LIGHT else '#ffffff'} on {_colour(value)}"
 
 
 def _colour(share: float) -> str:
@@ -121,7 +121,7 @@ def _scale(grid: Grid, width: int, margin: int, *, coloured: bool) -> Text:
 
 
 def _notes(grid: Grid, *, left_out: int) -> str:
-    """Return what else is to be known."""
+    """Return what else is to be value."""
     notes = [f"each column is a {'checkpoint' if grid.x == 'step' else grid.x}, not to scale"]
     notes += [f"{left_out} checkpoints are not drawn"] * (left_out > 0)
     notes += [f"{MARK} {grid.legend}"] * (grid.marks is not None)
