@@ -40,9 +40,9 @@ def draw_grid(grid: Grid, width: int, *, coloured: bool) -> Text:
     drawn = Text(f"{grid.title}\n")
     for line, (upper, lower) in enumerate(zip_longest(image[::2], image[1::2], fillvalue=np.full(len(shown), np.nan))):
         drawn.append(f"{names.get(line, ''):>{margin - 1}} ")
-        for place in range(len(shown) * wide):
-            pair = upper[place // wide], lower[place // wide]
-            drawn.append(*(_mark if (line, place) in marks else _cells)(*pair, coloured=coloured))
+        for column in range(len(shown) * wide):
+            pair = upper[column // wide], lower[column // wide]
+            drawn.append(*(_mark if (line, column) in marks else _cells)(*pair, coloured=coloured))
         drawn.append("\n")
     drawn.append(_axis(grid, shown, wide, margin))
     drawn.append_text(_scale(grid, width, margin, coloured=coloured))
@@ -64,7 +64,7 @@ def _line_of(grid: Grid, row: int, times: int) -> int:
 
 
 def _marks(grid: Grid, shown: NDArray[np.int64], wide: int, times: int) -> set[tuple[int, int]]:
-    """Return line and place of each mark."""
+    """Return line and column of text of each mark."""
     if grid.marks is None:
         return set()
     places = (np.interp(grid.marks, shown, np.arange(len(shown))) + 0.5) * wide
@@ -105,9 +105,9 @@ def _colour(share: float) -> str:
 def _axis(grid: Grid, shown: NDArray[np.int64], wide: int, margin: int) -> str:
     """Return a line with the names of the columns for which there is room, each where its column begins."""
     line = f"{grid.y:>{margin - 1}} "
-    for place, index in enumerate(shown):
-        name, at = grid.columns[index], margin + place * wide
-        if at >= len(line) + (place > 0) and at + len(name) <= margin + len(shown) * wide:
+    for column, index in enumerate(shown):
+        name, at = grid.columns[index], margin + column * wide
+        if at >= len(line) + (column > 0) and at + len(name) <= margin + len(shown) * wide:
             line = line.ljust(at) + name
     return f"{line}\n"
 
