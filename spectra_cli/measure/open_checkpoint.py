@@ -90,10 +90,15 @@ class OpenCheckpoint:
         device: str,
         checkpoint_files: sources.CheckpointFiles,
         spectrum_cache: SpectrumCache,
+        *,
+        hold: bool = False,
     ) -> OpenCheckpoint:
-        """Open a checkpoint; `close` ends it. Raises SpectraError where it cannot be read."""
+        """Open a checkpoint; `close` ends it. hold: as of `weights.open_weights`.
+
+        Raises SpectraError where it cannot be read.
+        """
         closing = ExitStack()
-        opened, layout = closing.enter_context(open_weights(checkpoint, plan.request, checkpoint_files))
+        opened, layout = closing.enter_context(open_weights(checkpoint, plan.request, checkpoint_files, hold=hold))
         matrices = {matrix.name: matrix for matrix in layout.matrices}
         return cls(checkpoint, layout, opened, matrices, plan, device, spectrum_cache, closing)
 
@@ -208,11 +213,13 @@ def open_weights(
     *,
     ahead: bool = False,
     vectors: bool = False,
+    hold: bool = False,
 ) -> Iterator[tuple[weights.Weights, Layout]]:
     """Open one checkpoint's weights and say what its tensors mean, only the chosen matrices left in the layout.
 
     checkpoint_files: materializes them. ahead: it is opened for later, so that it is fetched without haste. vectors:
-    those of the weights are read too. Raises SpectraError where the files cannot be read or contradict their config.
+    those of the weights are read too. hold: as of `weights.open_weights`. Raises SpectraError where the files cannot be
+    read or contradict their config.
     """
     with (
         checkpoint_files.materialize(checkpoint, ahead=ahead) as files,
@@ -223,6 +230,7 @@ def open_weights(
             provider=files.view,
             label=files.called,
             run=files.path.parent if checkpoint.step is not None and files.view is None else None,
+            hold=hold,
         ) as opened,
     ):
         equal = partial(_equal, opened, reads=not (ahead or checkpoint_files.headers_only))
