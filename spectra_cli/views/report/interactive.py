@@ -108,12 +108,12 @@ def spectrum(labels: Sequence[str]) -> Spec:
         "mark": {"type": "line", "strokeWidth": 1.2},
         "encoding": {"x": x, "y": y, "color": other},
     }
-    one, several = {"value": ACCENT}, {"field": "run", "type": "nominal", "scale": run_scale(labels)}
+    of_run = {"field": "run", "type": "nominal", "scale": run_scale(labels), "legend": {"symbolType": "stroke"}}
     chosen = {
         "data": {"name": "lines", "values": []},
         "mark": {"type": "line", "strokeWidth": 3},
         "encoding": {
-            "x": x, "y": y, "color": one if len(labels) == 1 else {**several, "legend": {"symbolType": "stroke"}},
+            "x": x, "y": y, "color": {"value": ACCENT} if len(labels) == 1 else of_run,
             "tooltip": tooltip(("run", "rank", "step")),
         },
     }  # fmt: skip
