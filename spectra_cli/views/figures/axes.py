@@ -81,6 +81,21 @@ def _decades(low: float, high: float) -> list[float]:
     return [tick for tick in fine if low <= tick <= high]
 
 
+def round_ticks(values: Sequence[float], *, log: bool) -> list[float]:
+    """Return round numbers between the least and the largest value; the ends where there are no two.
+
+    >>> round_ticks([0.031, 0.38], log=False), round_ticks([2e-5, 3e-3], log=True)
+    ([0.1, 0.2, 0.3], [0.0001, 0.001])
+    """
+    low, high = min(values), max(values)
+    ticks = _decades(low, high) if log else []
+    if len(ticks) < 2 and high > low:
+        power = 10.0 ** math.floor(math.log10((high - low) / 2))
+        size = max(power * times for times in (1, 2, 5) if power * times <= (high - low) / 2)
+        ticks = [round(index * size, 12) for index in range(math.ceil(low / size), math.floor(high / size) + 1)]
+    return ticks if len(ticks) > 1 else [low, high] if high > low else [low]
+
+
 def quantity_axis(values: Iterable[float], *, log: bool | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return scale and axis for a quantity, with ticks at round numbers. log: None decides by `is_wide`."""
     finite = [value for value in values if math.isfinite(value)]

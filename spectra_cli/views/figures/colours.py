@@ -27,6 +27,7 @@ ROLE_COLOURS: dict[str, tuple[str, tuple[int, ...]]] = {
 RUN_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a5cc7", "#7f7f7f")
 ACCENT = "#0072b2"
 SCHEME: Any = "viridis"  # even to the eye, in grey and to the colour-blind
+ANCHORS = (0x440154, 0x472D7B, 0x3B528B, 0x2C728E, 0x21918C, 0x28AE80, 0x5EC962, 0xADDC30, 0xFDE725)  # SCHEME's
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
 
