@@ -33,7 +33,7 @@ def spectra_on_device(checkpoints: Sequence[OpenCheckpoint], matrices: Sequence[
         for checkpoint, matrix in product(checkpoints, tuple(alike))
         if has_namesake(checkpoint, matrix) and matrix.name not in checkpoint.spectra
     ]
-    attempts = _attempts(wanted, checkpoints[0].device, checkpoints[0].shuffle_seed)
+    attempts = _attempts(wanted, checkpoints[0])
     with ahead(attempts, [(checkpoint, matrix.name) for checkpoint, matrix in wanted]) as promises:
         for (checkpoint, name), promise in promises.items():
             checkpoint.promised[name] = promise
@@ -43,9 +43,10 @@ def spectra_on_device(checkpoints: Sequence[OpenCheckpoint], matrices: Sequence[
 
 
 def _attempts(
-    wanted: Sequence[Wanted], device: str, seed: int | None
+    wanted: Sequence[Wanted], current: OpenCheckpoint
 ) -> Generator[tuple[tuple[OpenCheckpoint, str], svd.Attempt]]:
     """Yield the device's attempt at each matrix that can be read, with that at its entries in random order if asked."""
+    seed = current.shuffle_seed
 
     def stored() -> Iterator[tuple[tuple[OpenCheckpoint, str], torch.Tensor]]:
         for checkpoint, matrix in wanted:
@@ -58,7 +59,7 @@ def _attempts(
                 if seed is not None:
                     yield (checkpoint, matrix.name), svd.shuffled(array, seed)
 
-    attempts = svd.in_batches(stored(), device)
+    attempts = svd.in_batches(stored(), current.device, rounding=current.asks_rounding)
     if seed is None:
         yield from attempts
         return

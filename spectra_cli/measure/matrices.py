@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from itertools import chain
 from typing import TypeVar
 
 import numpy as np
@@ -12,16 +13,19 @@ from numpy.typing import NDArray
 from spectra_cli import metrics, svd
 from spectra_cli.engines import processors
 from spectra_cli.errors import SpectraError
-from spectra_cli.measure.comparison import Comparison
+from spectra_cli.measure.comparison import Comparison, has_namesake
 from spectra_cli.measure.device_spectra import equal_shapes_together, gigaflops, spectra_on_device
 from spectra_cli.measure.open_checkpoint import OpenCheckpoint
 from spectra_cli.measure.results import MatrixResult
+from spectra_cli.measure.taken_together import taken_together
 from spectra_cli.metrics.uncertainty import uncertain
 from spectra_cli.records import Checkpoint, Matrix, Pair, Problem, Row, Spectrum
 
 EXCLUSIVE_BYTES = 1 << 30  # a matrix that takes more than this to decompose has all processors to itself
 Products = NDArray[np.float64] | None
 Result = TypeVar("Result")
+Job = tuple[Matrix, ...]
+Distances = dict[OpenCheckpoint, tuple[float, float]]
 OnMatrix = Callable[[Matrix], None]
 
 
@@ -30,10 +34,11 @@ def measure_matrices(
 ) -> list[MatrixResult]:
     """Measure some matrices of the current checkpoint on this machine, in their order; on_done: called after each."""
 
-    def work(matrix: Matrix) -> MatrixResult:
-        result = _measure(comparison, matrix)
-        on_done(matrix)
-        return result
+    def work(job: Job) -> list[MatrixResult]:
+        results = _measure(comparison, job)
+        for matrix in job:
+            on_done(matrix)
+        return results
 
     return run(work, comparison.checkpoints, matrices)
 
@@ -41,46 +46,88 @@ def measure_matrices(
 def compute_spectra(checkpoint: OpenCheckpoint) -> None:
     """Compute all spectra of a checkpoint; what goes wrong is met again where a matrix is compared with it."""
 
-    def work(matrix: Matrix) -> None:
+    def work(job: Job) -> list[None]:
         try:
-            checkpoint.spectrum(matrix.name)
-        except (SpectraError, MemoryError, RuntimeError) as error:
-            if not isinstance(error, SpectraError) and not svd.is_out_of_memory(error):
+            with _read_together(checkpoint, job):
+                checkpoint.compute_together([matrix.name for matrix in job])
+                for matrix in job:
+                    with suppress(SpectraError):
+                        checkpoint.spectrum(matrix.name)
+        except (MemoryError, RuntimeError) as error:
+            if not svd.is_out_of_memory(error):
                 raise
+        return [None] * len(job)
 
     run(work, (checkpoint,), checkpoint.layout.matrices)
 
 
 def run(
-    work: Callable[[Matrix], Result], checkpoints: Sequence[OpenCheckpoint], matrices: Sequence[Matrix]
+    work: Callable[[Job], Sequence[Result]], checkpoints: Sequence[OpenCheckpoint], matrices: Sequence[Matrix]
 ) -> list[Result]:
-    """Do the work of each matrix, side by side, while a GPU, where that is the device, computes the spectra."""
+    """Do the work of all matrices, side by side, while a GPU, where that is the device, computes the spectra.
+
+    work: returns a result for each of the matrices that are one job.
+    """
     current = checkpoints[0]
     on_gpu = svd.computes_on(current.device) != "cpu"
     ordered = sorted(matrices, key=equal_shapes_together) if on_gpu else matrices
     with spectra_on_device(checkpoints, ordered) if on_gpu else nullcontext():
         done = processors.run(
             work,
-            ordered,
+            taken_together(ordered, current.plan.request.workers),
             threads=current.plan.request.workers,
             exclusive=_is_exclusive,
-            cost=gigaflops,
-            memory=current.memory,
+            cost=lambda job: sum(map(gigaflops, job)),
+            memory=lambda job: sum(map(current.memory, job)) - (len(job) - 1) * svd.working_bytes(0, 0),
         )
-        results = dict(zip((matrix.name for matrix in ordered), done, strict=True))
+        results = dict(zip((matrix.name for matrix in ordered), chain.from_iterable(done), strict=True))
     return [results[matrix.name] for matrix in matrices]
 
 
-def _is_exclusive(matrix: Matrix) -> bool:
-    return svd.working_bytes(matrix.rows, matrix.cols) > EXCLUSIVE_BYTES
+def _is_exclusive(job: Job) -> bool:
+    return any(svd.working_bytes(matrix.rows, matrix.cols) > EXCLUSIVE_BYTES for matrix in job)
 
 
-def _measure(comparison: Comparison, matrix: Matrix) -> MatrixResult:
-    current, name = comparison.current, matrix.name
+def _measure(comparison: Comparison, job: Job) -> list[MatrixResult]:
+    """Measure the matrices of one job: all are compared before the spectra are computed, which equal ones share."""
+    current = comparison.current
+    with ExitStack() as loaded:
+        for checkpoint in comparison.checkpoints if len(job) > 1 else (current,):
+            loaded.enter_context(_read_together(checkpoint, job))
+        compared = {matrix.name: _attempt(comparison, matrix, _distances) for matrix in job}
+        for checkpoint in comparison.checkpoints if len(job) > 1 else ():
+            names = [matrix.name for matrix in job if has_namesake(checkpoint, matrix)]
+            checkpoint.compute_together([name for name in names if not isinstance(compared[name], MatrixResult)])
+        return [_measured(comparison, matrix, compared[matrix.name]) for matrix in job]
+
+
+def _measured(comparison: Comparison, matrix: Matrix, distances: Distances | MatrixResult) -> MatrixResult:
+    if isinstance(distances, MatrixResult):
+        return distances
+
+    def of_spectra(comparison: Comparison, matrix: Matrix) -> MatrixResult:
+        pairs = _pairs(comparison, matrix, distances)
+        return _result(comparison, matrix, comparison.current.spectrum(matrix.name), pairs)
+
+    return _attempt(comparison, matrix, of_spectra)
+
+
+@contextmanager
+def _read_together(checkpoint: OpenCheckpoint, job: Job) -> Iterator[None]:
+    """Read what a checkpoint has of the matrices of a job once, at once where there are several."""
+    names = [matrix.name for matrix in job if has_namesake(checkpoint, matrix)]
+    with checkpoint.reading_once(names):
+        if len(job) > 1:
+            checkpoint.load(names)
+        yield
+
+
+def _attempt(
+    comparison: Comparison, matrix: Matrix, work: Callable[[Comparison, Matrix], Result]
+) -> Result | MatrixResult:
+    """Do a part of the work of one matrix; where that cannot be done, its result is the problem."""
     try:
-        with current.reading_once(name):
-            pairs = _pairs(current, name, comparison.namesakes(matrix))
-            spectrum = current.spectrum(name)
+        return work(comparison, matrix)
     except SpectraError as error:
         if error.stops:
             raise
@@ -88,9 +135,8 @@ def _measure(comparison: Comparison, matrix: Matrix) -> MatrixResult:
     except (MemoryError, RuntimeError) as error:
         if not svd.is_out_of_memory(error):
             raise
-        where = f"{current.checkpoint.revision}: {matrix.tensor} ({matrix.rows}×{matrix.cols})"
+        where = f"{comparison.current.checkpoint.revision}: {matrix.tensor} ({matrix.rows}×{matrix.cols})"
         raise MemoryError(where) from None  # ends the scan: it may be resumed with fewer matrices side by side
-    return _result(comparison, matrix, spectrum, pairs)
 
 
 def _result(
@@ -113,10 +159,9 @@ def _result(
     )
 
 
-def _pairs(current: OpenCheckpoint, name: str, namesakes: Sequence[OpenCheckpoint]) -> dict[OpenCheckpoint, Pair]:
-    """Compare a matrix with its namesakes; where one has the very same entries, its spectrum serves here too."""
-    others = [other for other in namesakes if other is not current]
-    distances = dict(zip(others, _distances(current, name, others), strict=True))
+def _pairs(comparison: Comparison, matrix: Matrix, distances: Distances) -> dict[OpenCheckpoint, Pair]:
+    """Return the pairs of a matrix and its namesakes."""
+    current, name = comparison.current, matrix.name
     own = current.spectrum(name)
     pairs: dict[OpenCheckpoint, Pair] = {
         other: Pair(
@@ -129,22 +174,24 @@ def _pairs(current: OpenCheckpoint, name: str, namesakes: Sequence[OpenCheckpoin
         )
         for other, (inner, distance) in distances.items()
     }
-    if current in namesakes:
+    if current in comparison.namesakes(matrix):
         itself = float(np.dot(own.sigma, own.sigma))
         pairs[current] = Pair(own, own, itself, 0.0, None, *_rotations(current, current, name))
     return pairs
 
 
-def _distances(current: OpenCheckpoint, name: str, others: Sequence[OpenCheckpoint]) -> list[tuple[float, float]]:
+def _distances(comparison: Comparison, matrix: Matrix) -> Distances:
     """Return ⟨A,B⟩_F and ‖A − B‖_F to each namesake; one that is the same in every bit shares its spectrum."""
+    current, name = comparison.current, matrix.name
+    others = [other for other in comparison.namesakes(matrix) if other is not current]
     if not others:
-        return []
+        return {}
     array, theirs = current.array(name), [other.array(name) for other in others]
     distances = svd.compare_each(array, theirs)
     for other, their_array, (_, distance) in zip(others, theirs, distances, strict=True):
         if distance == 0.0 and array.dtype == their_array.dtype:
             current.spectra.setdefault(name, other.spectrum(name))
-    return distances
+    return dict(zip(others, distances, strict=True))
 
 
 def _rotations(current: OpenCheckpoint, other: OpenCheckpoint, name: str) -> tuple[Products, Products]:

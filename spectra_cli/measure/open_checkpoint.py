@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -111,13 +111,24 @@ class OpenCheckpoint:
         return array
 
     @contextmanager
-    def reading_once(self, name: str) -> Iterator[None]:
-        """Read a matrix at most once while the block runs. One thread at a time may do so with a matrix."""
-        self.loaded[name] = None
+    def reading_once(self, names: Sequence[str]) -> Iterator[None]:
+        """Read matrices at most once while the block runs. One thread at a time may do so with a matrix."""
+        self.loaded.update(dict.fromkeys(names))
         try:
             yield
         finally:
-            del self.loaded[name]
+            for name in names:
+                del self.loaded[name]
+
+    def load(self, names: Sequence[str]) -> None:
+        """Read several of those matrices at once; what stands in the way is met again where one is read by itself."""
+        whole = [self.matrices[name] for name in names if not self.weights.is_factored(self.matrices[name].tensor)]
+        try:
+            tensors = self.weights.read_together(dict.fromkeys(matrix.tensor for matrix in whole))
+        except SpectraError:
+            return
+        for matrix in whole:
+            self.loaded[matrix.name] = architectures.cut(tensors[matrix.tensor], matrix)
 
     def read(self, name: str) -> torch.Tensor | svd.Factors:
         """Read a matrix from its file, loaded or not."""
@@ -139,6 +150,24 @@ class OpenCheckpoint:
             self.spectra[name] = self.spectrum_cache.spectrum(self.weights, self.checkpoint, matrix, self._compute)
         return self.spectra[name]
 
+    def compute_together(self, names: Sequence[str]) -> None:
+        """Compute what is needed of the spectra of small matrices at once; the others wait until they are asked for."""
+        arrays = {}
+        for name in names:
+            if self._is_small(name) and self.needs_spectrum(name) and name not in self.promised:
+                with suppress(SpectraError):  # met again where the spectrum is asked for
+                    arrays[name] = self.array(name)
+        spectra = svd.spectra(list(arrays.values()), shuffle_seed=self.shuffle_seed, rounding=self.asks_rounding)
+        by_name = dict(zip(arrays, spectra, strict=True))
+        for name in arrays:
+            matrix = self.matrices[name]
+            self.spectra[name] = self.spectrum_cache.spectrum(
+                self.weights, self.checkpoint, matrix, lambda matrix: by_name[matrix.name]
+            )
+
+    def _is_small(self, name: str) -> bool:
+        return svd.is_small(self.matrices[name].rows, self.matrices[name].cols)
+
     def needs_spectrum(self, name: str) -> bool:
         """Whether a matrix's spectrum is still to be computed from its entries."""
         cached = self.spectrum_cache.has(self.weights, self.checkpoint, self.matrices[name])
@@ -152,12 +181,17 @@ class OpenCheckpoint:
             self.fallbacks[matrix.name] = attempt.fallback
         if attempt is not None and attempt.spectrum is not None:
             return attempt.spectrum
-        return svd.spectrum(self.array(matrix.name), shuffle_seed=self.shuffle_seed)
+        return svd.spectrum(self.array(matrix.name), shuffle_seed=self.shuffle_seed, rounding=self.asks_rounding)
 
     @property
     def shuffle_seed(self) -> int | None:
         """The seed of the random order whose spectrum is asked for; None where it is not."""
-        return SHUFFLE_SEED if "rand_distance" in self.plan.metrics else None
+        return SHUFFLE_SEED if "shuffled" in self.plan.needs else None
+
+    @property
+    def asks_rounding(self) -> bool:
+        """Whether what storing has left in a matrix is asked for."""
+        return "rounding" in self.plan.needs
 
     def singular_vectors(self, name: str, count: int) -> svd.Vectors:
         """Return a matrix's first singular vectors, left and right, computed when they are first asked for."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from spectra_cli import metrics, sources, weights
@@ -49,7 +49,7 @@ class Plan:
         """What of the source may be a checkpoint and could not be looked into."""
         return tuple(Problem(unread.reason, unread.hint) for unread in self.unread if unread.hint)
 
-    @property
+    @cached_property
     def metrics(self) -> tuple[str, ...]:
         """The names of the numbers that the table will hold; those of singular vectors where they were asked for."""
         named = metrics.select(self.request.metrics)
@@ -59,6 +59,12 @@ class Plan:
             for metric in metrics.METRICS
             if (vectors if metric.needs == "vectors" else metric.name in named)
         )
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """What of spectra and pairs is computed, as `Metric.needs` names it: only what one of the metrics asks for."""
+        asked = frozenset(self.metrics)
+        return frozenset(metric.needs for metric in metrics.METRICS if metric.needs and metric.name in asked)
 
     def twin_of(self, checkpoint: Checkpoint) -> str | None:
         """Return the first checkpoint before this one whose files are the same blobs on the Hub; None without one."""

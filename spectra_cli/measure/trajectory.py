@@ -55,6 +55,7 @@ class Trajectory:
     previous: OpenCheckpoint | None = None
     problems: list[Problem] = field(default_factory=list)
     _passed_over: Checkpoint | None = None
+    _only: OpenCheckpoint | None = None
 
     def __enter__(self) -> Trajectory:
         """Open the reference."""
@@ -88,7 +89,7 @@ class Trajectory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close what is open."""
-        for checkpoint in dict.fromkeys((self.reference, self.previous)):
+        for checkpoint in dict.fromkeys((self.reference, self.previous, self._only)):
             if checkpoint is not None:
                 checkpoint.close()
         self._closing.close()
@@ -97,8 +98,8 @@ class Trajectory:
         """Return the layout of the reference, or of the only checkpoint. Raises SpectraError if it cannot be read."""
         if self.reference is not None:
             return self.reference.layout
-        with self.upcoming(self.plan.checkpoints[0]).open() as (_, layout):
-            return layout
+        self._only = self._only or self._open(self.plan.checkpoints[0])  # to be measured as it is
+        return self._only.layout
 
     def upcoming(self, checkpoint: Checkpoint) -> Upcoming:
         """Return a checkpoint that will be measured later."""
@@ -146,7 +147,8 @@ class Trajectory:
     def _open_or_reference(self, checkpoint: Checkpoint) -> OpenCheckpoint:
         if self.reference is not None and checkpoint == self.reference.checkpoint:
             return self.reference
-        return self._open(checkpoint)
+        opened, self._only = self._only, None
+        return opened or self._open(checkpoint)
 
     def _advance_to(self, checkpoint: OpenCheckpoint | None) -> None:
         if self.previous is not None and self.previous is not self.reference:

@@ -98,9 +98,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("log_norm", log_norm, degree=None),
     Metric("log_alpha_norm", log_alpha_norm, degree=None, cost=TAIL_COST),
     Metric("participation_ratio", participation_ratio, low=1, high="r"),
-    Metric("numerical_rank", numerical_rank, low=0, high="r"),
+    Metric("numerical_rank", numerical_rank, low=0, high="r", needs="rounding"),
     Metric("sigma_error", sigma_error, degree=1, low=0),
-    Metric("quantisation_floor", quantisation_floor, degree=1, low=0),
+    Metric("quantisation_floor", quantisation_floor, degree=1, low=0, needs="rounding"),
     Metric(
         "rand_distance", rand_distance, low=0, high=math.sqrt(math.log(2.0)),
         default=False, cost="the spectrum of a second matrix of this size", needs="shuffled",

@@ -24,7 +24,7 @@ class Metric:
     function: of a Spectrum, or of a Pair where `against` names the other matrix; returns a number, a vector, or None
     for "does not apply". degree: d in f(cW) = c^d f(W); None where the metric follows no such law. low, high: the
     range, with r the smaller side of the matrix. default: whether a scan computes it unasked. cost: beyond the spectrum
-    itself.
+    itself. needs: what of a spectrum or a pair is computed only for such metrics.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Metric:
     high: Limit = math.inf
     default: bool = True
     cost: str = "O(r)"
-    needs: Literal["shuffled", "vectors"] | None = None
+    needs: Literal["rounding", "shuffled", "vectors"] | None = None
     ranged: bool = False
 
     @property

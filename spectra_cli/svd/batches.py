@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from spectra_cli.records import Problem, Spectrum
 from spectra_cli.svd.blocks import power_of_two
 from spectra_cli.svd.devices import free_bytes, is_cpu, is_out_of_memory
+from spectra_cli.svd.rounding import rounding_norm
 from spectra_cli.svd.rules import LENGTH, as_spectrum, by_gram, error_of_squares, steps
 
 if TYPE_CHECKING:
@@ -61,15 +62,16 @@ class _Batch(Generic[Key]):
 
 
 def in_batches(
-    matrices: Iterable[tuple[Key, torch.Tensor]], device: str, *, batch_bytes: int | None = None
+    matrices: Iterable[tuple[Key, torch.Tensor]], device: str, *, batch_bytes: int | None = None, rounding: bool = True
 ) -> Iterator[tuple[Key, Attempt]]:
     """Yield an attempt at each matrix, in order; neighbours of one shape and dtype are computed together.
 
     matrices: pairs of any key and an (m, n) tensor on the CPU, real, of any strides; taken as they are needed, in a
     thread of their own, and at most two batches at a time. device: one that has float64. batch_bytes: what a batch
-    may take on it, half of what is free there where None is given. Where the device refuses memory, a batch is halved
-    until it fits; a matrix that does not fit alone is left to the CPU. σ is within `error` of that of `spectrum`, which
-    is not the same to the last bit, and may depend on the other matrices of its batch as far as that.
+    may take on it, half of what is free there where None is given. rounding: as for `spectrum`. Where the device
+    refuses memory, a batch is halved until it fits; a matrix that does not fit alone is left to the CPU. σ is within
+    `error` of that of `spectrum`, which is not the same to the last bit, and may depend on the other matrices of its
+    batch as far as that.
 
     >>> import torch
     >>> attempts = dict(in_batches([("a", torch.eye(2)), ("b", 3 * torch.eye(2))], "cpu"))
@@ -83,7 +85,7 @@ def in_batches(
         following = copier.submit(next, batches, None)
         while (batch := following.result()) is not None:
             following = copier.submit(next, batches, None)
-            yield from zip(batch.keys, _attempts(batch, device), strict=True)
+            yield from zip(batch.keys, _attempts(batch, device, rounding), strict=True)
 
 
 def device_bytes(rows: int, cols: int, itemsize: int) -> int:
@@ -153,7 +155,7 @@ def _copied(matrices: tuple[torch.Tensor, ...], device: str) -> torch.Tensor:
     return copy
 
 
-def _attempts(batch: _Batch[Key], device: str) -> list[Attempt]:
+def _attempts(batch: _Batch[Key], device: str, rounding: bool) -> list[Attempt]:
     """Compute a batch, in fewer at a time where the device refuses memory."""
     done: list[Attempt] = []
     size, fallback = len(batch.matrices), None
@@ -163,7 +165,8 @@ def _attempts(batch: _Batch[Key], device: str) -> list[Attempt]:
         matrices = batch.matrices[piece]
         attempts: list[Attempt] | None = None
         try:
-            attempts = _computed(matrices, _copied(matrices, device) if batch.copy is None else batch.copy[piece])
+            copy = _copied(matrices, device) if batch.copy is None else batch.copy[piece]
+            attempts = _computed(matrices, copy, rounding)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -186,7 +189,7 @@ def _attempts(batch: _Batch[Key], device: str) -> list[Attempt]:
     return done
 
 
-def _computed(matrices: tuple[torch.Tensor, ...], copy: torch.Tensor) -> list[Attempt]:
+def _computed(matrices: tuple[torch.Tensor, ...], copy: torch.Tensor, rounding: bool) -> list[Attempt]:
     """Return an attempt at each matrix of one shape, computed from their copy on the device, (b, m, n)."""
     import torch
 
@@ -204,7 +207,8 @@ def _computed(matrices: tuple[torch.Tensor, ...], copy: torch.Tensor) -> list[At
             attempts.append(Attempt(None, WRONG_EIGENVALUES))
             continue
         solution = by_gram(values, float(trace), matrix.shape)
-        attempts.append(Attempt(as_spectrum(matrix, power, solution) if solution else None))
+        floor = rounding_norm(matrix) if solution and rounding else None
+        attempts.append(Attempt(as_spectrum(matrix, power, solution, floor) if solution else None))
     return attempts
 
 

@@ -1,7 +1,8 @@
-"""The spectrum of one stored matrix, or of its entries in random order."""
+"""The spectra of stored matrices, and of their entries in random order."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,17 @@ from spectra_cli.svd.batches import in_batches
 from spectra_cli.svd.blocks import power_of_two, require_matrices
 from spectra_cli.svd.devices import computes_on
 from spectra_cli.svd.factors import Factors, spectrum_of_factors
+from spectra_cli.svd.rounding import rounding_norm
 from spectra_cli.svd.rules import as_spectrum, singular_values
+from spectra_cli.svd.small import is_small, spectra_of_small
 
 if TYPE_CHECKING:
     import torch
 
 
-def spectrum(matrix: torch.Tensor | Factors, *, device: str = "cpu", shuffle_seed: int | None = None) -> Spectrum:
+def spectrum(
+    matrix: torch.Tensor | Factors, *, device: str = "cpu", shuffle_seed: int | None = None, rounding: bool = True
+) -> Spectrum:
     """Singular values of a matrix, descending, in float64.
 
     matrix: (m, n), any real dtype and strides, or two factors whose product is then not formed. σ: (min(m, n),), in
@@ -26,28 +31,60 @@ def spectrum(matrix: torch.Tensor | Factors, *, device: str = "cpu", shuffle_see
     i, |σ̂ᵢ − σᵢ| ≤ 1e-9·σ₁ and |σ̂ᵢ − σᵢ|/σᵢ ≤ max(1e-12, 1e-14·(σ₁/σᵢ)²); `error` is the bound for this matrix,
     larger than these where roundings that all go the same way would exceed them, which none was seen to do.
     shuffle_seed: where given, `shuffled` is the spectrum of the same entries in the random order of that seed.
+    rounding: whether what storing has left in the matrix is computed too, which reads it twice more.
 
     >>> import torch
     >>> spectrum(torch.tensor([[3.0, 0.0], [0.0, 4.0]])).sigma
     array([4., 3.])
     """
+    other = None
+    if shuffle_seed is not None:
+        entries = matrix.product() if isinstance(matrix, Factors) else matrix
+        other = spectrum(shuffled(entries, shuffle_seed), device=device, rounding=False).sigma
     if isinstance(matrix, Factors):
-        other = (
-            None if shuffle_seed is None else spectrum(shuffled(matrix.product(), shuffle_seed), device=device).sigma
-        )
         return replace(spectrum_of_factors(matrix), shuffled=other)
     require_matrices(matrix)
-    other = None if shuffle_seed is None else spectrum(shuffled(matrix, shuffle_seed), device=device).sigma
-    return replace(_spectrum_of_tensor(matrix, computes_on(device)), shuffled=other)
+    result = _spectrum_of_tensor(matrix, computes_on(device), rounding)
+    return result if other is None else replace(result, shuffled=other)
 
 
-def _spectrum_of_tensor(matrix: torch.Tensor, device: str) -> Spectrum:
+def _spectrum_of_tensor(matrix: torch.Tensor, device: str, rounding: bool) -> Spectrum:
     if device != "cpu":
-        ((_, attempt),) = in_batches([(None, matrix)], device)
+        ((_, attempt),) = in_batches([(None, matrix)], device, rounding=rounding)
         if attempt.spectrum is not None:
             return attempt.spectrum
+    if is_small(*matrix.shape):
+        return spectra_of_small([matrix], rounding=rounding)[0]
     power = power_of_two(matrix)
-    return as_spectrum(matrix, power, singular_values(matrix, power))
+    norm = rounding_norm(matrix) if rounding else None
+    return as_spectrum(matrix, power, singular_values(matrix, power), norm)
+
+
+def spectra(
+    matrices: Sequence[torch.Tensor | Factors], *, shuffle_seed: int | None = None, rounding: bool = True
+) -> list[Spectrum]:
+    """Return `spectrum` of each on the CPU, to the last bit; small ones of one shape and dtype are computed together.
+
+    >>> import torch
+    >>> [one.sigma.tolist() for one in spectra([torch.eye(2), 3 * torch.eye(2)])]
+    [[1.0, 1.0], [3.0, 3.0]]
+    """
+    results: dict[int, Spectrum] = {}
+    alike: dict[tuple[object, ...], list[tuple[int, torch.Tensor]]] = {}
+    for index, matrix in enumerate(matrices):
+        if isinstance(matrix, Factors) or not is_small(*matrix.shape):
+            results[index] = spectrum(matrix, shuffle_seed=shuffle_seed, rounding=rounding)
+        else:
+            require_matrices(matrix)
+            alike.setdefault((matrix.shape, matrix.dtype), []).append((index, matrix))
+    for some in alike.values():
+        indices, tensors = zip(*some, strict=True)
+        computed = spectra_of_small(tensors, rounding=rounding)
+        if shuffle_seed is not None:
+            others = spectra_of_small([shuffled(matrix, shuffle_seed) for matrix in tensors], rounding=False)
+            computed = [replace(own, shuffled=other.sigma) for own, other in zip(computed, others, strict=True)]
+        results.update(zip(indices, computed, strict=True))
+    return [results[index] for index in range(len(matrices))]
 
 
 def shuffled(matrix: torch.Tensor, seed: int) -> torch.Tensor:

@@ -95,6 +95,25 @@ def eigenvalues(gram: torch.Tensor) -> NDArray[np.float64]:
     return values
 
 
+def grams_of_each(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the Gram matrices of the short sides of some matrices, (b, n, n); matrices: (b, rows, cols).
+
+    >>> grams_of_each(np.array([[[3.0, 4.0]], [[1.0, 0.0]]]))
+    array([[[25.]],
+    <BLANKLINE>
+           [[ 1.]]])
+    """
+    turned = matrices.transpose(0, 2, 1)
+    with _numpys_buffers.one_more(), np.errstate(invalid="ignore", over="ignore"):
+        return turned @ matrices if matrices.shape[1] >= matrices.shape[2] else matrices @ turned
+
+
+def eigenvalues_of_each(grams: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the eigenvalues of some symmetric matrices, (b, n), ascending; grams: (b, n, n) without NaN or Inf."""
+    with _numpys_buffers.one_more():
+        return np.asarray(np.linalg.eigvalsh(grams, UPLO="L"), dtype=np.float64)
+
+
 class _Buffers:
     """Counts the calls that run, and makes sure of room for another's buffer where OpenBLAS, which keeps what it has
     mapped, has none left."""
@@ -117,7 +136,7 @@ class _Buffers:
                 self.running -= 1
 
 
-_buffers = _Buffers()
+_buffers, _numpys_buffers = _Buffers(), _Buffers()  # of SciPy's BLAS and of NumPy's, which may be another
 
 
 @cache

@@ -55,51 +55,72 @@ def rounding_norm(matrix: torch.Tensor) -> float | None:
     >>> rounding_norm(eighths) * 12**0.5 / 2**1.5
     0.125
     """
-    stored = FORMATS.get(str(matrix.dtype).removeprefix("torch."))
+    return rounding_norms(matrix[None])[0]
+
+
+def rounding_norms(matrices: torch.Tensor) -> list[float | None]:
+    """Return `rounding_norm` of each of some matrices, (b, m, n); of a few large ones, or ENTRIES entries in all."""
+    stored = FORMATS.get(str(matrices.dtype).removeprefix("torch."))
     if stored is None:
-        return None
-    low, high = _range(matrix) if matrix.numel() else (0.0, 0.0)
+        return [None] * len(matrices)
+    spacings = [_spacing(low, high, stored) for low, high in _ranges(matrices)]
+    exponents = [0 if isinstance(spacing, float) else spacing - 1 + stored.digits for spacing in spacings]
+    lengths = _longest(matrices, stored, exponents) if any(isinstance(spacing, int) for spacing in spacings) else []
+    return [
+        spacing
+        if isinstance(spacing, float)
+        else math.ldexp((math.sqrt(lengths[i][0]) + math.sqrt(lengths[i][1])) / math.sqrt(12.0), spacing)
+        for i, spacing in enumerate(spacings)
+    ]
+
+
+def _spacing(low: float, high: float, stored: Format) -> int | float:
+    """Exponent of the spacing of the largest entries; a float where it, and no length, is what is to be returned."""
     largest = max(-low, high)
     if not math.isfinite(largest) or largest == 0:
         return 0.0 if largest == 0 else math.nan
-    exponent = max(math.frexp(largest)[1] - 1, stored.least)
-    spacing = exponent + 1 - stored.digits
-    if math.ldexp(high, -spacing) - math.ldexp(low, -spacing) <= 1.0:
-        return math.nan
-    row, column = _longest(matrix, stored, exponent)
-    return math.ldexp((math.sqrt(row) + math.sqrt(column)) / math.sqrt(12.0), spacing)
+    spacing = max(math.frexp(largest)[1] - 1, stored.least) + 1 - stored.digits
+    return math.nan if math.ldexp(high, -spacing) - math.ldexp(low, -spacing) <= 1.0 else spacing
 
 
-def _longest(matrix: torch.Tensor, stored: Format, exponent: int) -> tuple[float, float]:
-    """Squares of the longest row and column of the entries' powers of two, divided by 2^exponent."""
+def _longest(matrices: torch.Tensor, stored: Format, exponents: list[int]) -> list[tuple[float, float]]:
+    """Squares of the longest row and column of the entries' powers of two, divided by 2^exponent, of each matrix."""
     import torch
 
-    longest, columns = 0.0, torch.zeros(matrix.shape[1], dtype=torch.float64)
-    kind = torch.float64 if matrix.dtype == torch.float64 else torch.float32
-    for block in _blocks(matrix):
+    columns = torch.zeros((len(matrices), matrices.shape[2]), dtype=torch.float64)
+    kind = torch.float64 if matrices.dtype == torch.float64 else torch.float32
+    longest = torch.zeros(len(matrices), dtype=kind)
+    alike = len(set(exponents)) == 1
+    for block in _blocks(matrices):
         bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[block.element_size()]
         powers = (block.view(bits) & stored.exponents).view(block.dtype).to(kind)
         powers.clamp_(min=2.0**stored.least)
-        scale(powers, -exponent).square_()
-        longest = max(longest, float(powers.sum(1).max()))
-        columns += powers.sum(0)
-    return longest, float(columns.max())
+        for part, exponent in [(powers, exponents[0])] if alike else zip(powers, exponents, strict=True):
+            scale(part, -exponent)
+        powers.square_()
+        longest = torch.maximum(longest, powers.sum(2).amax(1))
+        columns += powers.sum(1)
+    return list(zip(longest.tolist(), columns.amax(1).tolist(), strict=True))
 
 
-def _range(matrix: torch.Tensor) -> tuple[float, float]:
-    """The smallest and the largest entry; NaN where one is no number."""
+def _ranges(matrices: torch.Tensor) -> list[tuple[float, float]]:
+    """The smallest and the largest entry of each; NaN where one is no number, 0 where there is none."""
     import torch
 
-    lows, highs = [], []
-    for block in _blocks(matrix):
-        low, high = torch.aminmax(block if block.element_size() > 1 else block.float())
-        lows.append(float(low))
-        highs.append(float(high))
-    return (min(lows), max(highs)) if all(map(math.isfinite, lows + highs)) else (math.nan, math.nan)
+    if not matrices.numel():
+        return [(0.0, 0.0)] * len(matrices)
+    extremes = []
+    for block in _blocks(matrices):
+        flat = (block if block.element_size() > 1 else block.float()).flatten(1)
+        extremes.append([flat.amin(1).double(), flat.amax(1).double()])
+    lows, highs = (torch.stack(side) for side in zip(*extremes, strict=True))
+    finite = lows.isfinite().all(0) & highs.isfinite().all(0)
+    pairs = zip(lows.amin(0).tolist(), highs.amax(0).tolist(), finite.tolist(), strict=True)
+    return [(low, high) if is_finite else (math.nan, math.nan) for low, high, is_finite in pairs]
 
 
-def _blocks(matrix: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Some rows at a time, contiguous, so that sums do not depend on strides."""
-    length = max(1, ENTRIES // max(1, matrix.shape[1]))
-    for start in range(0, matrix.shape[0], length):
-        yield matrix[start : start + length].contiguous()
+def _blocks(matrices: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Some rows of each at a time, contiguous, so that sums do not depend on strides."""
+    length = max(1, ENTRIES // max(1, len(matrices) * matrices.shape[2]))
+    for start in range(0, matrices.shape[1], length):
+        yield matrices[:, start : start + length].contiguous()

@@ -31,7 +31,6 @@ from numpy.typing import NDArray
 from spectra_cli.records import Spectrum
 from spectra_cli.svd.blocks import float64_blocks
 from spectra_cli.svd.lapack import add_gram, eigenvalues
-from spectra_cli.svd.rounding import rounding_norm
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +59,7 @@ def singular_values(matrix: torch.Tensor, power: int) -> Solution:
     gram = gram_matrix(matrix, power)
     trace = float(gram.diagonal().sum())
     squares = eigenvalues(gram)[::-1] if math.isfinite(trace) and trace else np.zeros(gram.shape[0])
-    return by_gram(squares, trace, matrix.shape) or _exact(matrix, power)
+    return by_gram(squares, trace, matrix.shape) or exact(matrix, power)
 
 
 def by_gram(squares: NDArray[np.float64], trace: float, shape: Sequence[int]) -> Solution | None:
@@ -72,37 +71,47 @@ def by_gram(squares: NDArray[np.float64], trace: float, shape: Sequence[int]) ->
     >>> by_gram(np.array([4.0, 1.0]), 5.0, (2, 2))[0], by_gram(np.array([4.0, 1e-14]), 4.0, (2, 2))
     (array([2., 1.]), None)
     """
-    if not math.isfinite(trace):
-        return np.full(len(squares), np.nan), "gram", math.nan
-    if trace == 0:
-        return np.zeros(len(squares)), "gram", 0.0
-    delta = error_of_squares(squares, steps(shape))
-    values, errors = _roots(squares, delta)
-    if not (errors <= allowed(values)).all():
-        return None
-    _, bounds = _roots(squares, delta + of_one_sign(max(shape)) * squares[0])
-    return values, "gram", float(bounds.max())
+    return by_grams(squares[None], np.array([trace]), shape)[0]
 
 
-def as_spectrum(matrix: torch.Tensor, power: int, solution: Solution) -> Spectrum:
-    """Return the solution for a matrix divided by 2^power, in the unit of its entries."""
+def by_grams(squares: NDArray[np.float64], traces: NDArray[np.float64], shape: Sequence[int]) -> list[Solution | None]:
+    """Return `by_gram` of each of some matrices of one shape; squares: (b, n). traces: (b,)."""
+    with np.errstate(invalid="ignore"):  # of rows that are not looked at
+        delta = error_of_squares(squares, steps(shape))
+        values, errors = _roots(squares, delta)
+        met = np.all(errors <= allowed(values), axis=-1)
+        _, bounds = _roots(squares, delta + of_one_sign(max(shape)) * squares[:, :1])
+        largest = bounds.max(axis=-1, initial=0.0)
+    solutions: list[Solution | None] = []
+    for row, trace, within, bound in zip(values, traces.tolist(), map(bool, met), largest.tolist(), strict=True):
+        if not math.isfinite(trace):
+            solutions.append((np.full(len(row), np.nan), "gram", math.nan))
+        elif trace == 0:
+            solutions.append((np.zeros(len(row)), "gram", 0.0))
+        else:
+            solutions.append((row, "gram", bound) if within else None)
+    return solutions
+
+
+def as_spectrum(matrix: torch.Tensor, power: int, solution: Solution, rounding: float | None) -> Spectrum:
+    """Return the solution for a matrix divided by 2^power, in the unit of its entries; rounding: as in Spectrum."""
     values, rule, error = solution
     rows, cols = matrix.shape
     with np.errstate(over="ignore", under="ignore"):
         sigma, bound = np.ldexp(values, power), float(np.ldexp(error, power))
     dtype = str(matrix.dtype).removeprefix("torch.")
-    return Spectrum(sigma, rows, cols, dtype, rule, bound, rounding=rounding_norm(matrix))
+    return Spectrum(sigma, rows, cols, dtype, rule, bound, rounding=rounding)
 
 
 def allowed(sigma: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Largest absolute error that the bounds allow each σ; σ: (r,) descending, σ₁ > 0.
+    """Largest absolute error that the bounds allow each σ; σ: (r,) or (b, r), descending, σ₁ > 0.
 
     >>> allowed(np.array([1.0, 1e-3, 1e-6]))
     array([1.e-12, 1.e-11, 1.e-09])
     """
     with np.errstate(divide="ignore", over="ignore"):
         bounds: NDArray[np.float64] = np.minimum(
-            1e-9 * sigma[0], np.maximum(1e-12 * sigma, 1e-14 * sigma[0] ** 2 / sigma)
+            1e-9 * sigma[..., :1], np.maximum(1e-12 * sigma, 1e-14 * sigma[..., :1] ** 2 / sigma)
         )
     return bounds
 
@@ -133,9 +142,12 @@ def of_one_sign(products: int) -> float:
 
 
 def error_of_squares(squares: NDArray[np.float64], steps: float) -> NDArray[np.float64]:
-    """δ, the bound on the error of each eigenvalue of a Gram matrix; squares: (n,) descending."""
+    """δ, the bound on the error of each eigenvalue of a Gram matrix; squares: (n,) or (b, n), descending."""
+    rows = np.atleast_2d(np.ascontiguousarray(squares))
+    # A product for each: that of all at once may add in another order, by which bits would depend on the batch.
+    norms = np.sqrt([row.dot(row) for row in rows]).reshape(*squares.shape[:-1], 1)
     bounds: NDArray[np.float64] = UNIT * (
-        (2 + steps) * squares[0] + 2 * np.linalg.norm(squares) + (12 + 3 * steps) * np.abs(squares)
+        (2 + steps) * squares[..., :1] + 2 * norms + (12 + 3 * steps) * np.abs(squares)
     )
     return bounds
 
@@ -147,7 +159,7 @@ def _roots(squares: NDArray[np.float64], delta: NDArray[np.float64]) -> tuple[ND
         return values, delta / (values + np.sqrt(np.maximum(squares - delta, 0.0)))
 
 
-def _exact(matrix: torch.Tensor, power: int) -> Solution:
+def exact(matrix: torch.Tensor, power: int) -> Solution:
     """σ by the float64 SVD, on the CPU, after a QR of blocks where the matrix is far from square."""
     short, long = sorted(matrix.shape)
     far = long > FAR_FROM_SQUARE * short

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from spectra_cli.weights.layouts.weight_norm import join_weight_norms
 from spectra_cli.weights.recognition import FORMATS, Format, format_of
 from spectra_cli.weights.tensors.low_bit import QuantizedTensor
 from spectra_cli.weights.tensors.low_rank import LowRank, LowRankStack, LowRankTensor, is_change_of_outputs
+from spectra_cli.weights.tensors.neighbours import read_neighbours
 from spectra_cli.weights.tensors.plain import PlainTensor
 from spectra_cli.weights.tensors.source import TensorSource
 from spectra_cli.weights.unread_kinds import why_unread
@@ -79,6 +80,15 @@ class Weights:
         with self._materialized(self.file_ranges(name)):
             return self._source(name).read(name, self._warn)
 
+    def read_together(self, names: Iterable[str]) -> dict[str, torch.Tensor]:
+        """Read some tensors, each as `read` does, those that lie beside one another in a file at once.
+
+        Raises SpectraError for the first that cannot be read. Neighbours share memory: none may be changed.
+        """
+        sources = {name: self._source(name) for name in names}
+        with self._materialized([part for source in sources.values() for part in source.file_ranges]):
+            return read_neighbours(sources, self._warn)
+
     def read_elements(self, name: str, start: int, stop: int) -> torch.Tensor:
         """Read the elements from start to stop of one tensor, counted row by row, as one axis in the stored dtype.
 
@@ -107,6 +117,10 @@ class Weights:
         with self._materialized(source.file_ranges):
             numbers = source.quantize(values.clone(), name, self._warn)
             return numbers, source.dequantize(numbers, name, self._warn)
+
+    def is_factored(self, name: str) -> bool:
+        """Whether a tensor is kept as two small factors."""
+        return isinstance(self._source(name), LowRankTensor | LowRankStack)
 
     def factors(self, name: str) -> LowRank | None:
         """Read a tensor that is kept as two small factors as those; None for one that is kept whole."""

@@ -85,13 +85,16 @@ def test_a_pipe_gets_plain_lines_and_the_first_facts(kept_run, tmp_path, spectra
     assert result.out == ""
 
 
-def test_a_narrow_terminal_loses_no_number(kept_run, tmp_path, spectra, monkeypatch):
+def test_a_narrow_terminal_leaves_out_whole_columns_and_names_them(kept_run, tmp_path, spectra, monkeypatch):
     wide = spectra("scan", kept_run, "-o", tmp_path / "a.parquet").err
     monkeypatch.setattr("spectra_cli.views.console.output.PIPE_WIDTH", 44)
     narrow = spectra("scan", kept_run, "-o", tmp_path / "b.parquet").err
-    assert "…" not in narrow[narrow.index("role ") :]
-    last = [line.split() for line in wide.splitlines() if line.startswith("unembed")][0][-1]
-    assert last in narrow
+    table = narrow[narrow.index("role ") :].partition("\n\n")[0]
+    assert max(map(len, table.splitlines())) <= 44
+    assert "left out at this width: stable rank, α" in " ".join(table.split())
+    (line,) = [line for line in wide.splitlines() if line.startswith("unembed")]
+    (short,) = [line for line in table.splitlines() if line.startswith("unembed")]
+    assert line.split()[: len(short.split())] == short.split()
 
 
 def test_the_output_is_named_after_the_model(kept_run, tmp_path, spectra, monkeypatch):

@@ -10,7 +10,7 @@ from rich.console import Console
 from spectra_cli.errors import printable
 from spectra_cli.jobs.ablate import Ablation
 from spectra_cli.views.console.evaluate import with_error
-from spectra_cli.views.console.output import plain_table
+from spectra_cli.views.console.output import PlainTable, say
 from spectra_cli.views.formatting import number
 from spectra_cli.views.sentences.ablate import NAMED, ablation_sentences, signed
 
@@ -19,20 +19,20 @@ SHOWN = ("alpha", "alpha_hill", "alpha_tail", "stable_rank", "block_influence") 
 
 def show_ablation(console: Console, ablation: Ablation) -> None:
     """Print the layers, the correlations and the findings."""
-    console.print(
+    say(
+        console,
         f"{printable(ablation.model)} · loss {with_error(ablation.loss)} per token · {len(ablation.layers)} layers, "
         f"{len(ablation.core)} of them core (* are not) · context {ablation.windows.context:,}, stride "
         f"{ablation.windows.stride:,} · {ablation.device}, {ablation.dtype}",
-        soft_wrap=True,
     )
-    layers = plain_table("layer", "loss without it", *(NAMED[name] for name in SHOWN))
+    layers = PlainTable("layer", "loss without it", *(NAMED[name] for name in SHOWN))
     for layer in ablation.layers:
         name = str(layer.layer) if layer.core else f"{layer.layer} *"
         numbers = (number(layer.measures[metric]) for metric in SHOWN)
         layers.add_row(name, with_error(layer.rise, signed=True), *numbers)
     console.print(layers)
     console.print()
-    table = plain_table("metric", "ρ, core layers", "p", "corrected", "ρ, all layers", "p", "corrected")
+    table = PlainTable("metric", "ρ, core layers", "p", "corrected", "ρ, all layers", "p", "corrected", least=["p"])
     by_place = {(c.metric, c.layers): c for c in ablation.correlations}
     for metric, name in NAMED.items():
         pair = [by_place[metric, layers] for layers in ("core", "all")]
@@ -40,7 +40,7 @@ def show_ablation(console: Console, ablation: Ablation) -> None:
     console.print(table)
     console.print()
     for line in ablation_sentences(ablation):
-        console.print(line, soft_wrap=not console.is_terminal)
+        say(console, line)
 
 
 def _p(value: float | None) -> str:

@@ -7,10 +7,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 
 from spectra_cli.errors import printable
-from spectra_cli.views.console.output import plain_table
+from spectra_cli.views.console.output import PlainTable, say
 from spectra_cli.views.formatting import count, number
 
 if TYPE_CHECKING:
@@ -53,19 +52,16 @@ def show_diff(console: Console, diff: Diff, *, everything: bool) -> None:
     shown = lines if everything else lines[:FEW]
     same = "same shapes" if not diff.problems else "differences are named below"
     both = f"{count(len(lines), 'matrix', 'matrices')} in both, {same}"
-    console.print(f"{printable(diff.a.revision)} → {printable(diff.b.revision)} · {both}\n", soft_wrap=True)
+    say(console, f"{printable(diff.a.revision)} → {printable(diff.b.revision)} · {both}\n")
     console.print(_table(shown))
     if len(lines) > len(shown):
-        console.print(
-            f"\n… {len(lines) - len(shown)} more; --all for every matrix, -o FILE for the table", soft_wrap=True
-        )
+        say(console, f"\n… {len(lines) - len(shown)} more; --all for every matrix, -o FILE for the table")
 
 
-def _table(lines: list[tuple[str, dict[str, float], dict[str, float]]]) -> Table:
+def _table(lines: list[tuple[str, dict[str, float], dict[str, float]]]) -> PlainTable:
     pairs = [entry for entry in PAIRS if any(entry[0] in a for _, a, _ in lines)]
     singles = [entry for entry in SINGLES if any(entry[0] in a for _, a, _ in lines)]
-    table = plain_table("matrix", *(title for _, title, _ in (*pairs, *singles)))
-    table.columns[0].no_wrap = True
+    table = PlainTable("matrix", *(title for _, title, _ in (*pairs, *singles)), least=["entropy", "‖W‖_F"])
     for name, a, b in lines:
         cells = [number(a.get(metric), digits) for metric, _, digits in pairs]
         for metric, _, digits in singles:

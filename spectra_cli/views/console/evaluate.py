@@ -9,7 +9,7 @@ from rich.console import Console
 from spectra_cli.errors import printable
 from spectra_cli.evaluation.estimates import Estimate
 from spectra_cli.jobs.evaluate import Difference, Evaluation
-from spectra_cli.views.console.output import plain_table
+from spectra_cli.views.console.output import PlainTable, say
 from spectra_cli.views.formatting import count
 
 GAIN = 2.0  # standard errors of a paired difference, below which nothing is claimed
@@ -28,18 +28,21 @@ def with_error(estimate: Estimate, *, signed: bool = False) -> str:
 def show_evaluation(console: Console, evaluation: Evaluation) -> None:
     """Print what was read, the losses and their differences, and how to run a suite of benchmarks."""
     windows = evaluation.models[0].windows
-    console.print(
+    say(
+        console,
         f"{printable(evaluation.text.name)} · {len(evaluation.text.data):,} bytes in {evaluation.text.blocks} blocks · "
         f"context {windows.context:,}, stride {windows.stride:,} · {evaluation.device}, {evaluation.dtype}",
-        soft_wrap=True,
     )
-    table = plain_table("model", "tokens", "loss per token", "bits per byte")
+    table = PlainTable("model", "tokens", "loss per token", "bits per byte")
     for model in evaluation.models:
         scored = f"{int(model.losses.tokens.sum()):,}"
         table.add_row(printable(model.model), scored, with_error(model.loss), with_error(model.bits_per_byte))
     console.print(table)
     for line in _sentences(evaluation):
-        console.print(line, soft_wrap=True)
+        say(console, line)
+    for model in evaluation.models:
+        if model.lm_eval:
+            console.print(f"next: {printable(model.lm_eval, 1000)}", soft_wrap=True)
 
 
 def _sentences(evaluation: Evaluation) -> list[str]:
@@ -47,11 +50,10 @@ def _sentences(evaluation: Evaluation) -> list[str]:
     begun = [printable(model.model) for model in evaluation.models if model.tokens.start]
     if begun:
         lines.append(f"Every window begins with the tokenizer's own mark of a beginning: {', '.join(begun)}.")
-    suites = [model.lm_eval for model in evaluation.models if model.lm_eval]
-    without = len(evaluation.models) - len(suites)
+    without = sum(not model.lm_eval for model in evaluation.models)
     if without:
         lines.append(f"No line for lm_eval: {count(without, 'model')} without a tokenizer, or no folder that it loads.")
-    return [*lines, *(f"next: {printable(line, 1000)}" for line in suites)]
+    return lines
 
 
 def _compared(difference: Difference) -> str:

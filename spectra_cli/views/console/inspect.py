@@ -8,10 +8,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 
 from spectra_cli.errors import printable
-from spectra_cli.views.console.output import plain_table
+from spectra_cli.views.console.output import PlainTable, say
 from spectra_cli.views.formatting import count, duration, ellipsis, size
 
 if TYPE_CHECKING:
@@ -23,22 +22,22 @@ FEW = 8
 
 def show_inspection(console: Console, inspection: Inspection, *, everything: bool) -> None:
     """Print the whole inspection."""
-    console.print(_headline(inspection), soft_wrap=True)
+    say(console, _headline(inspection))
     for line in _hygiene(inspection):
-        console.print(line, soft_wrap=True)
-    console.print(_cost_line(inspection), soft_wrap=True)
+        say(console, line)
+    say(console, _cost_line(inspection))
     if inspection.fetching:
-        console.print(_fetching_line(inspection.fetching), soft_wrap=True)
+        say(console, _fetching_line(inspection.fetching))
     console.print()
     console.print(_checkpoints(inspection, everything=everything))
     console.print()
     console.print(_tensors(inspection.layout, inspection.tensors))
     for line in skipped_lines(inspection.layout):
-        console.print(line, soft_wrap=True)
+        say(console, line)
     if inspection.layout.architecture != "unknown":
-        console.print("rules: --record prints them as TOML, which --arch reads back once you have edited it")
+        say(console, "rules: --record prints them as TOML, which --arch reads back once you have edited it")
     for note in inspection.layout.notes:
-        console.print(f"note: {printable(note, 300)}", soft_wrap=True)
+        say(console, f"note: {printable(note, 300)}")
 
 
 def _headline(inspection: Inspection) -> str:
@@ -72,8 +71,12 @@ def _cost_line(inspection: Inspection) -> str:
     cost = inspection.cost
     return (
         f"to read: {size(cost.bytes_read)} · {cost.gigaflops:,.0f} GFLOP on {inspection.device}"
-        f" · peak memory about {size(cost.peak_bytes)} · about {duration(cost.seconds)} on this machine"
+        f" · peak memory about {size(cost.peak_bytes)} · {_about(cost.seconds)} on this machine"
     )
+
+
+def _about(seconds: float) -> str:
+    return duration(seconds) if seconds < 1 else f"about {duration(seconds)}"
 
 
 def _fetching_line(fetching: Fetching) -> str:
@@ -87,8 +90,10 @@ def _fetching_line(fetching: Fetching) -> str:
     )
 
 
-def _checkpoints(inspection: Inspection, *, everything: bool) -> Table:
-    table = plain_table("checkpoint", "step", "tokens", "stage", "format", "size", "stored as")
+def _checkpoints(inspection: Inspection, *, everything: bool) -> PlainTable:
+    table = PlainTable(
+        "checkpoint", "step", "tokens", "stage", "format", "size", "stored as", least=["stage", "tokens"]
+    )
     facts = (
         inspection.facts
         if everything or len(inspection.facts) <= 2 * FEW
@@ -118,13 +123,13 @@ def family(name: str) -> str:
     return re.sub(r"(?<=\.)\d+(?=\.|$)|(?<=^layer_)\d+(?=\.)", "*", name)
 
 
-def _tensors(layout: Layout, tensors: dict[str, StoredTensor]) -> Table:
+def _tensors(layout: Layout, tensors: dict[str, StoredTensor]) -> PlainTable:
     """One line for each kind of stored tensor, over all layers alike."""
     kinds: dict[tuple[Any, ...], list[Matrix]] = {}
     for matrix in layout.matrices:
         stored = tensors.get(matrix.tensor)
         kinds.setdefault((family(matrix.tensor), stored.shape if stored else (), matrix.rule), []).append(matrix)
-    table = plain_table("stored tensor", "becomes", "shape", "how many", "rule")
+    table = PlainTable("stored tensor", "becomes", "shape", "how many", "rule", least=["rule", "shape"])
     for (stored_name, shape, rule), matrices in kinds.items():
         names = list(dict.fromkeys(family(matrix.name) for matrix in matrices))
         shapes = list(dict.fromkeys(f"{matrix.rows}×{matrix.cols}" for matrix in matrices))

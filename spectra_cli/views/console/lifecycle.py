@@ -11,7 +11,7 @@ from rich.console import Console
 
 from spectra_cli.errors import printable
 from spectra_cli.studies.lifecycle import Decay, Gradient, Lifecycle, LifecycleComparison
-from spectra_cli.views.console.output import plain_table
+from spectra_cli.views.console.output import PlainTable, say
 from spectra_cli.views.console.seeds import pools_json, show_pools
 from spectra_cli.views.formatting import count, number
 from spectra_cli.views.sentences.lifecycle import (
@@ -33,11 +33,11 @@ def show_lifecycle(console: Console, compared: LifecycleComparison) -> None:
         if index:
             console.print()
         head = f"{printable(run.label)} · {count(run.layers, 'layer')}, {count(len(run.steps), 'checkpoint')}"
-        console.print(f"{head}, steps {run.steps[0]} … {run.steps[-1]}", soft_wrap=True)
+        say(console, f"{head}, steps {run.steps[0]} … {run.steps[-1]}")
         for line in lifecycle_sentences(run):
-            console.print(line, soft_wrap=not console.is_terminal)
+            say(console, line)
         console.print()
-        table = plain_table("layer", "compression\nat the end", "half of it\nat step")
+        table = PlainTable("layer", "compression\nat the end", "half of it\nat step")
         for layer, (line, half) in enumerate(zip(run.compressed, run.wave.half_steps, strict=True)):
             if not np.isfinite(line).any():
                 continue

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 
 from spectra_cli.errors import printable
 from spectra_cli.views.console.evaluate import with_error
-from spectra_cli.views.console.output import plain_table
+from spectra_cli.views.console.output import PlainTable, say
 from spectra_cli.views.formatting import count, number, size
 
 if TYPE_CHECKING:
@@ -22,23 +21,21 @@ def show_merge(console: Console, merge: Merge) -> None:
     """Print the candidates' losses where a text was given, the weights of a dry run, and what was written."""
     if merge.judgement is not None:
         console.print(_losses(merge.judgement))
-        console.print(_chosen(merge.judgement), soft_wrap=True)
+        say(console, _chosen(merge.judgement))
     if merge.written is None:
         console.print(_weights(merge))
         for line in _planned(merge):
-            console.print(line, soft_wrap=True)
+            say(console, line)
         return
     written = merge.written
     files = f"{count(len(written.files), 'file')}, {size(written.nbytes)}"
-    console.print(
-        f"{printable(written.folder)} · {_range(merge)} · {files} · provenance.json, README.md", soft_wrap=True
-    )
+    say(console, f"{printable(written.folder)} · {_range(merge)} · {files} · provenance.json, README.md")
     for line in (*_lead(merge), *_rounding(merge)):
-        console.print(line, soft_wrap=True)
+        say(console, line)
 
 
-def _losses(judgement: Judgement) -> Table:
-    table = plain_table("c", "lead", "loss, half A", "loss, half B", "against the mean (paired, half B)")
+def _losses(judgement: Judgement) -> PlainTable:
+    table = PlainTable("c", "lead", "loss, half A", "loss, half B", "against the mean (paired, half B)")
     for judged in judgement.judged:
         against = with_error(judged.against_mean, signed=True) if judged.against_mean else "–"
         c, lead = f"{judged.candidate.c:g}", _signed(judged.candidate.lead)
@@ -56,10 +53,10 @@ def _chosen(judgement: Judgement) -> str:
     return f"{line}, {with_error(judgement.over_mean, signed=True)} against the mean{verdict}."
 
 
-def _weights(merge: Merge) -> Table:
+def _weights(merge: Merge) -> PlainTable:
     shown = [merge.chosen] if merge.chosen else list(merge.candidates)
     heads = [f"weight at c = {candidate.c:g}" for candidate in shown] if merge.options.extrapolates else ["weight"]
-    table = plain_table("checkpoint", "step", *heads)
+    table = PlainTable("checkpoint", "step", *heads)
     for index, checkpoint in enumerate(merge.run.checkpoints):
         cells = [number(candidate.coefficients[index], 4).replace("-", "−") for candidate in shown]
         step = "–" if checkpoint.step is None else f"{checkpoint.step:,}"

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
 from rich.text import Text
 
 from spectra_cli.errors import printable
+from spectra_cli.views.console.output import say
 from spectra_cli.views.formatting import count, duration, fitting
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class BarOrLines:
             yield self
             return
         width = max(8, self.console.width // BAR)
-        columns = (BarColumn(width), _Words(self.shown, self.console.width - width - 2))
+        bar = BarColumn(width, "bright_black", complete_style="cyan", finished_style="green", pulse_style="cyan")
+        columns = (bar, _Words(self.shown, self.console.width - width - 2))
         with Progress(*columns, console=self.console, transient=True) as self.bar:
             self.task = self.bar.add_task("", total=None)
             yield self
@@ -78,7 +80,7 @@ class BarOrLines:
         if self.bar:
             self.waiting = printable(words, 200)
         elif not self.quiet:
-            self.console.print(printable(words, 200), soft_wrap=True)
+            say(self.console, printable(words, 200))
 
 
 class ScanProgress(BarOrLines):
@@ -95,10 +97,10 @@ class ScanProgress(BarOrLines):
     def begin(self, plan: Plan, layout: Layout, device: str, kept: int) -> None:
         """Print what is about to be scanned, and start. layout: of one checkpoint, taken for all. kept: finished."""
         if not self.quiet:
-            self.console.print(headline(plan, layout, device), soft_wrap=True)
+            say(self.console, headline(plan, layout, device))
             if kept:
                 of = count(len(plan.checkpoints), "checkpoint")
-                self.console.print(f"resumed: {kept} of {of} were finished before", soft_wrap=True)
+                say(self.console, f"resumed: {kept} of {of} were finished before")
         self.matrices, self.checkpoints = len(layout.matrices), len(plan.checkpoints)
         self.started = time.monotonic()
         self._move()
@@ -114,7 +116,7 @@ class ScanProgress(BarOrLines):
             self.current = f"{printable(checkpoint.revision)} {printable(matrix.name)}"
         self._move()
         if matrix is None and not self.bar and not self.quiet:
-            self.console.print(f"{self.finished}/{self.checkpoints} {printable(checkpoint.revision)}", soft_wrap=True)
+            say(self.console, f"{self.finished}/{self.checkpoints} {printable(checkpoint.revision)}")
 
     def _move(self) -> None:
         self.move(self._done(), self.matrices * self.checkpoints)

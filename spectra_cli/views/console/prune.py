@@ -9,7 +9,7 @@ from rich.console import Console
 from spectra_cli.errors import printable
 from spectra_cli.jobs.prune import Pruning
 from spectra_cli.views.console.evaluate import with_error
-from spectra_cli.views.console.output import plain_table
+from spectra_cli.views.console.output import PlainTable, say
 from spectra_cli.views.sentences.prune import CHOICES, comparison_sentences, pruning_sentences
 
 
@@ -17,9 +17,7 @@ def show_pruning(console: Console, pruning: Pruning) -> None:
     """Print the comparison, if there is one, and what was done."""
     if pruning.compared:
         most = max(compared.k for compared in pruning.compared)
-        table = plain_table(
-            "rise in loss without", *(f"{k} layers" if k > 1 else "1 layer" for k in range(1, most + 1))
-        )
+        table = PlainTable("rise in loss without", *(f"{k} layers" if k > 1 else "1 layer" for k in range(1, most + 1)))
         for choice in dict.fromkeys(compared.choice for compared in pruning.compared):
             by_k = {c.k: with_error(c.rise, signed=True) for c in pruning.compared if c.choice == choice}
             table.add_row(CHOICES[choice], *(by_k.get(k, "–") for k in range(1, most + 1)))
@@ -27,7 +25,7 @@ def show_pruning(console: Console, pruning: Pruning) -> None:
         console.print(table)
         console.print()
     for line in (*pruning_sentences(pruning), *comparison_sentences(pruning)):
-        console.print(line, soft_wrap=True)
+        say(console, line)
 
 
 def pruning_json(pruning: Pruning) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from spectra_cli.errors import printable
 from spectra_cli.studies.rank1 import Beside, GroupFindings, Halves, Rank1, SequenceFindings
-from spectra_cli.views.console.output import plain_table
+from spectra_cli.views.console.output import PlainTable, say
 from spectra_cli.views.console.progress import BarOrLines
 from spectra_cli.views.formatting import count, duration, size
 from spectra_cli.views.sentences.rank1 import decimal, rank1_sentences, run_sentence, share, signed
@@ -34,7 +34,7 @@ class TensorProgress(BarOrLines):
         if not self.quiet:
             bytes_read = sum(item.tensor.nbytes for item in run.tensors) * many
             text = f"{count(many, 'checkpoint')} · {count(self.total, 'tensor')} each · {size(bytes_read)} to read"
-            self.console.print(text, soft_wrap=True)
+            say(self.console, text)
 
     def __call__(self, done: int, total: int) -> None:
         """Note how many tensors are done; at first, how many an earlier run finished."""
@@ -56,9 +56,9 @@ class TensorProgress(BarOrLines):
 
 def show_rank1(console: Console, findings: Rank1, *, everything: bool) -> None:
     """Print the findings. everything: each layer too."""
-    console.print(run_sentence(findings), soft_wrap=True)
+    say(console, run_sentence(findings))
     console.print()
-    table = plain_table("", "first component", "a walk with these steps", "a persistent walk", "neighbouring updates")
+    table = PlainTable("", "first component", "a walk\nwith these steps", "a persistent walk", "neighbouring\nupdates")
     for kind in KINDS[: 2 if findings.window > 1 else 1]:
         sequence: SequenceFindings = getattr(findings.whole, kind)
         nulls = (_null(null) for null in (sequence.null_walk, sequence.null_persistent))
@@ -66,7 +66,7 @@ def show_rank1(console: Console, findings: Rank1, *, everything: bool) -> None:
     console.print(table)
     console.print()
     for sentence in rank1_sentences(findings):
-        console.print(sentence, soft_wrap=not console.is_terminal)
+        say(console, sentence)
     console.print()
     console.print(_groups(findings, everything=everything))
     hidden = sum(group.layer is not None for group in findings.groups)
@@ -75,9 +75,10 @@ def show_rank1(console: Console, findings: Rank1, *, everything: bool) -> None:
 
 
 def _groups(findings: Rank1, *, everything: bool) -> Any:
-    table = plain_table(
-        "", "weights", "raw", "walk, persistent", "merged", "walk, persistent", "halves", "verdict on merged"
-    )
+    table = PlainTable(
+        "", "weights", "raw", "walk, persistent", "merged", "walk, persistent", "halves", "verdict on merged",
+        least=["weights", "walk, persistent", "raw"],
+    )  # fmt: skip
     for group in findings.groups:
         if group.layer is None or everything:
             halves, verdict = signed(group.halves.cosine), group.merged.verdict

@@ -9,14 +9,14 @@ from rich.console import Console
 
 from spectra_cli.errors import printable
 from spectra_cli.studies.scaling import Scaling
-from spectra_cli.views.console.output import plain_table
+from spectra_cli.views.console.output import PlainTable, say
 from spectra_cli.views.formatting import number
 from spectra_cli.views.sentences.scaling import scaling_sentences
 
 
 def show_scaling(console: Console, scaling: Scaling) -> None:
     """Print the models and the fits."""
-    table = plain_table("model", "layers", "parameters", f"Δ{scaling.alpha}", "deviation", "peak at depth")
+    table = PlainTable("model", "layers", "parameters", f"Δ{scaling.alpha}", "deviation", "peak at depth")
     for model in scaling.models:
         peak = number(model.peak, 2) if model.peak is not None else "–"
         spreads = number(model.spread, 3), number(model.deviation, 3)
@@ -24,7 +24,7 @@ def show_scaling(console: Console, scaling: Scaling) -> None:
     console.print(table)
     console.print()
     for line in scaling_sentences(scaling):
-        console.print(line, soft_wrap=not console.is_terminal)
+        say(console, line)
 
 
 def scaling_json(scaling: Scaling) -> dict[str, Any]:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 
 from spectra_cli.errors import printable
-from spectra_cli.views.console.output import plain_table
+from spectra_cli.views.console.output import PlainTable, say
 from spectra_cli.views.formatting import count, ellipsis, number, size
 
 if TYPE_CHECKING:
@@ -40,18 +39,18 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
     reasons = sorted({reason for _, reason in skipped})
     left = f"{count(len(skipped), 'tensor')} skipped ({ellipsis(reasons, 4)})" if skipped else "nothing skipped"
     where = f"{printable(name)} · {count(scan.rows, 'row')} · {size(scan.output.stat().st_size)} · {left}"
-    console.print(where, soft_wrap=True)
+    say(console, where)
     if not scan.computed:
-        console.print("complete already, from the same files and options: --restart computes it anew", soft_wrap=True)
+        say(console, "complete already, from the same files and options: --restart computes it anew")
     if scan.losses:
-        console.print(f"{printable(str(scan.losses))} · the run's loss and learning rate, for --loss", soft_wrap=True)
+        say(console, f"{printable(str(scan.losses))} · the run's loss and learning rate, for --loss")
     for line in _facts(scan.metadata):
-        console.print(line, soft_wrap=True)
+        say(console, line)
     if roles:
         console.print()
         console.print(roles_table(roles))
         if scan.metadata["reference"]:
-            console.print(f"\n{closeness_lines(roles, scan.metadata['reference'])}", soft_wrap=True)
+            say(console, f"\n{closeness_lines(roles, scan.metadata['reference'])}")
 
 
 def _facts(metadata: Mapping[str, Any]) -> list[str]:
@@ -116,13 +115,13 @@ def show_next(console: Console, scan: Scan) -> None:
         console.print(f"\nnext: spectra stability {table}\n      spectra report {table} -o {page}", soft_wrap=True)
 
 
-def roles_table(roles: Sequence[RoleSummary]) -> Table:
+def roles_table(roles: Sequence[RoleSummary]) -> PlainTable:
     """Return a table of one line a role."""
     compared = any(role.start is not None for role in roles)
     headers = ["role"]
     if compared:
         headers += ["spectra\n≥ 0.99", "weights\n≥ 0.99", "SD variation,\npeak"]
-    table = plain_table(*headers, "stable rank", "α")
+    table = PlainTable(*headers, "stable rank", "α")
     for role in roles:
         cells = [role.role]
         if compared:

@@ -7,11 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from spectra_cli.errors import printable
 from spectra_cli.studies.pools import Contrast, Pool
-from spectra_cli.views.console.output import plain_table
+from spectra_cli.views.console.output import PlainTable, say
 from spectra_cli.views.formatting import number
 from spectra_cli.views.sentences.seeds import contrast_sentences, pool_head, pool_sentences
 
@@ -21,27 +20,27 @@ def show_pools(console: Console, pools: Sequence[Pool], contrasts: Sequence[Cont
     for index, pool in enumerate(pools):
         if index:
             console.print()
-        console.print(pool_head(pool), soft_wrap=True)
+        say(console, pool_head(pool))
         for line in pool_sentences(pool):
-            console.print(line, soft_wrap=not console.is_terminal)
+            say(console, line)
         if any(each.group != "all" for each in pool.numbers):
-            console.print("\nmeans over seeds, with their 95% intervals", soft_wrap=True)
+            say(console, "\nmeans over seeds, with their 95% intervals")
             console.print(_groups(pool))
     if contrasts:
         console.print(f"\nagainst {printable(pools[0].label)}, with 95% intervals over seeds")
         for line in contrast_sentences(contrasts):
-            console.print(line, soft_wrap=not console.is_terminal)
+            say(console, line)
         others = [each for each in contrasts if each.group != "all"]
         if others:
             console.print()
             console.print(_contrasts(others))
 
 
-def _groups(pool: Pool) -> Table:
+def _groups(pool: Pool) -> PlainTable:
     numbers = [each for each in pool.numbers if each.group != "all"]
     names = {each.quantity for each in numbers}
     quantities = list(dict.fromkeys(each.quantity for each in pool.numbers if each.quantity in names))
-    table = plain_table("", *map(_header, quantities))
+    table = PlainTable("", *map(_header, quantities))
     for group in dict.fromkeys(each.group for each in numbers):
         cells = [_cell(pool, group, quantity) for quantity in quantities]
         table.add_row(printable(group), *cells)
@@ -62,9 +61,9 @@ def _cell(pool: Pool, group: str, quantity: str) -> str:
     return f"{number(each.mean, 2)}{span}{few}"
 
 
-def _contrasts(contrasts: Sequence[Contrast]) -> Table:
+def _contrasts(contrasts: Sequence[Contrast]) -> PlainTable:
     quantities = list(dict.fromkeys(each.quantity for each in contrasts))
-    table = plain_table("", "", *map(_header, quantities))
+    table = PlainTable("", "", *map(_header, quantities))
     lines: dict[tuple[str, str], dict[str, Contrast]] = {}
     for each in contrasts:
         lines.setdefault((each.label, each.group), {})[each.quantity] = each

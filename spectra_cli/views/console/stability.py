@@ -7,16 +7,16 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from spectra_cli.errors import printable
 from spectra_cli.studies.stability import GroupStability, LossStability, Onset, Ratio, RunComparison, RunStability
-from spectra_cli.views.console.output import plain_table
+from spectra_cli.views.console.output import PlainTable, say
 from spectra_cli.views.console.seeds import pools_json, show_pools
 from spectra_cli.views.formatting import count, number
 from spectra_cli.views.sentences.stability import NOUNS, ratio, ratio_sentences, stability_sentences, step
 
 MOST_LAYERS = 8
+LEAST = ("bound loose", "onset\nper lr", "weights\n≥ 0.99", "spectra\n≥ 0.99", "settled")  # left out first
 
 
 def show_stability(console: Console, compared: RunComparison, *, everything: bool = False) -> None:
@@ -28,32 +28,30 @@ def show_stability(console: Console, compared: RunComparison, *, everything: boo
         if index:
             console.print()
         span = f"steps {run.steps[0]} … {run.steps[-1]}"
-        console.print(f"{printable(run.label)} · {count(len(run.steps), 'checkpoint')}, {span}", soft_wrap=True)
+        say(console, f"{printable(run.label)} · {count(len(run.steps), 'checkpoint')}, {span}")
         for line in stability_sentences(run):
-            console.print(line, soft_wrap=not console.is_terminal)
+            say(console, line)
         console.print()
         console.print(_groups(run, everything=everything))
     if len(compared.runs) > 1:
         console.print(f"\nagainst {printable(compared.runs[0].label)}, with 90% intervals")
         for line in ratio_sentences(compared):
-            console.print(line, soft_wrap=not console.is_terminal)
+            say(console, line)
         console.print()
         console.print(_ratios(compared))
 
 
-def _groups(run: RunStability, *, everything: bool) -> Table:
+def _groups(run: RunStability, *, everything: bool) -> PlainTable:
     layers = [group for group in run.groups if group.group.startswith("layer ")]
     others = [group for group in run.groups if not group.group.startswith("layer ")]
     shown = layers if everything or len(layers) <= MOST_LAYERS else []
     per_lr = any(group.onset_per_lr for group in run.groups)
     headers = ["", "peak,\nper step", "at step", "floor", "onset"] + ["onset\nper lr"] * per_lr
-    table = plain_table(*headers, "settled", "spectra\n≥ 0.99", "weights\n≥ 0.99", "bound loose")
-    table.columns[0].no_wrap = True
+    table = PlainTable(*headers, "settled", "spectra\n≥ 0.99", "weights\n≥ 0.99", "bound loose", least=LEAST)
     for group in others + shown:
         table.add_row(*_cells(group, per_lr=per_lr))
     if layers and not shown:
         table.caption = f"{len(layers)} layers left out; --all shows them"
-        table.caption_justify = "left"
     return table
 
 
@@ -83,9 +81,9 @@ def _onset(onset: Onset | None) -> str:
     return f"{step(onset.step)} ({step(onset.interval[0])} … {step(onset.interval[1])})"
 
 
-def _ratios(compared: RunComparison) -> Table:
+def _ratios(compared: RunComparison) -> PlainTable:
     quantities = [name for name in NOUNS if any(entry.quantity == name for entry in compared.ratios)]
-    table = plain_table("", "", *quantities)
+    table = PlainTable("", "", *quantities)
     lines: dict[tuple[str, str], dict[str, Ratio]] = {}
     for entry in compared.ratios:
         lines.setdefault((entry.label, entry.group), {})[entry.quantity] = entry

@@ -48,16 +48,20 @@ class PlainTensor:
 
     def read(self, name: str, warn: Warn) -> torch.Tensor:
         """Read it in its stored dtype; warn where the data do not match the checksum beside them."""
+        buffer = allocate(name, (self.nbytes,), "uint8")
+        with opened(self.file) as descriptor:
+            fill(descriptor, memoryview(buffer.numpy().data), self.start, self.file)
+        return self.of_bytes(buffer, name, warn)
+
+    def of_bytes(self, data: torch.Tensor, name: str, warn: Warn) -> torch.Tensor:
+        """Return the tensor that these bytes of the file are, in the same memory where they may lie as they do."""
         import torch  # noqa: PLC0415 -- headers are read without it; importing it takes a second
 
-        buffer = allocate(name, (self.nbytes,), "uint8")
-        data = memoryview(buffer.numpy().data)
-        with opened(self.file) as descriptor:
-            fill(descriptor, data, self.start, self.file)
-        if self.crc is not None and zlib.crc32(data) != self.crc:
+        if self.crc is not None and zlib.crc32(memoryview(data.numpy().data)) != self.crc:
             warn(f"{printable(name)} of {self.file} does not match the checksum stored beside it")
-        flat = buffer.view(getattr(torch, self.dtype))
-        tensor = flat.as_strided(self.shape, self.stride or row_by_row(self.shape))
+        aligned = data if data.storage_offset() % ITEMSIZE[self.dtype] == 0 else data.clone()
+        flat = aligned.view(getattr(torch, self.dtype))
+        tensor = flat.as_strided(self.shape, self.stride or row_by_row(self.shape), flat.storage_offset())
         # A view of repeated entries becomes a tensor of its own, which may be multiplied in place.
         return tensor.contiguous() if tensor.numel() > flat.numel() else tensor
 
