@@ -19,13 +19,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy import stats
 from transformers import GPTNeoXForCausalLM
 
 from spectra_cli.cli.app import main
 from spectra_cli.jobs import demo
 from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.storage.table import read_table
+from spectra_cli.studies.ablate import rank_correlation
 from spectra_cli.studies.lifecycle import ALPHAS, ENTROPY, RANK, correct
 
 DEPTHS = (4, 6, 8, 12, 16)
@@ -89,23 +89,15 @@ def importance(folder: Path) -> list[str]:
         frame = frame[(frame["step"] == STEPS) & frame["layer"].notna()]
         for name in ALPHAS:
             means = frame[frame["metric"] == name].groupby("layer")["value"].mean().sort_index()
-            tests.append((layers, name, *spearman(means.to_numpy(), np.array(rises))))
-        tests.append((layers, "depth itself", *spearman(np.arange(layers), np.array(rises))))
-    for (layers, name, rho, p), corrected in zip(tests, correct([test[-1] for test in tests]), strict=True):
-        lines.append(
-            f"{layers} layers, {name}: Spearman's rho {rho:.2f}, p {p:.3g}, of {len(tests)} tests {corrected:.3g}"
-        )
+            tests.append((layers, name, *rank_correlation(means.to_numpy(), np.array(rises))))
+        tests.append((layers, "depth itself", *rank_correlation(np.arange(layers, dtype=float), np.array(rises))))
+    judged = [p for *_, p in tests if p is not None]
+    fair = iter(correct(judged))
+    for layers, name, rho, p in tests:
+        corrected = None if p is None else next(fair)
+        shown = "none with so few layers" if p is None else f"{p:.3g}, of {len(judged)} tests {corrected:.3g}"
+        lines.append(f"{layers} layers, {name}: Spearman's rho {rho:.2f}, p {shown}")
     return lines
-
-
-def spearman(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """Return Spearman's correlation with the p-value of a permutation test, which holds for four points too."""
-    first_ranks, second_ranks = (stats.rankdata(values) - (len(values) + 1) / 2 for values in (first, second))
-    test = stats.permutation_test(
-        (first_ranks,), lambda order, axis: (order * second_ranks).sum(axis=axis), permutation_type="pairings",
-        vectorized=True, n_resamples=50_000, rng=np.random.default_rng(0),
-    )  # fmt: skip
-    return float(stats.spearmanr(first, second).statistic), float(test.pvalue)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from scipy import stats
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.studies.lifecycle.significance import correct
+from spectra_cli.studies.regression import estimate
 
 LEAST_LAYERS = 8  # with fewer, only a nearly perfect order is beyond chance, and most true ones are missed
 PERMUTATIONS = 9999
@@ -21,9 +22,8 @@ SEED = 0
 class Correlation:
     """Spearman's ρ between a metric and the rise in loss over some layers.
 
-    layers: `core` or `all`. n: how many. p: the share of permutations with a ρ as far from zero, two-sided, and
-    corrected: for the metrics beside it (Benjamini and Hochberg). None where ρ is not defined or the layers are fewer
-    than LEAST_LAYERS.
+    layers: `core` or `all`. n: how many. p: of `rank_correlation`, and corrected: for the metrics beside it (Benjamini
+    and Hochberg). None where ρ is not defined or the layers are fewer than LEAST_LAYERS.
     """
 
     metric: str
@@ -76,9 +76,12 @@ def correlations(
 
 
 def rank_correlation(values: NDArray[np.float64], rises: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    """Return Spearman's ρ and its permutation p-value, two-sided.
+    """Return Spearman's ρ of two numbers of each layer, in the order of depth, and its p-value, two-sided.
 
-    Both None where a value is not finite or all are equal; p None for fewer than LEAST_LAYERS.
+    The p-value is the larger of two: the share of permutations with a ρ as far from zero; and that of a slope of ranks
+    on ranks whose errors neighbouring layers share. Permutations take layers for independent: of pairs of random walks
+    over 8, 12, 16 and 24 layers they called 20, 30, 36 and 47 of 100 related, both together 5, 3, 5 and 7. Both None
+    where a value is not finite or all are equal; p None for fewer than LEAST_LAYERS.
 
     >>> rho, p = rank_correlation(np.arange(9.0), np.arange(9.0) ** 3)
     >>> round(rho, 9), p < 0.001
@@ -86,14 +89,17 @@ def rank_correlation(values: NDArray[np.float64], rises: NDArray[np.float64]) ->
     """
     if not (np.isfinite(values).all() and np.isfinite(rises).all()) or np.ptp(values) == 0 or np.ptp(rises) == 0:
         return None, None
-    first, second = (_standardised(stats.rankdata(some)) for some in (values, rises))
+    ranks = [stats.rankdata(some) for some in (values, rises)]
+    first, second = map(_standardised, ranks)
     rho = min(1.0, max(-1.0, float(first @ second)))
     if len(values) < LEAST_LAYERS:
         return rho, None
     random = np.random.default_rng(SEED)
     permuted = random.permuted(np.tile(second, (PERMUTATIONS, 1)), axis=1) @ first
     as_far = int((np.abs(permuted) >= abs(rho) - 1e-12).sum())
-    return rho, (1 + as_far) / (1 + PERMUTATIONS)
+    design = np.column_stack([np.ones(len(first)), first])
+    alike = estimate(design, np.array([0.0, 1.0]), ranks[1][:, None])
+    return rho, max((1 + as_far) / (1 + PERMUTATIONS), float(alike.p[0]))
 
 
 def _standardised(ranks: NDArray[np.float64]) -> NDArray[np.float64]:

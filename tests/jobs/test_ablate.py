@@ -11,6 +11,7 @@ from scipy import stats
 from spectra_cli.jobs.ablate import ablate_layers
 from spectra_cli.jobs.evaluate import EvaluationOptions
 from spectra_cli.studies.ablate import core_layers, rank_correlation
+from spectra_cli.studies.regression import correlated
 from tests.support.language_models import BYTES, write_model
 
 CORE = 10
@@ -48,10 +49,19 @@ def test_protected_zones_are_read_as_first_and_last():
     assert core_layers(6, "0:2") == range(4)
 
 
-def test_chance_alone_is_called_a_correlation_as_often_as_it_says():
-    random = np.random.default_rng(0)
-    p_values = [rank_correlation(random.standard_normal(10), random.standard_normal(10))[1] for _ in range(300)]
-    assert stats.binomtest(sum(p <= 0.05 for p in p_values), 300, 0.05).pvalue > 0.01
+@pytest.mark.slow
+@pytest.mark.parametrize("alike", [0.0, 0.8, 1.0])
+def test_layers_like_their_neighbours_are_called_a_correlation_no_more_often_than_it_says(alike):
+    drawn = correlated(np.random.default_rng(0).standard_normal((12, 200)), alike)
+    p_values = [rank_correlation(drawn[:, at], drawn[:, 100 + at])[1] for at in range(100)]
+    assert sum(p <= 0.05 for p in p_values) <= 7
+
+
+@pytest.mark.slow
+def test_a_cause_that_layers_share_is_seen():
+    first, second = np.random.default_rng(0).standard_normal((2, 12, 60))
+    shared = [rank_correlation(first[:, at], 0.95 * first[:, at] + 0.3 * second[:, at])[1] for at in range(60)]
+    assert sum(p <= 0.05 for p in shared) >= 57
 
 
 def test_rho_is_scipy_s_with_ties_too():

@@ -6,11 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from spectra_cli.studies.stability.autocorrelation import whitened
-
 Array = NDArray[np.float64]
 
-CORRELATIONS = np.linspace(0.0, 0.95, 20)  # of the noise, all of them as likely before the series is seen
+CORRELATIONS = np.linspace(0.0, 0.95, 20)  # of the noise
 LEAST_OWN = 0.05  # of a cause's variance, what the others must leave of it
 FAR = 30.0  # standard errors within which the interval's ends are sought
 
@@ -23,11 +21,15 @@ def own_share(columns: Array) -> float:
     return float(np.mean(left**2)) / spread if spread > 0 else 0.0
 
 
-def exponent(columns: Array, y: Array, level: float = 0.95) -> tuple[float, tuple[float, float]] | None:
+def exponent(
+    columns: Array, y: Array, at: NDArray[np.intp] | None = None, *, level: float = 0.95
+) -> tuple[float, tuple[float, float]] | None:
     """Return the last column's coefficient in a linear fit, the median of its distribution, and its interval.
 
-    The noise is AR(1), and its correlation is not known: each counts by its restricted likelihood, which the columns do
-    not bias as they do a correlation of residuals. None where the other columns leave less than 5% of the last one's
+    at: (n,) where each point stands among all, ascending, where some between them are left out. The noise is AR(1), and
+    its correlation is not known: each counts by its restricted likelihood, which the columns do not bias as they do a
+    correlation of residuals, and by Jeffreys' prior, (1 − ρ²)^−½: with all as likely beforehand, 95% intervals missed
+    the truth in 8 of 100 at a correlation of 0.8. None where the other columns leave less than 5% of the last one's
     variance, so that the two cannot be separated, or too few points.
 
     >>> t = np.linspace(1, 5, 40)
@@ -39,9 +41,11 @@ def exponent(columns: Array, y: Array, level: float = 0.95) -> tuple[float, tupl
     points, parameters = columns.shape
     if points < parameters + 3 or own_share(columns) < LEAST_OWN:
         return None
+    apart = np.ones(points - 1) if at is None else np.diff(at).astype(np.float64)
     values, errors, logs = (
-        np.array(each) for each in zip(*(_fit(columns, y, rho) for rho in CORRELATIONS), strict=True)
+        np.array(each) for each in zip(*(_fit(columns, y, rho, apart) for rho in CORRELATIONS), strict=True)
     )
+    logs -= np.log(1 - CORRELATIONS**2) / 2
     weights = np.exp(logs - logs.max())
     weights /= weights.sum()
 
@@ -56,14 +60,28 @@ def exponent(columns: Array, y: Array, level: float = 0.95) -> tuple[float, tupl
     return ends[1], (ends[0], ends[2])
 
 
-def _fit(columns: Array, y: Array, correlation: float) -> tuple[float, float, float]:
-    """Return the last coefficient, its standard error, and ln restricted likelihood, at one correlation."""
-    white, target = whitened(columns, float(correlation)), whitened(y, float(correlation))
+def _fit(columns: Array, y: Array, correlation: float, apart: Array) -> tuple[float, float, float]:
+    """Return the last coefficient, its standard error, and ln restricted likelihood, at one correlation.
+
+    apart: (n−1,) how many points each is from the one before. What lies k apart is correlated by the k-th power: where
+    a drop's own checkpoint is left out, the step across it has 1 + ρ² times the variance of the others.
+    """
+    weights = np.sqrt((1 - correlation**2) / (1 - correlation ** (2 * apart)))
+    white, target = (_whitened(series, correlation**apart, weights, correlation) for series in (columns, y))
     spare = len(y) - columns.shape[1]
     inverse = np.linalg.pinv(white.T @ white)
     coefficients = inverse @ (white.T @ target)
     squares = max(float(np.sum((target - white @ coefficients) ** 2)), np.finfo(float).tiny)
     volume = float(np.linalg.slogdet(white.T @ white)[1])
-    likelihood = -spare / 2 * np.log(squares) + np.log(1 - correlation**2) / 2 - volume / 2
+    likelihood = -spare / 2 * np.log(squares) + np.log(1 - correlation**2) / 2 - volume / 2 + np.log(weights).sum()
     error = max(float(np.sqrt(squares / spare * inverse[-1, -1])), 1e-12)
     return float(coefficients[-1]), error, float(likelihood)
+
+
+def _whitened(series: Array, correlations: Array, weights: Array, first: float) -> Array:
+    """Return series, (n, …), without what the point before foretells, all with the variance of one innovation."""
+    shape = (-1,) + (1,) * (series.ndim - 1)
+    white = series.copy()
+    white[1:] = weights.reshape(shape) * (series[1:] - correlations.reshape(shape) * series[:-1])
+    white[0] *= np.sqrt(1 - first**2)
+    return white

@@ -94,4 +94,4 @@ def _elasticity(
     if not len(x) or np.ptp(x) < math.log(LEAST_RANGE):
         return None
     time = np.log(series.steps[chosen][known].astype(float))
-    return exponent(np.column_stack([np.ones(len(x)), time, x]), y)
+    return exponent(np.column_stack([np.ones(len(x)), time, x]), y, np.flatnonzero(chosen)[known])
