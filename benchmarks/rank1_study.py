@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ import torch
 from pieces import keep, run_study, time_line
 from transformers import GPTNeoXForCausalLM
 
+from spectra_cli.cli.app import main
 from spectra_cli.gram import components, moving_average
 from spectra_cli.jobs import demo
 from spectra_cli.jobs.rank1 import rank1_checkpoints
@@ -172,18 +171,7 @@ def loss_lines(folder: Path) -> list[str]:
 def report(folder: Path) -> list[str]:
     """Return all tables, and draw a run of a constant rate."""
     table = folder / f"constant-0.w{WINDOWS[0]}.parquet"
-    plot = [
-        sys.executable,
-        "-m",
-        "spectra_cli.cli",
-        "plot",
-        table,
-        "--kind",
-        "rank1",
-        "-o",
-        folder / "rank1-constant.png",
-    ]
-    subprocess.run(plot, check=True, stdout=subprocess.DEVNULL)
+    main(["plot", str(table), "--kind", "rank1", "-o", str(folder / "rank1-constant.png")])
     parts = [part(folder) for part in (share_lines, step_lines, loss_lines)]
     times = time_line(folder / f"{name}-{seed}.json" for name in RECIPES for seed in seeds_of(folder, name))
     return [*(line for part in parts for line in (*part, "")), times]
