@@ -26,6 +26,7 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "sd": ("share of the spectrum, σᵢ/Σσ", ""),
     "sigma": ("singular value σᵢ", ""),
 }
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 WIDE = 20.0  # from such a ratio of largest to smallest on, a positive quantity is drawn on a logarithmic axis
 
 
@@ -102,24 +103,56 @@ def quantity_axis(values: Iterable[float], *, log: bool | None = None) -> tuple[
     if not (is_wide(finite) if log is None else log) or not finite:
         return {"zero": False}, {}
     low, high = min(finite) / 1.15, max(finite) * 1.15
-    small = {"format": "~e"} if high < 1e-2 or low < 1e-3 else {"format": "~r"}
-    return {"type": "log", "domain": [low, high], "nice": False}, {"values": _decades(low, high), **small}
+    ticks = _decades(low, high)
+    small: dict[str, Any] = powers(ticks) if high < 1e-2 or low < 1e-3 else {"format": "~r"}
+    return {"type": "log", "domain": [low, high], "nice": False}, {"values": ticks, **small}
 
 
-def step_x(steps: dict[str, Any], *, labelled: bool = True) -> Any:
-    """Return the encoding of steps along x. steps: of `step_scale`."""
+def powers(ticks: Iterable[float]) -> dict[str, Any]:
+    """Return how an axis writes such ticks: as 2·10⁻³, and 10⁻³.
+
+    >>> powers([0.001, 0.002])["labelExpr"]
+    "({'0.001': '10⁻³', '0.002': '2·10⁻³'})[toString(datum.value)] || datum.label"
+    """
+    names = {}
+    for tick in ticks:
+        times, power = f"{tick:e}".split("e")
+        factor = "" if float(times) == 1 else f"{float(times):g}·"
+        names[_javascript(tick)] = f"{factor}10{str(int(power)).translate(RAISED)}"
+    return {"labelExpr": f"({names})[toString(datum.value)] || datum.label"}
+
+
+def _javascript(value: float) -> str:
+    """Return a number as JavaScript writes it: 0.000001, and 1e-7."""
+    if abs(value) >= 1e-6:
+        return f"{value:.12f}".rstrip("0").rstrip(".")
+    times, power = f"{value:e}".split("e")
+    return f"{float(times):g}e{int(power)}"
+
+
+def step_x(steps: dict[str, Any], *, labelled: bool = True, grid: bool = True) -> Any:
+    """Return the encoding of steps along x. steps: of `step_scale`. grid: whether lines go through the picture."""
     import altair as alt
 
     hidden = {} if labelled else {"labels": False, "ticks": False}
-    axis = alt.Axis(**{"labelOverlap": "parity", **steps["axis"], **hidden})
+    plain = {} if grid else {"grid": False}
+    axis = alt.Axis(**{"labelOverlap": "parity", **steps["axis"], **hidden, **plain})
     return alt.X("step:Q", title=steps["title"] if labelled else None, scale=alt.Scale(**steps["scale"]), axis=axis)
+
+
+def zero_line() -> Any:
+    """Return a line at y = 0."""
+    import altair as alt
+    import pandas as pd
+
+    return alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeWidth=1, aria=False).encode(y=alt.datum(0))
 
 
 def cursor(steps: dict[str, Any], *, labelled: bool = True) -> Any:
     """Return the line at the step that a page's slider chooses; nothing is drawn before the page fills `cursor`."""
     import altair as alt
 
-    line = alt.Chart(alt.NamedData("cursor")).mark_rule(color=ACCENT, strokeWidth=2)
+    line = alt.Chart(alt.NamedData("cursor")).mark_rule(color=ACCENT, strokeWidth=2, aria=False)
     return line.encode(x=step_x(steps, labelled=labelled))
 
 

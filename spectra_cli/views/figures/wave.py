@@ -107,7 +107,7 @@ def _column(run: RunWave, *, follow: bool) -> Chart:
     marks.append(points.encode(**at, tooltip=["layer:Q", alt.Tooltip("step:Q", format=".3~g", title="half at")]))
     if follow:
         marks.append(cursor(steps))
-    shows = "dots: half of a layer's largest compression" + ("; dashed: the front" if len(run.front) else "")
+    shows = "Dots: half of a layer's largest compression" + ("; dashed: the front" if len(run.front) else "")
     return (
         alt.layer(*marks)
         .properties(
@@ -129,7 +129,7 @@ def _heatmap(run: RunWave) -> Chart:
         alt.Chart(run.cells)
         .mark_rect()
         .encode(
-            x=step_x(step_scale(run.study.steps.tolist())), x2="end:Q",
+            x=step_x(step_scale(run.study.steps.tolist()), grid=False), x2="end:Q",
             y=alt.Y("low:Q", title="layer", axis=axis, scale=scale), y2="high:Q",
             color=alt.Color("value:Q", title=LOST, scale=alt.Scale(scheme=SCHEME), legend=legend),
             tooltip=["layer:Q", "at:Q", alt.Tooltip("value:Q", title="compression in %", format=".1f")],
