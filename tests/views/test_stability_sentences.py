@@ -1,4 +1,4 @@
-"""What stability says agrees with itself over random runs: each verdict with its interval, its p-value and its steps."""
+"""What stability says agrees with itself over random runs: each verdict with its interval, p-value and steps."""
 
 import re
 from pathlib import Path
@@ -44,7 +44,7 @@ def learning_rate(random, steps):
 
 
 def random_run(seed):
-    """A run of two matrices and its log: bends, straight falls, or nothing but noise; a loss that bends, or does not."""
+    """A run of two matrices and its log: bends, straight falls, or noise alone; a loss that bends, or does not."""
     random = np.random.default_rng(seed)
     steps = random_steps(random)
     x = np.log(steps)
@@ -60,11 +60,13 @@ def random_run(seed):
         for order, step in enumerate((0, *steps)):
             lines.append(
                 {
-                    "model": "m", "revision": f"step{step}", "stage": None, "step": step, "tokens": None, "expert": None,
+                    "model": "m", "revision": f"step{step}", "stage": None, "step": step, "tokens": None,
+                    "expert": None,
                     "matrix": name, "role": role, "layer": 0, "order": order, "rows": 64, "cols": cols,
                     "sd_variation_rate": rates[order], "sd_variation_prev": rates[order] * 10,
                     "stability_bound_prev": rates[order] * 10 * random.uniform(1, 90),
-                    "cos_spectrum_final": close[order - 1] if order else 0.4, "cos_weights_final": 0.2 + 0.8 * step / LAST,
+                    "cos_spectrum_final": close[order - 1] if order else 0.4,
+                    "cos_weights_final": 0.2 + 0.8 * step / LAST,
                 }
             )  # fmt: skip
     loss = 2 + random.uniform(0.5, 3) * np.exp(-x * random.choice([0.1, 0.8])) + correlated(random, len(steps), 0.02)
