@@ -9,6 +9,7 @@ from scipy import optimize, stats
 Array = NDArray[np.float64]
 
 CORRELATIONS = np.linspace(0.0, 0.95, 20)  # of the noise
+LEAST_OWN = 0.05  # of a cause's variance, what the others must leave of it for the two to be told apart
 FAR = 30.0  # standard errors within which the interval's ends are sought
 
 
@@ -66,7 +67,8 @@ def _fit(columns: Array, y: Array, correlation: float, apart: Array) -> tuple[fl
     inverse = np.linalg.pinv(white.T @ white)
     coefficients = inverse @ (white.T @ target)
     squares = max(float(np.sum((target - white @ coefficients) ** 2)), np.finfo(float).tiny)
-    volume = float(np.linalg.slogdet(white.T @ white)[1])
+    sizes = np.linalg.eigvalsh(white.T @ white)
+    volume = float(np.log(np.maximum(sizes, np.finfo(float).eps * sizes[-1])).sum())
     likelihood = -spare / 2 * np.log(squares) + np.log(1 - correlation**2) / 2 - volume / 2 + np.log(weights).sum()
     error = max(float(np.sqrt(squares / spare * inverse[-1, -1])), 1e-12)
     return float(coefficients[-1]), error, float(likelihood)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectra_cli.studies.inputs.training_logs import Losses
-from spectra_cli.studies.stability.coefficient import coefficient, own_share
+from spectra_cli.studies.stability.coefficient import LEAST_OWN, coefficient, own_share
 from spectra_cli.studies.stability.findings import RateResponse, RateSeries
 from spectra_cli.studies.stability.schedules import Lowering, lowerings, mean_rate
 
@@ -17,7 +17,6 @@ Array = NDArray[np.float64]
 NEAREST = 3
 SIDE = 8  # checkpoints on either side of a change that an exponent rests on
 LEAST_RANGE = 1.5  # below such a range of learning rates an elasticity rests on nothing
-LEAST_OWN = 0.05  # of the learning rate's variance, what time must leave of it
 FEWEST = 6
 
 
