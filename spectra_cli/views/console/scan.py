@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from spectra_cli.errors import printable
-from spectra_cli.views.console.output import PlainTable, say
+from spectra_cli.views.console.output import PlainTable, print_lines
 from spectra_cli.views.formatting import count, ellipsis, number, size
 
 if TYPE_CHECKING:
@@ -39,18 +39,18 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
     reasons = sorted({reason for _, reason in skipped})
     left = f"{count(len(skipped), 'tensor')} skipped ({ellipsis(reasons, 4)})" if skipped else "nothing skipped"
     where = f"{printable(name)} · {count(scan.rows, 'row')} · {size(scan.output.stat().st_size)} · {left}"
-    say(console, where)
+    print_lines(console, where)
     if not scan.computed:
-        say(console, "complete already, from the same files and options: --restart computes it anew")
+        print_lines(console, "complete already, from the same files and options: --restart computes it anew")
     if scan.losses:
-        say(console, f"{printable(str(scan.losses))} · the run's loss and learning rate, for --loss")
+        print_lines(console, f"{printable(str(scan.losses))} · the run's loss and learning rate, for --loss")
     for line in _facts(scan.metadata):
-        say(console, line)
+        print_lines(console, line)
     if roles:
         console.print()
         console.print(roles_table(roles))
         if scan.metadata["reference"]:
-            say(console, f"\n{closeness_lines(roles, scan.metadata['reference'])}")
+            print_lines(console, f"\n{closeness_lines(roles, scan.metadata['reference'])}")
 
 
 def _facts(metadata: Mapping[str, Any]) -> list[str]:
