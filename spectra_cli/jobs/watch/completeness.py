@@ -34,8 +34,8 @@ def files_of(checkpoint: Checkpoint) -> str:
         blobs = [[file.name, file.blob] for file in path.files]
         return json.dumps([["", path.repository, path.folder, *([] if blobs else [path.commit])], *blobs])
     own = f"{path.name}/{CONFIG}"
-    found = ((str(name), facts) for name, *facts in sources.fingerprint(path))
-    files = {name: [name, *facts] for name, facts in found if OF_WEIGHTS.search(name)}
+    listed = ((str(name), facts) for name, *facts in sources.fingerprint(path))
+    files = {name: [name, *facts] for name, facts in listed if OF_WEIGHTS.search(name)}
     if own in files:
         files.pop(CONFIG, None)  # the run's serves those that have none, and many programs write it at the end
     return json.dumps([*files.values()])
