@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from spectra_cli import architectures, sources, svd, weights
+from spectra_cli.engines.board import Promise
 from spectra_cli.errors import SpectraError
 from spectra_cli.measure.left_out import lost
 from spectra_cli.measure.plan import Plan
@@ -64,8 +64,9 @@ class SpectrumCache:
 class OpenCheckpoint:
     """A checkpoint that can be measured and compared: its matrices by name, and those of their spectra already known.
 
-    spectra, vectors: what is known, by name. promised: what a GPU is to give, by name. fallbacks: what it had no
-    memory for. loaded: matrices that are read once while they are measured; None where it was not read yet.
+    spectra, vectors: what is known, by name. promised: what a GPU may give, by name. by_gpu: what it
+    gave. fallbacks: what it had no memory for. loaded: matrices that are read once while they are measured; None where
+    it was not read yet.
     """
 
     checkpoint: Checkpoint
@@ -79,7 +80,8 @@ class OpenCheckpoint:
     spectra: dict[str, Spectrum] = field(default_factory=dict)
     vectors: dict[str, svd.Vectors] = field(default_factory=dict)
     loaded: dict[str, torch.Tensor | svd.Factors | None] = field(default_factory=dict)
-    promised: dict[str, Future[svd.Attempt | None]] = field(default_factory=dict)
+    promised: dict[str, Promise[svd.Attempt]] = field(default_factory=dict)
+    by_gpu: set[str] = field(default_factory=set)
     fallbacks: dict[str, Problem] = field(default_factory=dict)
 
     @classmethod
@@ -159,7 +161,8 @@ class OpenCheckpoint:
         """Compute what is needed of the spectra of small matrices at once; the others wait until they are asked for."""
         arrays = {}
         for name in names:
-            if self._is_small(name) and self.needs_spectrum(name) and name not in self.promised:
+            promise = self.promised.get(name)
+            if self._is_small(name) and self.needs_spectrum(name) and (promise is None or promise.claim()):
                 with suppress(SpectraError):  # met again where the spectrum is asked for
                     arrays[name] = self.array(name)
         spectra = svd.spectra(list(arrays.values()), shuffle_seed=self.shuffle_seed, rounding=self.asks_rounding)
@@ -185,6 +188,7 @@ class OpenCheckpoint:
         if attempt is not None and attempt.fallback is not None:
             self.fallbacks[matrix.name] = attempt.fallback
         if attempt is not None and attempt.spectrum is not None:
+            self.by_gpu.add(matrix.name)
             return attempt.spectrum
         return svd.spectrum(self.array(matrix.name), shuffle_seed=self.shuffle_seed, rounding=self.asks_rounding)
 

@@ -28,6 +28,15 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{max(0, digits - whole + leading)}f}"
 
 
+def hundredths(value: float) -> str:
+    """Return a number with two decimals, such as an exponent; never a zero with a sign.
+
+    >>> hundredths(-0.254), hundredths(-0.001)
+    ('−0.25', '0.00')
+    """
+    return f"{value:z.2f}".replace("-", "−")
+
+
 def size(count: float) -> str:
     """Return a number of bytes with its unit.
 
