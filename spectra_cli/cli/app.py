@@ -22,6 +22,7 @@ from spectra_cli.cli.rank1 import rank1
 from spectra_cli.cli.scanning import diff, scan
 from spectra_cli.cli.studies import lifecycle, scaling, stability
 from spectra_cli.cli.surgery import merge, warmup
+from spectra_cli.cli.watching import watch
 from spectra_cli.errors import SpectraError
 
 # What the loader of libraries and the threads of Python say where the system refuses them something.
@@ -38,6 +39,7 @@ COMMANDS = (
         "Measure",
         (
             scan,
+            watch,
             diff,
             verify,
             export,

@@ -95,5 +95,6 @@ def verify(
 def metrics(name: Annotated[str | None, typer.Argument(help="One number's name.", show_default=False)] = None) -> None:
     """Show the catalogue of numbers, or one of them with its formula, range and source."""
     from spectra_cli.views.console.catalogue import one_metric, overview
+    from spectra_cli.views.console.output import make_console, print_lines
 
-    typer.echo(one_metric(name) if name else overview())
+    print_lines(make_console(error=False), one_metric(name) if name else overview())

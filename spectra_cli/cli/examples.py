@@ -9,6 +9,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spectra scan runs/mine -o mine.parquet",
         "spectra scan hf:EleutherAI/pythia-70m --revisions 'step*' --steps 0:1000",
     ),
+    "watch": (
+        "spectra watch runs/mine -o mine.parquet --report mine.html --idle 1h",
+        "spectra watch hf:EleutherAI/pythia-70m -o pythia.parquet --idle 1d",
+    ),
     "diff": ("spectra diff runs/mine/step0 runs/mine/step16",),
     "verify": ("spectra verify mine.parquet --sample 5",),
     "export": ("spectra export mine.parquet -o mine.csv", "spectra export mine.parquet -o mine.duckdb"),

@@ -28,11 +28,12 @@ def export(
     """Write a table in another form: a row for each matrix of a checkpoint, a column for each metric."""
     from spectra_cli.jobs.export import export_table
     from spectra_cli.views.console.export import exported_json, exported_line
+    from spectra_cli.views.console.output import make_console, print_lines
 
     exported = export_table(table, output, long=long)
     show_result(
         answer,
-        text=lambda: typer.echo(exported_line(exported), err=True),
+        text=lambda: print_lines(make_console(error=True), exported_line(exported)),
         facts=lambda: exported_json(exported),
     )
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
@@ -38,10 +38,45 @@ class Drawing:
     ] = None
 
 
+@dataclass(frozen=True)
+class Appearance:
+    """How a figure looks in a file."""
+
+    GROUP: ClassVar[str] = "Look"
+
+    width: Annotated[
+        int | None, typer.Option("--width", metavar="PX", help="Width of the whole picture; 72 pixels are an inch.")
+    ] = None
+    height: Annotated[int | None, typer.Option("--height", metavar="PX", help="Height of the whole picture.")] = None
+    column: Annotated[
+        str | None,
+        typer.Option(
+            "--column", metavar="NAME", help="As wide as a column of a paper: single (3.25 in) or double (6.75 in)."
+        ),
+    ] = None
+    font_size: Annotated[
+        float | None, typer.Option("--font-size", metavar="PX", help="Size of the letters; 12 by default.")
+    ] = None
+    title: Annotated[
+        str | None, typer.Option("--title", metavar="TEXT", help="A title instead of the figure's own.")
+    ] = None
+    no_title: Annotated[bool, typer.Option("--no-title", help="No title and no sentences in the picture.")] = False
+    theme: Annotated[
+        str, typer.Option("--theme", metavar="NAME", help="screen, or paper: black on white, without a grid.")
+    ] = "screen"
+    dpi: Annotated[int | None, typer.Option("--dpi", metavar="N", help="Dots per inch of a PNG; 144 by default.")] = (
+        None
+    )
+
+
 def plot(
     tables: Tables,
     *,
     drawing: Drawing,
+    appearance: Appearance,
+    caption: Annotated[
+        str | None, typer.Option("--caption", metavar="FILE", help="A text file for what the figure says in words.")
+    ] = None,
     selection: Annotated[Selection, Fields(only=("roles", "match"))],
     steps: Annotated[
         str | None, typer.Option("--steps", metavar="N,…", help="The checkpoints shown, for spectrum and profile.")
@@ -50,6 +85,7 @@ def plot(
 ) -> int:
     """Draw one figure of one or more tables."""
     from spectra_cli.studies.inputs.parse import parse_columns, parse_labels
+    from spectra_cli.views.figures.look import Look
     from spectra_cli.views.figures.plot import Choice, whole_numbers
     from spectra_cli.views.figures.plot import plot as draw
 
@@ -62,7 +98,7 @@ def plot(
         parse_columns(inputs.loss_columns),
         parse_labels(inputs.label),
     )
-    drawn = draw(tables, drawing.kind, drawing.output, choice)
+    drawn = draw(tables, drawing.kind, drawing.output, choice, Look(**vars(appearance)), caption)
     if drawn is not None:
         typer.echo(drawn)
     return 0

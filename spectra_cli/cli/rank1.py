@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -94,7 +95,7 @@ def rank1(
 
 def _show(result: Rank1Result, path: Path, showing: Showing, answer: Answer) -> None:
     from spectra_cli.errors import printable
-    from spectra_cli.views.console.output import make_console
+    from spectra_cli.views.console.output import make_console, print_lines
     from spectra_cli.views.console.problems import show_problems
     from spectra_cli.views.console.rank1 import rank1_json, show_rank1
 
@@ -105,8 +106,9 @@ def _show(result: Rank1Result, path: Path, showing: Showing, answer: Answer) -> 
         allow_nan=False,
     )
     if not showing.quiet and not answer.as_json:
-        console, name = make_console(error=True), printable(path)
+        console = make_console(error=True)
         for note in result.notes:
-            console.print(f"note: {printable(note)}", soft_wrap=True)
-        console.print(f"{name} · next: spectra plot {name} --kind rank1 -o rank1.png", soft_wrap=True)
+            print_lines(console, f"note: {printable(note)}")
+        table = printable(shlex.quote(str(path)), 4096)
+        console.print(f"\nnext: spectra plot {table} --kind rank1 -o rank1.png", soft_wrap=True)
     show_problems(result.problems)

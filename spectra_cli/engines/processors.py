@@ -11,17 +11,38 @@ was measured at 1,003 MB instead of 747 MB, and with one of them begun last it t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from statistics import median
 from threading import Condition
-from typing import TypeVar
+from typing import Generic, Protocol, TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+Begun_contra = TypeVar("Begun_contra", contravariant=True)
+
+
+class Turns(Protocol[Begun_contra]):
+    """Says which jobs may begin, where that depends on others than these cores.
+
+    changed: notified by whoever changes that.
+    """
+
+    @property
+    def changed(self) -> Condition: ...  # noqa: D102 - described above
+
+    def order(self, waiting: Sequence[Begun_contra]) -> Iterable[int]:
+        """Return which may begin now, by their place in the sequence, the first to begin first."""
+
+    def began(self, job: Begun_contra) -> None:
+        """Take note that a core has begun a job."""
+
+    def finished(self, job: Begun_contra, seconds: float) -> None:
+        """Take note that it took so long."""
 
 
 def run(
@@ -32,6 +53,7 @@ def run(
     exclusive: Callable[[Job], bool] = lambda _: False,
     cost: Callable[[Job], float] = lambda _: 0.0,
     memory: Callable[[Job], int] = lambda _: 0,
+    turns: Turns[Job] | None = None,
     ahead: int = 128,
 ) -> Iterator[Result]:
     """Yield work(job) for every job, in order.
@@ -40,7 +62,8 @@ def run(
     `threads` jobs that run at once. threads: cores to keep busy. exclusive: whether a job runs by itself, with
     all threads.
     cost: of the jobs at hand, which to begin with. memory: bytes that a job takes; what runs at once stays within
-    half as much again as the largest of them, and a median one for every further thread.
+    half as much again as the largest of them, and a median one for every further thread. turns: which of the jobs at
+    hand may begin; all, the most expensive first, where None is given.
 
     An exception of `work` is raised where its result would have come. Then, as on KeyboardInterrupt and when the
     iterator is closed, jobs not yet begun are dropped, and those that run are waited for. Thread limits are restored
@@ -53,7 +76,7 @@ def run(
     with blas_threads(1), ThreadPoolExecutor(threads, initializer=_single) as pool:
         try:
             while batch := list(islice(waiting, ahead)):
-                yield from _batch(work, batch, pool, threads, exclusive, cost, memory)
+                yield from _batch(work, batch, pool, threads, exclusive, cost, memory, turns)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -66,6 +89,7 @@ def _batch(
     exclusive: Callable[[Job], bool],
     cost: Callable[[Job], float],
     memory: Callable[[Job], int],
+    turns: Turns[Job] | None,
 ) -> Iterator[Result]:
     """Yield the results of one batch; those that are exclusive are computed first, then the most expensive."""
     futures: list[Future[Result]] = [Future() for _ in batch]
@@ -78,12 +102,13 @@ def _batch(
             rest.append(index)
     sizes = {index: memory(batch[index]) for index in rest}
     room = 1.5 * max(sizes.values(), default=0) + (threads - 1) * median(sizes.values() or [0])
-    queue = _Queue(sorted(rest, key=lambda index: -cost(batch[index])), sizes, room)
+    queue = _Queue(batch, sorted(rest, key=lambda index: -cost(batch[index])), sizes, room, turns or InOrder())
 
     def serve() -> None:
         while (index := queue.take()) is not None:
+            begun = time.monotonic()
             _run_job(futures[index], work, batch[index])
-            queue.finished(index)
+            queue.finished(index, time.monotonic() - begun)
 
     try:  # an interrupt may come as soon as the first job runs
         for _ in range(min(threads, len(rest))):
@@ -94,42 +119,63 @@ def _batch(
         queue.close()
 
 
-@dataclass
-class _Queue:
-    """Jobs that wait, the most expensive first: gives out the first that has room beside those that run.
+@dataclass(frozen=True)
+class InOrder:
+    """Lets every job begin, in its order."""
 
-    waiting: their indices. sizes: the bytes of each. room: bytes for all that run at once.
+    changed: Condition = field(default_factory=Condition)
+
+    def order(self, waiting: Sequence[object]) -> Iterable[int]:
+        """Return all of them."""
+        return range(len(waiting))
+
+    def began(self, job: object) -> None:
+        """Nothing depends on it."""
+
+    def finished(self, job: object, seconds: float) -> None:
+        """Nothing depends on it."""
+
+
+@dataclass
+class _Queue(Generic[Job]):
+    """Jobs that wait, the most expensive first: gives out the first whose turn it is and that has room.
+
+    waiting: their indices among the jobs. sizes: the bytes of each. room: bytes for all that run at once.
     """
 
+    jobs: Sequence[Job]
     waiting: list[int]
     sizes: dict[int, int]
     room: float
+    turns: Turns[Job]
     used: int = 0
-    changed: Condition = field(default_factory=Condition)
 
     def take(self) -> int | None:
         """Wait for a job that there is room for; None when no job is left."""
-        with self.changed:
+        with self.turns.changed:
             while self.waiting:
-                for index in self.waiting:
+                for at in self.turns.order([self.jobs[index] for index in self.waiting]):
+                    index = self.waiting[at]
                     if self.used == 0 or self.used + self.sizes[index] <= self.room:
-                        self.waiting.remove(index)
+                        del self.waiting[at]
                         self.used += self.sizes[index]
+                        self.turns.began(self.jobs[index])
                         return index
-                self.changed.wait()
+                self.turns.changed.wait()
             return None
 
-    def finished(self, index: int) -> None:
+    def finished(self, index: int, seconds: float) -> None:
         """Make room again."""
-        with self.changed:
+        with self.turns.changed:
             self.used -= self.sizes[index]
-            self.changed.notify_all()
+            self.turns.finished(self.jobs[index], seconds)
+            self.turns.changed.notify_all()
 
     def close(self) -> None:
         """Drop the jobs that wait."""
-        with self.changed:
+        with self.turns.changed:
             self.waiting.clear()
-            self.changed.notify_all()
+            self.turns.changed.notify_all()
 
 
 def _run_job(future: Future[Result], work: Callable[[Job], Result], job: Job) -> None:

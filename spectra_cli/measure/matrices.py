@@ -14,7 +14,7 @@ from spectra_cli import metrics, svd
 from spectra_cli.engines import processors
 from spectra_cli.errors import SpectraError
 from spectra_cli.measure.comparison import Comparison, has_namesake
-from spectra_cli.measure.device_spectra import equal_shapes_together, gigaflops, spectra_on_device
+from spectra_cli.measure.device_spectra import SharedSpectra, equal_shapes_together, gigaflops, spectra_on_device
 from spectra_cli.measure.open_checkpoint import OpenCheckpoint
 from spectra_cli.measure.results import MatrixResult
 from spectra_cli.measure.taken_together import taken_together
@@ -64,21 +64,24 @@ def compute_spectra(checkpoint: OpenCheckpoint) -> None:
 def run(
     work: Callable[[Job], Sequence[Result]], checkpoints: Sequence[OpenCheckpoint], matrices: Sequence[Matrix]
 ) -> list[Result]:
-    """Do the work of all matrices, side by side, while a GPU, where that is the device, computes the spectra.
+    """Do the work of all matrices, side by side; a GPU, where that is the device, takes its part of the spectra.
 
     work: returns a result for each of the matrices that are one job.
     """
-    current = checkpoints[0]
-    on_gpu = svd.computes_on(current.device) != "cpu"
-    ordered = sorted(matrices, key=equal_shapes_together) if on_gpu else matrices
-    with spectra_on_device(checkpoints, ordered) if on_gpu else nullcontext():
+    current, workers = checkpoints[0], checkpoints[0].plan.request.workers
+    shared, ordered = None, matrices
+    if svd.computes_on(current.device) != "cpu":
+        ordered = sorted(matrices, key=equal_shapes_together)
+        shared = SharedSpectra(checkpoints, ordered, workers)
+    with spectra_on_device(shared, current) if shared else nullcontext():
         done = processors.run(
             work,
-            taken_together(ordered, current.plan.request.workers),
-            threads=current.plan.request.workers,
+            taken_together(ordered, workers),
+            threads=workers,
             exclusive=_is_exclusive,
             cost=lambda job: sum(map(gigaflops, job)),
             memory=lambda job: sum(map(current.memory, job)) - (len(job) - 1) * svd.working_bytes(0, 0),
+            turns=shared,
         )
         results = dict(zip((matrix.name for matrix in ordered), chain.from_iterable(done), strict=True))
     return [results[matrix.name] for matrix in matrices]
@@ -155,6 +158,7 @@ def _result(
         random=metrics.on_random_baseline(spectrum),
         unmoved=previous is not None and previous.distance == 0,
         uncertain=uncertain(spectrum, names, reference=reference, previous=previous, alpha_range=ranks),
+        by_gpu=matrix.name in current.by_gpu,
         fallbacks=tuple(other.fallbacks[matrix.name] for other in (current, *pairs) if matrix.name in other.fallbacks),
     )
 

@@ -42,6 +42,7 @@ def notes_of(result: CheckpointResult) -> CheckpointNotes:
         result.as_reference,
         result.uncertain,
         result.problems,
+        result.by_gpu,
     )
 
 
@@ -73,6 +74,7 @@ def scan_metadata(
         "checkpoints": [listed(checkpoint, measured.get(checkpoint)) for checkpoint in plan.checkpoints],
         "unread": [[unread.revision, unread.reason] for unread in plan.unread],
         **_warnings(notes),
+        **_computed_by(device, notes),
         "problems": [problem.message for problem in problems],
     }
 
@@ -96,6 +98,14 @@ def _commits(plan: Plan) -> dict[str, Any]:
     remote = [(checkpoint.revision, checkpoint.path) for checkpoint in every if isinstance(checkpoint.path, Remote)]
     commits = {revision: f"{path.repository}@{path.commit}" for revision, path in remote}
     return {"commits": commits} if commits else {}
+
+
+def _computed_by(device: str, notes: Sequence[tuple[Checkpoint, CheckpointNotes]]) -> dict[str, Any]:
+    """Return, where a GPU took part, how many spectra of the table it computed, and how many the processors did."""
+    kind = device.partition(":")[0]
+    by_gpu = sum(note.by_gpu for _, note in notes)
+    rest = sum(note.matrices for _, note in notes) - by_gpu
+    return {"computed_by": {kind: by_gpu, "processors": rest}} if kind != "cpu" else {}
 
 
 def _warnings(notes: Sequence[tuple[Checkpoint, CheckpointNotes]]) -> dict[str, Any]:

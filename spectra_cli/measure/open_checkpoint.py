@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from spectra_cli import architectures, sources, svd, weights
+from spectra_cli.engines.board import Promise
 from spectra_cli.errors import SpectraError
 from spectra_cli.measure.left_out import lost
 from spectra_cli.measure.plan import Plan
@@ -64,8 +64,9 @@ class SpectrumCache:
 class OpenCheckpoint:
     """A checkpoint that can be measured and compared: its matrices by name, and those of their spectra already known.
 
-    spectra, vectors: what is known, by name. promised: what a GPU is to give, by name. fallbacks: what it had no
-    memory for. loaded: matrices that are read once while they are measured; None where it was not read yet.
+    spectra, vectors: what is known, by name. promised: what a GPU may give, by name. by_gpu: what it
+    gave. fallbacks: what it had no memory for. loaded: matrices that are read once while they are measured; None where
+    it was not read yet.
     """
 
     checkpoint: Checkpoint
@@ -79,7 +80,8 @@ class OpenCheckpoint:
     spectra: dict[str, Spectrum] = field(default_factory=dict)
     vectors: dict[str, svd.Vectors] = field(default_factory=dict)
     loaded: dict[str, torch.Tensor | svd.Factors | None] = field(default_factory=dict)
-    promised: dict[str, Future[svd.Attempt | None]] = field(default_factory=dict)
+    promised: dict[str, Promise[svd.Attempt]] = field(default_factory=dict)
+    by_gpu: set[str] = field(default_factory=set)
     fallbacks: dict[str, Problem] = field(default_factory=dict)
 
     @classmethod
@@ -90,10 +92,15 @@ class OpenCheckpoint:
         device: str,
         checkpoint_files: sources.CheckpointFiles,
         spectrum_cache: SpectrumCache,
+        *,
+        hold: bool = False,
     ) -> OpenCheckpoint:
-        """Open a checkpoint; `close` ends it. Raises SpectraError where it cannot be read."""
+        """Open a checkpoint; `close` ends it. hold: as of `weights.open_weights`.
+
+        Raises SpectraError where it cannot be read.
+        """
         closing = ExitStack()
-        opened, layout = closing.enter_context(open_weights(checkpoint, plan.request, checkpoint_files))
+        opened, layout = closing.enter_context(open_weights(checkpoint, plan.request, checkpoint_files, hold=hold))
         matrices = {matrix.name: matrix for matrix in layout.matrices}
         return cls(checkpoint, layout, opened, matrices, plan, device, spectrum_cache, closing)
 
@@ -154,7 +161,8 @@ class OpenCheckpoint:
         """Compute what is needed of the spectra of small matrices at once; the others wait until they are asked for."""
         arrays = {}
         for name in names:
-            if self._is_small(name) and self.needs_spectrum(name) and name not in self.promised:
+            promise = self.promised.get(name)
+            if self._is_small(name) and self.needs_spectrum(name) and (promise is None or promise.claim()):
                 with suppress(SpectraError):  # met again where the spectrum is asked for
                     arrays[name] = self.array(name)
         spectra = svd.spectra(list(arrays.values()), shuffle_seed=self.shuffle_seed, rounding=self.asks_rounding)
@@ -180,6 +188,7 @@ class OpenCheckpoint:
         if attempt is not None and attempt.fallback is not None:
             self.fallbacks[matrix.name] = attempt.fallback
         if attempt is not None and attempt.spectrum is not None:
+            self.by_gpu.add(matrix.name)
             return attempt.spectrum
         return svd.spectrum(self.array(matrix.name), shuffle_seed=self.shuffle_seed, rounding=self.asks_rounding)
 
@@ -208,11 +217,13 @@ def open_weights(
     *,
     ahead: bool = False,
     vectors: bool = False,
+    hold: bool = False,
 ) -> Iterator[tuple[weights.Weights, Layout]]:
     """Open one checkpoint's weights and say what its tensors mean, only the chosen matrices left in the layout.
 
     checkpoint_files: materializes them. ahead: it is opened for later, so that it is fetched without haste. vectors:
-    those of the weights are read too. Raises SpectraError where the files cannot be read or contradict their config.
+    those of the weights are read too. hold: as of `weights.open_weights`. Raises SpectraError where the files cannot be
+    read or contradict their config.
     """
     with (
         checkpoint_files.materialize(checkpoint, ahead=ahead) as files,
@@ -223,6 +234,7 @@ def open_weights(
             provider=files.view,
             label=files.called,
             run=files.path.parent if checkpoint.step is not None and files.view is None else None,
+            hold=hold,
         ) as opened,
     ):
         equal = partial(_equal, opened, reads=not (ahead or checkpoint_files.headers_only))

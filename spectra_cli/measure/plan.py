@@ -82,16 +82,8 @@ def make_plan(request: Request, on_wait: OnWait = lambda _: None, *, wanted: Wan
     on_wait: called with what is waited for, when the Hub does not answer. wanted: returns those names of a folder on
     the Hub that are read, none where it holds no checkpoint.
     """
-    mapping = Path(request.map) if request.map else None
     client = make_client(request, on_wait)
-    if sources.is_hub(request.source):
-        listing = sources.list_hub(request.source, request.revisions, client, wanted, mapping=mapping)
-    else:
-        recognise = partial(weights.recognise, ema=request.ema)
-        listing = sources.list_folder(Path(request.source), recognise, mapping=mapping, explain=weights.why_unread)
-    listing = sources.with_tokens(listing, request.tokens_per_step)
-    date_of = partial(sources.committed, client=client, wanted=wanted)
-    selection = sources.choose(listing, request.revisions, request.step_range, date_of)
+    listing, selection = list_and_choose(request, client, wanted)
     chosen = selection.checkpoints
     left = len(listing.checkpoints) - len(chosen)
     named = [sources.pick_reference(listing.checkpoints, request.reference)] if request.reference else []
@@ -100,6 +92,24 @@ def make_plan(request: Request, on_wait: OnWait = lambda _: None, *, wanted: Wan
     reference = named[0] if named else sources.pick_reference(chosen, None)
     compared = reference if len(chosen) > 1 or request.reference else None
     return Plan(request, listing.model, chosen, compared, (*listing.unread, *without), left, selection.stages, client)
+
+
+def list_and_choose(
+    request: Request, client: sources.Client, wanted: Wanted = weights.checkpoint_files
+) -> tuple[sources.Listing, sources.Chosen]:
+    """Return what the source holds, and of it what the request means; files on the Hub are not listed yet.
+
+    Raises SpectraError where nothing fits the request.
+    """
+    mapping = Path(request.map) if request.map else None
+    if sources.is_hub(request.source):
+        listing = sources.list_hub(request.source, request.revisions, client, wanted, mapping=mapping)
+    else:
+        recognise = partial(weights.recognise, ema=request.ema)
+        listing = sources.list_folder(Path(request.source), recognise, mapping=mapping, explain=weights.why_unread)
+    listing = sources.with_tokens(listing, request.tokens_per_step)
+    date_of = partial(sources.committed, client=client, wanted=wanted)
+    return listing, sources.choose(listing, request.revisions, request.step_range, date_of)
 
 
 def make_client(request: Request, on_wait: OnWait = lambda _: None) -> sources.Client:

@@ -17,7 +17,8 @@ class MatrixResult:
 
     equal_to: the checkpoints in which it has the very same entries. random: whether it is on its random baseline.
     unmoved: whether it has the entries of the previous checkpoint. uncertain: metrics whose third digit the error of σ
-    could change. fallbacks: what a GPU had no memory for, and what was done: the numbers are as good as any.
+    could change. by_gpu: whether a GPU computed its spectrum. fallbacks: what one had no memory for, and what was done:
+    the numbers are as good as any.
     """
 
     rows: tuple[Row, ...] = ()
@@ -26,6 +27,7 @@ class MatrixResult:
     random: bool = False
     unmoved: bool = False
     uncertain: tuple[str, ...] = ()
+    by_gpu: bool = False
     fallbacks: tuple[Problem, ...] = ()
 
 
@@ -34,7 +36,7 @@ class CheckpointResult:
     """One checkpoint's rows, the layout they rest on, which checkpoint it repeats, and what went wrong.
 
     random, unmoved, uncertain, fallbacks: as in MatrixResult; uncertain has metric and matrix of each. as_reference:
-    matrices with the entries of the reference, where that is another checkpoint.
+    matrices with the entries of the reference, where that is another checkpoint. by_gpu: how many a GPU computed.
     """
 
     rows: tuple[Row, ...]
@@ -45,6 +47,7 @@ class CheckpointResult:
     unmoved: tuple[str, ...] = ()
     as_reference: tuple[str, ...] = ()
     uncertain: tuple[tuple[str, str], ...] = ()
+    by_gpu: int = 0
     fallbacks: tuple[Problem, ...] = ()
 
 
@@ -65,6 +68,7 @@ def combine(comparison: Comparison, results: Sequence[MatrixResult], plan: Plan)
             name for name, result in named if reference and reference.checkpoint.revision in result.equal_to
         ),
         uncertain=tuple((metric, name) for name, result in named for metric in result.uncertain),
+        by_gpu=sum(result.by_gpu for result in results),
         fallbacks=unique(problem for result in results for problem in result.fallbacks),
     )
 

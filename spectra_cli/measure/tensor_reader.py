@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spectra_cli.records import FileRange, Skipped, StoredTensor
@@ -33,8 +33,14 @@ class TensorReader(Protocol):
     def read(self, name: str) -> torch.Tensor:
         """Read one tensor into memory of its own, in its stored dtype; may be called from several threads."""
 
+    def read_together(self, names: Iterable[str]) -> dict[str, torch.Tensor]:
+        """Read some tensors, each as `read` does, but neighbours may share memory: none may be changed."""
+
     def factors(self, name: str) -> LowRank | None:
         """Read a tensor that is kept as two small factors as those; None for one that is kept whole."""
+
+    def is_factored(self, name: str) -> bool:
+        """Whether a tensor is kept as two small factors; nothing is read."""
 
     def file_ranges(self, name: str) -> tuple[FileRange, ...]:
         """Return every range of a file that is read for a tensor."""

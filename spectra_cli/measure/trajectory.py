@@ -44,7 +44,8 @@ class Upcoming:
 class Trajectory:
     """Holds open only the reference and the previous checkpoint while the current one is measured.
 
-    device: where spectra are computed. problems: what stood in the way of the reference that was wanted. Use it in a
+    device: where spectra are computed. hold: keep the files of what is open, so that another program may delete them
+    meanwhile. problems: what stood in the way of the reference that was wanted. Use it in a
     `with` block, which opens the reference. A reference that the user named must be readable; of the others, the last
     readable one serves.
     """
@@ -54,6 +55,7 @@ class Trajectory:
     reference: OpenCheckpoint | None = None
     previous: OpenCheckpoint | None = None
     problems: list[Problem] = field(default_factory=list)
+    hold: bool = False
     _passed_over: Checkpoint | None = None
     _only: OpenCheckpoint | None = None
 
@@ -142,7 +144,9 @@ class Trajectory:
             self._advance_to(None)
 
     def _open(self, checkpoint: Checkpoint) -> OpenCheckpoint:
-        return OpenCheckpoint.open(checkpoint, self.plan, self.device, self.checkpoint_files, self._spectrum_cache)
+        return OpenCheckpoint.open(
+            checkpoint, self.plan, self.device, self.checkpoint_files, self._spectrum_cache, hold=self.hold
+        )
 
     def _open_or_reference(self, checkpoint: Checkpoint) -> OpenCheckpoint:
         if self.reference is not None and checkpoint == self.reference.checkpoint:

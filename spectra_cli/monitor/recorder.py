@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from spectra_cli import svd
@@ -21,7 +23,8 @@ from spectra_cli.monitor.snapshot import Snapshot
 from spectra_cli.records import Checkpoint, Layout, Matrix, Problem, Row
 from spectra_cli.storage.appended import AppendedCheckpoint, AppendedTable
 from spectra_cli.storage.parts import cannot_write
-from spectra_cli.storage.table import to_arrow
+from spectra_cli.storage.table import row_groups, to_arrow
+from spectra_cli.studies.events import Detector, Event, EventFile, measurement_of
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Measurement:
 
     step: int
     rows: tuple[Row, ...] = ()
+    events: tuple[Event, ...] = ()
     problems: tuple[Problem, ...] = ()
     failure: SpectraError | None = None
     beside: float = 0.0
@@ -57,23 +61,37 @@ class Recorder:
         self.table = AppendedTable(self.output, same, self._metadata, self.restart)
         self._closing = ExitStack()
         self._closing.enter_context(self.table)
+        self._events = EventFile(self.output)
+        if not self.table.checkpoints:
+            self._events.drop_from([event.revision for event in self._events.events])
 
     def drop_after(self, step: int) -> int:
         """Drop what the table holds of later steps, which a run that goes on from this one repeats; return how many."""
-        count = sum((entry.checkpoint.step or 0) <= step for entry in self.table.checkpoints)
-        dropped = len(self.table.checkpoints) - count
+        entries = self.table.checkpoints
+        count = sum((entry.checkpoint.step or 0) <= step for entry in entries)
         self.table.keep(count)
-        return dropped
+        self._events.drop_from([entry.checkpoint.revision for entry in entries[count:]])
+        return len(entries) - count
+
+    @cached_property
+    def _detector(self) -> Detector:
+        """What looks for events, once it has seen the steps that the table held when the run went on."""
+        detector, held = Detector(), len(self.table.checkpoints) - 1
+        if held > 0:
+            groups = islice(row_groups(self.output), held)
+            self._events.add(detector.rebuild(map(measurement_of, groups), self._events.events))
+        return detector
 
     def measure(self, step: int, snapshot: Snapshot) -> Measurement:
         """Measure a copy and append its rows; whatever goes wrong is in the result, and the table stays as it was."""
         clock = _ProcessorClock()
         try:
             result = self._measure(step, snapshot, clock)
+            events, problems = self._new_events(result)
         except Exception as error:
             snapshot.close()
             return Measurement(step, failure=_failure(step, error), beside=clock.seconds)
-        return Measurement(step, result.rows, result.problems, beside=clock.seconds)
+        return Measurement(step, result.rows, events, (*result.problems, *problems), beside=clock.seconds)
 
     def _measure(self, step: int, snapshot: Snapshot, clock: _ProcessorClock) -> CheckpointResult:
         """Return what a step gave; of one that the table holds, nothing, but the next is compared with it."""
@@ -93,6 +111,17 @@ class Recorder:
         self.table.append(AppendedCheckpoint(checkpoint, notes_of(result)), to_arrow(result.rows))
         self._advance_to(current)
         return result
+
+    def _new_events(self, result: CheckpointResult) -> tuple[tuple[Event, ...], tuple[Problem, ...]]:
+        """Return what a step shows of the run, and write it beside the table; and what is in the way of that."""
+        if not result.rows:
+            return (), ()
+        events = self._detector.see(measurement_of(to_arrow(result.rows)))
+        try:
+            self._events.add(events)
+        except SpectraError as error:
+            return events, (Problem(error.message, error.hint),)
+        return events, ()
 
     def close(self) -> None:
         """Let go of the table and of the last copy."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -85,9 +85,17 @@ class Snapshot:
             raise SpectraError(f"the copy of {printable(name)} is cut short", hint="look at the output's disk")
         return torch.frombuffer(data, dtype=getattr(torch, stored.dtype)).reshape(stored.shape)
 
+    def read_together(self, names: Iterable[str]) -> dict[str, torch.Tensor]:
+        """Read some tensors, each as `read` does."""
+        return {name: self.read(name) for name in names}
+
     def factors(self, name: str) -> LowRank | None:  # noqa: ARG002 - no tensor is kept as factors
         """Return None: every tensor is kept whole."""
         return None
+
+    def is_factored(self, name: str) -> bool:  # noqa: ARG002
+        """Whether a tensor is kept as factors: none is."""
+        return False
 
     def file_ranges(self, name: str) -> tuple[FileRange, ...]:  # noqa: ARG002 - the file has no name
         """Return nothing: no other checkpoint shares a file with this one."""

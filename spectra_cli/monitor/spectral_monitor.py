@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from spectra_cli.monitor.recorder import Measurement, copy_failure, open_recorde
 from spectra_cli.monitor.scalars import Writer, active_trackers, as_tracker, scalars_of
 from spectra_cli.monitor.snapshot import Snapshot
 from spectra_cli.records import Checkpoint
+from spectra_cli.studies.events import PHASE_TWO, Event
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,7 +44,8 @@ class SpectralMonitor:
     the model has none of transformers: a dictionary like config.json. resume: go on with a table that is there, without
     what it holds of later steps. restart: begin it anew. strict: raise what goes wrong in a step, which is only said
     otherwise. writers: what takes scalars: TensorBoard's SummaryWriter, or a function of names with numbers and the
-    step; wandb, MLflow and trackio are found where they are in use. options: those of `spectra scan` named in OPTIONS.
+    step; wandb, MLflow and trackio are found where they are in use. on_event: called in `step`, by the first process,
+    with each event of the run; what it raises is not held back. options: those of `spectra scan` named in OPTIONS.
 
     Make it on every process, once the model is wrapped. Raises SpectraError where the model cannot be monitored or the
     output cannot be written.
@@ -71,6 +73,7 @@ class SpectralMonitor:
         restart: bool = False,
         strict: bool = False,
         writers: Iterable[Writer] = (),
+        on_event: Callable[[Event], object] = lambda _: None,
         **options: Any,
     ) -> None:
         """Look at the model, and on the first process open the table."""
@@ -83,6 +86,7 @@ class SpectralMonitor:
         self._pace, self._writers = Pace(every, budget), [as_tracker(writer) for writer in writers]
         self._running: Future[Measurement] | None = None
         self._failures, self._reported, self._resumes = 0, set[str](), resume
+        self._on_event = on_event
         self._recorder = None
         with distributed.failing_together(self._live.sharded_on):
             if distributed.rank() == 0:
@@ -192,6 +196,9 @@ class SpectralMonitor:
             others = f", and {more} more like it" if more else ""
             self._report("problems", f"{first.message}{others}", f"{first.hint}; the table's metadata name all of them")
         self._track(measurement)
+        for event in measurement.events:
+            log.log(logging.INFO if event.kind == PHASE_TWO else logging.WARNING, "spectra: %s", _sentence(event))
+            self._on_event(event)
 
     def _track(self, measurement: Measurement) -> None:
         scalars = scalars_of(measurement.rows)
@@ -238,3 +245,15 @@ def _check(every: int, budget: float | None, options: Mapping[str, Any]) -> None
         raise SpectraError(f"budget={budget} is no share of the time", hint="give 0.02, say, or leave it out", code=2)
     for name in options.keys() - OPTIONS:
         raise SpectraError(f"there is no option {name}", hint=f"there are {', '.join(sorted(OPTIONS))}", code=2)
+
+
+def _sentence(event: Event) -> str:
+    """Return what happened, where and when.
+
+    >>> _sentence(Event("collapse", "step50", 50, ("layers.0.attn.q", "layers.1.attn.q")))
+    'collapse at step 50: layers.0.attn.q and 1 more'
+    """
+    more = f" and {len(event.matrices) - 1} more" if len(event.matrices) > 1 else ""
+    where = f": {event.matrices[0]}{more}" if event.matrices else ""
+    what = f" ({event.numbers['what']})" if "what" in event.numbers else ""
+    return f"{event.kind} at step {event.step}{where}{what}"

@@ -21,6 +21,7 @@ from spectra_cli.sources.local_files import CheckpointFiles as CheckpointFiles
 from spectra_cli.sources.local_files import LocalFiles as LocalFiles
 from spectra_cli.sources.local_files import recurring as recurring
 from spectra_cli.sources.names import gaps as gaps
+from spectra_cli.sources.select import Chosen as Chosen
 from spectra_cli.sources.select import StepRange as StepRange
 from spectra_cli.sources.select import choose as choose
 from spectra_cli.sources.select import pick_reference as pick_reference

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.records import Checkpoint
+from spectra_cli.records import Checkpoint, Remote
 from spectra_cli.storage.atomic import check_target, replace_file, temporary_name
 from spectra_cli.storage.lock import LOCK, remove_folder, take_lock
 from spectra_cli.storage.manifest import CheckpointNotes, differences
@@ -37,7 +37,7 @@ MAGIC = 4  # bytes with which a Parquet file begins
 class AppendedCheckpoint:
     """A checkpoint in the table: what the metadata will say of it, and what tells that its files were replaced.
 
-    The path of the checkpoint is kept as a name only. fingerprint: any text; empty where it has no files.
+    Of its path the table keeps only where on the Hub it is. fingerprint: any text; empty where it has no files.
     """
 
     checkpoint: Checkpoint
@@ -211,7 +211,10 @@ def _packed(checkpoints: Sequence[AppendedCheckpoint]) -> dict[str, Any]:
     layouts = list(dict.fromkeys(entry.notes.layout for entry in checkpoints))
     lines = []
     for entry in checkpoints:
-        names = {name: value for name, value in vars(entry.checkpoint).items() if name != "path"}
+        checkpoint = entry.checkpoint
+        remote = checkpoint.path if isinstance(checkpoint.path, Remote) else None
+        names = {name: value for name, value in vars(checkpoint).items() if name != "path"}
+        names["commit"] = [remote.repository, remote.commit, remote.folder] if remote else None
         notes = {**asdict(entry.notes), "layout": layouts.index(entry.notes.layout)}
         lines.append({**names, "notes": notes, "fingerprint": entry.fingerprint})
     return {"layouts": [asdict(layout) for layout in layouts], "checkpoints": lines}
@@ -220,9 +223,8 @@ def _packed(checkpoints: Sequence[AppendedCheckpoint]) -> dict[str, Any]:
 def _unpacked(data: Mapping[str, Any]) -> list[AppendedCheckpoint]:
     entries = []
     for line in data["checkpoints"]:
-        checkpoint = Checkpoint(
-            line["model"], line["revision"], Path(line["revision"]), line["step"], line["tokens"], line["stage"]
-        )
+        where = Remote(*line["commit"]) if line["commit"] else Path(line["revision"])
+        checkpoint = Checkpoint(line["model"], line["revision"], where, line["step"], line["tokens"], line["stage"])
         notes = CheckpointNotes.from_json({**line["notes"], "layout": data["layouts"][line["notes"]["layout"]]})
         entries.append(AppendedCheckpoint(checkpoint, notes, line["fingerprint"]))
     return entries

@@ -12,7 +12,7 @@ float32 4e-7 and 6e-7, Gram and eigenvalues in float32 2e-6 and 3e-7, a float32 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import torch
 
 Key = TypeVar("Key")
+
+MOST = 1 << 16  # matrices of a batch, however small
 
 BATCH_BYTES = 1 << 30
 """Most bytes of a device that a batch takes; a larger matrix is a batch of its own. Of a Pythia-160m's matrices in fp16
@@ -62,15 +64,21 @@ class _Batch(Generic[Key]):
 
 
 def in_batches(
-    matrices: Iterable[tuple[Key, torch.Tensor]], device: str, *, batch_bytes: int | None = None, rounding: bool = True
+    matrices: Iterable[tuple[Key, torch.Tensor]],
+    device: str,
+    *,
+    batch_bytes: int | None = None,
+    most: Callable[[], int] = lambda: MOST,
+    rounding: bool = True,
 ) -> Iterator[tuple[Key, Attempt]]:
     """Yield an attempt at each matrix, in order; neighbours of one shape and dtype are computed together.
 
     matrices: pairs of any key and an (m, n) tensor on the CPU, real, of any strides; taken as they are needed, in a
     thread of their own, and at most two batches at a time. device: one that has float64. batch_bytes: what a batch
-    may take on it, half of what is free there where None is given. rounding: as for `spectrum`. Where the device
-    refuses memory, a batch is halved until it fits; a matrix that does not fit alone is left to the CPU. σ is within
-    `error` of that of `spectrum`, which is not the same to the last bit, and may depend on the other matrices of its
+    may take on it, half of what is free there where None is given. most: returns how many a batch may hold, asked
+    before each. rounding: as for `spectrum`. Where the device refuses memory, a batch is halved until it fits; a matrix
+    that does not fit alone is left to the CPU. σ is within `error` of that of `spectrum`, which is not the same to the
+    last bit, and may depend on the other matrices of its
     batch as far as that.
 
     >>> import torch
@@ -81,7 +89,7 @@ def in_batches(
     import torch
 
     with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as copier:
-        batches = _staged(matrices, device, batch_bytes)
+        batches = _staged(matrices, device, batch_bytes, most)
         following = copier.submit(next, batches, None)
         while (batch := following.result()) is not None:
             following = copier.submit(next, batches, None)
@@ -102,7 +110,7 @@ def device_bytes(rows: int, cols: int, itemsize: int) -> int:
 
 
 def _staged(
-    matrices: Iterable[tuple[Key, torch.Tensor]], device: str, batch_bytes: int | None
+    matrices: Iterable[tuple[Key, torch.Tensor]], device: str, batch_bytes: int | None, most: Callable[[], int]
 ) -> Iterator[_Batch[Key]]:
     """Yield neighbours of one shape and dtype, as many as fit, with their copy on the device."""
     pending: list[tuple[Key, torch.Tensor]] = []
@@ -115,7 +123,7 @@ def _staged(
             pending = []
             space = min(BATCH_BYTES, free_bytes(device) // 2) if batch_bytes is None else batch_bytes
             rows, cols = matrix.shape
-            capacity = max(1, space // device_bytes(rows, cols, matrix.element_size()))
+            capacity = max(1, min(most(), space // device_bytes(rows, cols, matrix.element_size())))
         pending.append((key, matrix))
     if pending:
         yield _batch(pending, device)

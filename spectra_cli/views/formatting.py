@@ -28,6 +28,16 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{max(0, digits - whole + leading)}f}"
 
 
+def hundredths(value: float) -> str:
+    """Return a number with two decimals, such as an exponent; with more where it is small, so that its sign is seen.
+
+    >>> hundredths(-0.254), hundredths(-0.0012), hundredths(0.0)
+    ('−0.25', '−0.0012', '0.00')
+    """
+    small = 0 < abs(value) < 0.005
+    return number(value, 2) if small else f"{value:.2f}".replace("-", "−")
+
+
 def size(count: float) -> str:
     """Return a number of bytes with its unit.
 

@@ -6,8 +6,8 @@ import io
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -43,24 +43,27 @@ class Provider(Protocol):
 class Boundary:
     """Where the files of a checkpoint may lie: in its folder; elsewhere only if links are followed.
 
-    provider: fetches what is not there yet, where the folder is one that it fills.
+    provider: fetches what is not there yet, where the folder is one that it fills. held: keeps each admitted file open
+    until it is closed itself, so that it can be read after another program has deleted it.
     """
 
     root: Path
     follow_links: bool = False
     provider: Provider | None = None
+    held: ExitStack | None = None
 
 
 @dataclass(frozen=True)
 class SourceFile:
     """A regular file as it was when it was first looked at; `identity`: device, inode, size, time of change.
 
-    No identity means a file that is filled while it is read.
+    No identity means a file that is filled while it is read. descriptor: of one that is kept open.
     """
 
     path: Path
     size: int
     identity: tuple[int, int, int, int] | None
+    descriptor: int | None = None
 
     def __str__(self) -> str:
         """Name the file as an error does."""
@@ -84,7 +87,17 @@ def admit(path: Path, boundary: Boundary) -> SourceFile:
     if status.st_size == 0:
         raise SpectraError(f"{name} is empty", hint=COPY_AGAIN)
     # What fills a file while it is read changes its time, and may have dropped it in between: the size stays.
-    return SourceFile(path, status.st_size, None if boundary.provider else _identity(status))
+    if boundary.provider:
+        return SourceFile(path, status.st_size, None)
+    source = SourceFile(path, status.st_size, _identity(status))
+    return source if boundary.held is None else replace(source, descriptor=_held(source, boundary.held))
+
+
+def _held(source: SourceFile, held: ExitStack) -> int:
+    with opened(source) as descriptor:
+        kept = os.dup(descriptor)
+    held.callback(os.close, kept)
+    return kept
 
 
 def _refuse_outside(path: Path, real: Path, boundary: Boundary) -> None:
@@ -124,7 +137,10 @@ def opened(source: SourceFile) -> Iterator[int]:
     replaced since its header was read is noticed. Non-blocking, so that a pipe that replaced it cannot hang us.
     """
     try:
-        descriptor = os.open(source.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if source.descriptor is not None:
+            descriptor = os.dup(source.descriptor)
+        else:
+            descriptor = os.open(source.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise SpectraError(f"{source} {_trouble(error)}", hint=COPY_AGAIN) from None
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -163,7 +163,7 @@ def _relabelled(path: str, label: str) -> Iterator[None]:
 @contextmanager
 def open_weights(
     path: Path, *, follow_links: bool = False, ema: bool = False, provider: Provider | None = None,
-    label: str | None = None, as_stored: bool = False, run: Path | None = None,
+    label: str | None = None, as_stored: bool = False, run: Path | None = None, hold: bool = False,
 ) -> Iterator[Weights]:  # fmt: skip
     """Open a checkpoint: what it holds from its headers, and one tensor at a time by `read`.
 
@@ -171,20 +171,22 @@ def open_weights(
     that some training programs keep, in place of the weights. provider: fetches what of the folder is not there yet.
     label: what messages call the path. as_stored: every tensor as the files hold it, to be copied: codes and scales of
     quantised weights apart. run: the folder of the run, whose config.json serves a checkpoint that has no configuration
-    of its own. Raises SpectraError naming the file, for whatever is wrong with it, here and in `read`.
+    of its own. hold: keep every file open while the block runs, so that another program may delete it meanwhile. Raises
+    SpectraError naming the file, for whatever is wrong with it, here and in `read`.
     """
     labels = (str(path), label) if label is not None and label != str(path) else ("", "")
-    with _relabelled(*labels):
-        format, contents = _open(path, follow_links, ema, provider)
-        contents = contents if as_stored else _as_weights(format, contents)
-        if run is not None and not contents.config:
-            contents = with_config_of_run(contents, run, Boundary(run, follow_links, None))
-    yield Weights(format.name, contents, provider, labels)
+    root = path if os.path.isdir(path) else path.parent  # unlike Path.is_dir, false for a name too long to be one
+    with ExitStack() as held:
+        with _relabelled(*labels):
+            format, contents = _open(path, Boundary(root, follow_links, provider, held if hold else None), ema)
+            contents = contents if as_stored else _as_weights(format, contents)
+            if run is not None and not contents.config:
+                contents = with_config_of_run(contents, run, Boundary(run, follow_links, None))
+        yield Weights(format.name, contents, provider, labels)
 
 
-def _open(path: Path, follow_links: bool, ema: bool, provider: Provider | None) -> tuple[Format, Contents]:
-    is_folder = os.path.isdir(path)  # unlike Path.is_dir, false for a name too long to be one
-    boundary = Boundary(path if is_folder else path.parent, follow_links, provider)
+def _open(path: Path, boundary: Boundary, ema: bool) -> tuple[Format, Contents]:
+    is_folder = os.path.isdir(path)
     format = format_of(path)
     if format is None:
         if not is_folder:
@@ -195,10 +197,10 @@ def _open(path: Path, follow_links: bool, ema: bool, provider: Provider | None) 
             hint=f"known are: {'; '.join(f'{format.name} ({format.what})' for format in FORMATS)}",
         )  # fmt: skip
     contents = format.open(path, boundary, ema)
-    if is_folder and not ema and not provider:  # of a folder on the Hub, only the files of one set are here
+    if is_folder and not ema and not boundary.provider:  # of a folder on the Hub, only the files of one set are here
         contents = name_unread_files(contents, path, boundary)
-    if provider:
-        provider.release_header()
+    if boundary.provider:
+        boundary.provider.release_header()
     return format, contents
 
 

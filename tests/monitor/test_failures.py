@@ -11,6 +11,7 @@ import torch
 from spectra_cli.errors import SpectraError
 from spectra_cli.monitor import SpectralMonitor
 from spectra_cli.storage.table import read_metadata
+from spectra_cli.studies.events import Event
 from tests.support.training import rows_of
 
 
@@ -20,8 +21,8 @@ def small_model():
 
 
 def test_a_matrix_of_nan_is_named_once_and_has_rows_of_nan(tmp_path, caplog):
-    model = small_model()
-    with SpectralMonitor(model, every=1, out=tmp_path / "run.parquet") as monitor:
+    model, events = small_model(), []
+    with SpectralMonitor(model, every=1, out=tmp_path / "run.parquet", on_event=events.append) as monitor:
         for step in range(4):
             if step == 1:
                 with torch.no_grad():
@@ -30,10 +31,15 @@ def test_a_matrix_of_nan_is_named_once_and_has_rows_of_nan(tmp_path, caplog):
     rows = rows_of(tmp_path / "run.parquet")
     broken = rows[(rows["metric"] == "stable_rank") & rows["value"].isna()]
     assert [*zip(broken["step"], broken["tensor"], strict=True)] == [(step, "0.weight") for step in (1, 2, 3)]
-    assert [record.getMessage() for record in caplog.records] == [
+    warned = [record.getMessage() for record in caplog.records]
+    assert warned[0] == (
         "spectra: step1: 0.weight holds NaN or Inf\n  the rows of 0 at this checkpoint are NaN; the table's metadata "
         "name all of them"
-    ]
+    )
+    assert warned[1:] == ["spectra: broken at step 1: 0 (NaN or Inf)"]
+    assert [(event.kind, event.step, event.matrices) for event in events] == [("broken", 1, ("0",))]
+    written = (tmp_path / "run.parquet.events.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [Event.from_line(line) for line in written] == events
 
 
 def limited_to(size):

@@ -1,8 +1,10 @@
 """A command in a terminal of its own, of a given width: what it shows, and how soon."""
 
 import fcntl
+import io
 import os
 import pty
+import re
 import struct
 import sys
 import termios
@@ -45,3 +47,35 @@ def _read(terminal: int) -> bytes:
 def _processor_time(process: int) -> float:
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class TerminalText(io.TextIOWrapper):
+    """Standard output or error of this process as a terminal would take it: nothing is left out, colours neither."""
+
+    def __init__(self) -> None:
+        """Open it empty."""
+        self.bytes = io.BytesIO()
+        super().__init__(self.bytes, encoding="utf-8", write_through=True)
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
+def screen_of(written: str) -> str:
+    """What a terminal shows in the end: without colours, and without lines that were drawn over."""
+    lines, row, column = [""], 0, 0
+    for piece in re.split(r"(\x1b\[[\d;?]*[A-Za-z]|[\r\n])", written):
+        if piece == "\r":
+            column = 0
+        elif piece == "\n":
+            row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+        elif re.fullmatch(r"\x1b\[\d*A", piece):
+            row = max(0, row - int(piece[2:-1] or 1))
+        elif re.fullmatch(r"\x1b\[2?K", piece):
+            lines[row] = ""
+        elif not piece.startswith("\x1b"):
+            lines[row] = lines[row][:column].ljust(column) + piece + lines[row][column + len(piece) :]
+            column += len(piece)
+    return "\n".join(line.rstrip() for line in lines).strip("\n") + "\n"

@@ -1,8 +1,10 @@
 """The page, in a real browser without a network: nothing fails, everything is drawn, and controls do what they say."""
 
+import io
 import json
 import os
 import re
+import shlex
 import shutil
 
 import numpy as np
@@ -69,12 +71,12 @@ def opened(browser, page_path):
     failures, contexts = [], []
 
     def open_page(path=page_path, **options):
-        context = browser.new_context(viewport={"width": 1200, "height": 900}, **options)
+        context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **options})
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: failures.append(message.text))
         page.on("pageerror", lambda error: failures.append(str(error)))
-        page.on("request", lambda request: failures.append(request.url) if request.url != path.as_uri() else None)
+        page.on("request", lambda request: failures.append(request.url) if asks_elsewhere(request.url, path) else None)
         page.goto(path.as_uri())
         page.wait_for_selector("body[data-ready=yes]")
         return page
@@ -83,6 +85,10 @@ def opened(browser, page_path):
     for context in contexts:
         context.close()
     assert failures == []
+
+
+def asks_elsewhere(url, path):
+    return url.split("#")[0] != path.as_uri() and not url.startswith(("blob:", "data:"))
 
 
 def write_large(path, small, *, checkpoints, matrices, ranks):
@@ -121,7 +127,7 @@ def test_findings_of_rank_1_and_their_figure_are_shown_where_they_are_given(open
     report([table_path], str(tmp_path / "a.html"), rank1=[str(rank1_table)])
     page = opened(tmp_path / "a.html")
     assert page.locator("#figure-rank1 svg path").count() > 10
-    assert "against" in page.locator("#rank1 .findings").inner_text()
+    assert "against" in page.locator("#on-a-line .findings").first.inner_text()
 
 
 @pytest.mark.parametrize("name", ["wave", "gradients", "timescales", "depth", "asymmetry"])
@@ -131,7 +137,8 @@ def test_every_figure_over_depth_is_drawn(name, opened, deep_page):
 
 def test_the_section_over_depth_says_what_was_found_and_follows_the_slider(opened, deep_page):
     page = opened(deep_page)
-    assert "as a wave, from the first layer to the last" in page.locator("#lifecycle .findings").inner_text()
+    assert "as a wave, from the first layer to the last" in page.locator("#findings .findings").first.inner_text()
+    assert "as a wave from the first layer to the last" in page.locator(".verdict").inner_text()
     before = page.locator("#figure-wave svg").evaluate("drawing => drawing.outerHTML")
     page.locator("#step").focus()
     page.keyboard.press("Home")
@@ -140,19 +147,19 @@ def test_the_section_over_depth_says_what_was_found_and_follows_the_slider(opene
 
 
 def test_a_run_without_a_course_over_depth_has_no_such_section(opened):
-    assert opened().locator("#lifecycle").count() == 0
+    assert opened().locator("#figure-wave").count() == 0
 
 
-def test_of_two_runs_the_one_without_depth_keeps_the_findings_and_hides_the_figures(
+def test_of_two_runs_the_one_with_depth_can_be_hidden_and_figures_over_depth_say_that_they_have_nothing(
     opened, deep_table, table_path, tmp_path
 ):
     report([deep_table, table_path], str(tmp_path / "both.html"))
     page = opened(tmp_path / "both.html")
     assert page.locator("#figure-wave").is_visible()
-    page.locator("#run").select_option(index=1)
+    page.locator("#runs input").first.uncheck()
     page.evaluate("spectra.drawn()")
     assert not page.locator("#figure-wave").is_visible()
-    assert page.locator("#lifecycle .findings").is_visible()
+    assert page.locator("#wave .lacking").is_visible()
     assert page.locator("#figure-course").is_visible()
 
 
@@ -208,13 +215,16 @@ def test_another_metric_is_drawn_and_listed_with_the_table_s_own_numbers(opened,
     assert "α" in page.locator("#figure-course svg").inner_html()
 
 
-def test_hovering_a_point_says_its_numbers(opened):
+def test_hovering_says_the_numbers_of_the_nearest_point(opened):
     page = opened()
-    point = page.locator("#figure-course svg .mark-symbol path").first
-    point.scroll_into_view_if_needed()
-    point.hover(force=True)
+    drawing = page.locator("#figure-course svg")
+    drawing.scroll_into_view_if_needed()
+    box = drawing.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)  # between the lines
     page.wait_for_selector("#vg-tooltip-element.visible")
-    assert "role" in page.locator("#vg-tooltip-element").inner_text()
+    shown = page.locator("#vg-tooltip-element").inner_text()
+    assert "role" in shown
+    assert "value" in shown
 
 
 def test_the_keyboard_opens_a_matrix_and_comes_back(opened):
@@ -232,10 +242,13 @@ def test_the_keyboard_opens_a_matrix_and_comes_back(opened):
     assert page.evaluate("document.activeElement.textContent") == name
 
 
+@pytest.mark.parametrize("width", [1440, 1024, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_problem(scheme, opened):
-    problems = Axe().run(opened(color_scheme=scheme)).response["violations"]
-    assert [problem["id"] for problem in problems if problem["impact"] in ("serious", "critical")] == []
+def test_axe_finds_no_problem(scheme, width, opened, deep_page):
+    page = opened(deep_page, color_scheme=scheme, viewport={"width": width, "height": 900})
+    page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+    problems = Axe().run(page).response["violations"]
+    assert [(problem["id"], [node["html"] for node in problem["nodes"]][:2]) for problem in problems] == []
 
 
 def test_names_from_files_are_harmless(tmp_path, browser):
@@ -264,13 +277,22 @@ def test_names_from_files_are_harmless(tmp_path, browser):
     page.close()
 
 
-def test_two_runs_share_a_page_and_a_choice_between_them(table_path, tmp_path, opened):
+def two_runs(table_path, tmp_path):
     report([table_path, table_path], str(tmp_path / "two.html"), labels=("adam", "muon"))
-    page = opened(tmp_path / "two.html")
-    assert page.locator("#figure-trajectory svg").inner_html().count("muon") == 0
-    page.select_option("#run", "1")
+    return tmp_path / "two.html"
+
+
+def test_two_runs_lie_in_every_figure_and_each_can_be_hidden(table_path, tmp_path, opened):
+    page = opened(two_runs(table_path, tmp_path))
+    for name in ("trajectory", "alignment", "course", "spectrum", "profile", "heatmap"):
+        assert "muon" in page.locator(f"#figure-{name} svg").inner_html(), name
+    lines = "#figure-course svg .mark-line path"
+    both = page.locator(lines).count()
+    page.locator("#runs input").nth(1).uncheck()
     page.evaluate("spectra.drawn()")
-    assert "muon" in page.locator("#figure-trajectory svg").inner_html()
+    assert page.locator(lines).count() < both
+    page.locator("#runs input").first.click()  # one run at least stays
+    assert page.locator("#runs input").first.is_checked()
 
 
 def test_runs_are_set_side_by_side_with_the_ratios_of_the_study(tmp_path, opened):
@@ -296,6 +318,155 @@ def test_a_table_of_154_checkpoints_and_98_matrices_opens_within_two_seconds(tab
     ready = page.evaluate("performance.now() - performance.getEntriesByType('navigation')[0].startTime")
     assert ready < 2000 * SLOWER
     assert page.locator("#matrices tbody tr").count() == 98
+
+
+@pytest.mark.parametrize("runs_shown", [1, 2, 5])
+def test_the_first_figure_lies_within_the_first_screen(runs_shown, opened, tmp_path):
+    tables = [plant_table(tmp_path / f"{seed}.parquet", seed=seed) for seed in range(runs_shown)]
+    report(tables, str(tmp_path / "a.html"))
+    page = opened(tmp_path / "a.html", viewport={"width": 1440, "height": 900})
+    box = page.locator("#figure-trajectory svg").bounding_box()
+    assert box["y"] + box["height"] <= 900
+    assert box["width"] > 0.95 * page.locator("#main").bounding_box()["width"]
+
+
+@pytest.mark.parametrize("width", [1440, 1024, 390])
+def test_no_figure_is_wider_than_the_text_nor_much_narrower(width, opened, deep_page):
+    page = opened(deep_page, viewport={"width": width, "height": 900})
+    sizes = page.evaluate("""() => [...document.querySelectorAll('.drawing svg')].map((drawing) => [
+        drawing.closest('.drawing').id,
+        drawing.getBoundingClientRect().width / document.querySelector('#main').clientWidth])""")
+    assert [size for size in sizes if not 0.9 < size[1] <= 1] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_long_name_of_a_metric_stands_once_above_the_panels_of_several_runs(opened, table_path, tmp_path):
+    page = opened(two_runs(table_path, tmp_path))
+    page.select_option("#metric", "sd_variation_rate")
+    page.evaluate("spectra.drawn()")
+    texts = page.locator("#figure-course svg text").all_text_contents()
+    assert texts.count("variation of the singular distribution (per step)") == 1
+
+
+def test_small_numbers_on_an_axis_are_powers_of_ten(opened, tmp_path):
+    report([plant_table(tmp_path / "a.parquet")], str(tmp_path / "a.html"))
+    page = opened(tmp_path / "a.html")
+    page.select_option("#metric", "sd_variation_rate")
+    page.evaluate("spectra.drawn()")
+    texts = page.locator("#figure-course svg .role-axis-label text").all_text_contents()
+    assert any(re.fullmatch("(\\d·)?10⁻[³⁴⁵]", text) for text in texts), texts
+    assert not any("e-" in text for text in texts)
+
+
+def test_text_in_figures_has_twelve_pixels_or_more(opened, deep_page):
+    page = opened(deep_page, viewport={"width": 1440, "height": 900})
+    small = page.evaluate("""() => [...document.querySelectorAll('.drawing svg text')].filter((text) => {
+        const drawing = text.ownerSVGElement;
+        const scale = drawing.getBoundingClientRect().width / drawing.width.baseVal.value;
+        return parseFloat(getComputedStyle(text).fontSize) * scale < 11.75; }).map((text) => text.textContent)""")
+    assert small == []
+
+
+def test_what_is_chosen_stays_in_the_address(opened):
+    page = opened()
+    page.select_option("#metric", "alpha")
+    page.select_option("#chosen", "layers.1.attn.v")
+    page.locator("#step").focus()
+    page.keyboard.press("Home")
+    page.evaluate("spectra.drawn()")
+    again = page.context.new_page()
+    again.goto(page.url)
+    again.wait_for_selector("body[data-ready=yes]")
+    assert again.locator("#metric").input_value() == "alpha"
+    assert again.locator("#chosen").input_value() == "layers.1.attn.v"
+    assert again.locator("#step-name").inner_text() == page.locator("#step-name").inner_text() == "step 0"
+
+
+def test_an_address_of_nonsense_opens_the_page_as_it_is(opened, page_path):
+    page = opened()
+    page.goto(f"{page_path.as_uri()}#metric=<b>&step=x&hide=9,0&run=7&open=nobody")
+    page.reload()
+    page.wait_for_selector("body[data-ready=yes]")
+    assert page.locator("#metric").input_value() == "stable_rank"
+
+
+def test_the_wheel_scrolls_and_zooms_only_with_a_key_and_the_view_can_be_reset(opened):
+    page = opened()
+    drawing = page.locator("#figure-course svg")
+    drawing.scroll_into_view_if_needed()
+    box = drawing.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    ticks = "drawing => [...drawing.querySelectorAll('.role-axis-label text')].map((text) => text.textContent).join()"
+    before, top = drawing.evaluate(ticks), page.evaluate("scrollY")
+    page.mouse.wheel(0, 120)
+    page.wait_for_function("top => scrollY > top", arg=top)
+    assert drawing.evaluate(ticks) == before
+    box, at = drawing.bounding_box(), page.evaluate("scrollY")
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -400)
+    page.wait_for_timeout(300)
+    page.keyboard.up("Control")
+    assert page.evaluate("scrollY") == at
+    assert drawing.evaluate(ticks) != before
+    page.locator("#course button[data-act=reset]").click()
+    page.evaluate("spectra.drawn()")
+    assert drawing.evaluate(ticks) == before
+
+
+def test_a_figure_is_saved_as_svg_png_and_csv(opened, page_path):
+    page = opened()
+    files = {}
+    for kind in ("svg", "png", "csv"):
+        with page.expect_download() as download:
+            page.locator(f"#course button[data-act={kind}]").click()
+        assert download.value.suggested_filename == f"course.{kind}"
+        files[kind] = download.value.path().read_bytes()
+    assert files["svg"].startswith(b"<svg")
+    assert files["png"].startswith(b"\x89PNG")
+    frame = pd.read_csv(io.BytesIO(files["csv"]))
+    want = pq.read_table(page_path.with_name("a.parquet")).to_pandas()
+    want = want[(want.metric == "stable_rank") & (want.role == "q") & (want.step == 4)].value.mean()
+    assert frame[(frame.role == "q") & (frame.step == 4)].value.item() == pytest.approx(want, rel=1e-6)
+
+
+def test_values_are_shown_against_the_first_checkpoint_and_against_the_first_run(opened, table_path, tmp_path):
+    page = opened(two_runs(table_path, tmp_path))
+    page.select_option("#compare", "run")
+    page.evaluate("spectra.drawn()")
+    rows = page.evaluate("spectra.specOf('figure-course').data.values")
+    assert {row["run"] for row in rows} == {"adam", "muon"}
+    assert {row["value"] for row in rows} <= {0, 1}  # one table against itself
+    page.select_option("#compare", "first")
+    page.evaluate("spectra.drawn()")
+    first = [row for row in page.evaluate("spectra.specOf('figure-course').data.values") if row["step"] == 0]
+    assert {row["value"] for row in first} <= {0, 1}
+
+
+def test_every_command_on_the_page_runs(opened, page_path, deep_page, spectra, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for path in (page_path, deep_page):
+        page = opened(path)
+        shown = (
+            page.locator("pre.command").all_text_contents() + page.locator("#commands pre").inner_text().splitlines()
+        )
+        assert len(shown) >= 8
+        for command in shown:
+            words = shlex.split(command)
+            assert words[0] == "spectra"
+            if words[1] == "scan":
+                words[words.index("-o") + 1] = str(tmp_path / "again.parquet")
+            result = spectra(*words[1:])
+            assert result.code == 0, (command, result.err)
+
+
+def test_on_paper_what_is_chosen_is_spelled_out_and_nothing_is_folded(opened, deep_page):
+    page = opened(deep_page)
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert "metric stable_rank" in page.locator("#chosen-now").inner_text()
+    assert not page.locator(".bar").is_visible()
+    assert page.locator("details.fold[open]").count() == page.locator("details.fold").count()
 
 
 def test_the_page_may_ask_no_network_and_run_no_other_script(page_path):

@@ -38,17 +38,23 @@ def measure_checkpoint(
     checkpoint: Checkpoint,
     upcoming: Checkpoint | None = None,
     on_done: OnDone = lambda *_: None,
+    *,
+    check: Callable[[], None] = lambda: None,
 ) -> CheckpointResult:
     """Measure every matrix of a checkpoint, and move the trajectory on to it.
 
     upcoming: the one that is measured next, so that it can be fetched meanwhile. on_done: called after each matrix, and
-    with None after the checkpoint. Raises SpectraError where the checkpoint cannot be opened.
+    with None after the checkpoint. check: called once its files are open, and again after the last matrix; where it
+    raises, nothing is taken from the checkpoint, and the trajectory stays where it was. Raises SpectraError where the
+    checkpoint cannot be opened.
     """
     trajectory.catch_up()
     executor.use_waiting_time(trajectory.reference, trajectory.upcoming(checkpoint))
     with trajectory.compare(checkpoint) as comparison:
+        check()
         following = trajectory.upcoming(upcoming) if upcoming is not None else None
         results = executor.measure(comparison, following, lambda matrix: on_done(checkpoint, matrix))
         result = combine(comparison, results, trajectory.plan)
+        check()
     on_done(checkpoint, None)
     return result

@@ -1,4 +1,4 @@
-"""What the events need of one checkpoint, from its rows."""
+"""What the events, and who watches them, need of one checkpoint, from its rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 RATE = "sd_variation_rate"
-METRICS = ("spectral_norm", "frobenius_norm", "stable_rank", RATE, "update_norm_prev")
+METRICS = ("spectral_norm", "frobenius_norm", "stable_rank", "alpha", RATE, "update_norm_prev")
 
 
 @dataclass(frozen=True)

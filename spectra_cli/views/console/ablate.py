@@ -10,7 +10,7 @@ from rich.console import Console
 from spectra_cli.errors import printable
 from spectra_cli.jobs.ablate import Ablation
 from spectra_cli.views.console.evaluate import with_error
-from spectra_cli.views.console.output import PlainTable, say
+from spectra_cli.views.console.output import PlainTable, print_lines
 from spectra_cli.views.formatting import number
 from spectra_cli.views.sentences.ablate import NAMED, ablation_sentences, signed
 
@@ -19,7 +19,7 @@ SHOWN = ("alpha", "alpha_hill", "alpha_tail", "stable_rank", "block_influence") 
 
 def show_ablation(console: Console, ablation: Ablation) -> None:
     """Print the layers, the correlations and the findings."""
-    say(
+    print_lines(
         console,
         f"{printable(ablation.model)} · loss {with_error(ablation.loss)} per token · {len(ablation.layers)} layers, "
         f"{len(ablation.core)} of them core (* are not) · context {ablation.windows.context:,}, stride "
@@ -40,7 +40,7 @@ def show_ablation(console: Console, ablation: Ablation) -> None:
     console.print(table)
     console.print()
     for line in ablation_sentences(ablation):
-        say(console, line)
+        print_lines(console, line)
 
 
 def _p(value: float | None) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from spectra_cli.metrics import METRICS, Metric, select
 
+BROKEN = re.compile(r"(?<!\.)\n")  # a line end within a sentence
 AGAINST = {None: "one matrix", "final": "against the reference checkpoint", "prev": "against the previous checkpoint"}
 
 
@@ -18,10 +21,16 @@ def overview() -> str:
 
 
 def one_metric(name: str) -> str:
-    """Return all that is known of one metric. Raises SpectraError where there is none of that name."""
+    """Return all that is known of one metric, a paragraph a line. Raises SpectraError where there is none such."""
     chosen = select([name])[0]
     metric = next(metric for metric in METRICS if metric.name == chosen)
-    return f"{metric.name}\n\n{metric.documentation}\n\n{facts(metric)}"
+    return f"{metric.name}\n\n{_flowed(metric.documentation)}\n\n{facts(metric)}"
+
+
+def _flowed(text: str) -> str:
+    """Return a text whose sentences are on one line each, for the terminal to break; examples stay as they are."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(part if part.startswith(">>>") else BROKEN.sub(" ", part) for part in paragraphs)
 
 
 def facts(metric: Metric) -> str:

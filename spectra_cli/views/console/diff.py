@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from spectra_cli.errors import printable
-from spectra_cli.views.console.output import PlainTable, say
+from spectra_cli.views.console.output import PlainTable, print_lines
 from spectra_cli.views.formatting import count, number
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ def show_diff(console: Console, diff: Diff, *, everything: bool) -> None:
     shown = lines if everything else lines[:FEW]
     same = "same shapes" if not diff.problems else "differences are named below"
     both = f"{count(len(lines), 'matrix', 'matrices')} in both, {same}"
-    say(console, f"{printable(diff.a.revision)} → {printable(diff.b.revision)} · {both}\n")
+    print_lines(console, f"{printable(diff.a.revision)} → {printable(diff.b.revision)} · {both}\n")
     console.print(_table(shown))
     if len(lines) > len(shown):
-        say(console, f"\n… {len(lines) - len(shown)} more; --all for every matrix, -o FILE for the table")
+        print_lines(console, f"\n… {len(lines) - len(shown)} more; --all for every matrix, -o FILE for the table")
 
 
 def _table(lines: list[tuple[str, dict[str, float], dict[str, float]]]) -> PlainTable:

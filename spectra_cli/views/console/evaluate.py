@@ -9,7 +9,7 @@ from rich.console import Console
 from spectra_cli.errors import printable
 from spectra_cli.evaluation.estimates import Estimate
 from spectra_cli.jobs.evaluate import Difference, Evaluation
-from spectra_cli.views.console.output import PlainTable, say
+from spectra_cli.views.console.output import PlainTable, print_lines
 from spectra_cli.views.formatting import count
 
 GAIN = 2.0  # standard errors of a paired difference, below which nothing is claimed
@@ -28,7 +28,7 @@ def with_error(estimate: Estimate, *, signed: bool = False) -> str:
 def show_evaluation(console: Console, evaluation: Evaluation) -> None:
     """Print what was read, the losses and their differences, and how to run a suite of benchmarks."""
     windows = evaluation.models[0].windows
-    say(
+    print_lines(
         console,
         f"{printable(evaluation.text.name)} · {len(evaluation.text.data):,} bytes in {evaluation.text.blocks} blocks · "
         f"context {windows.context:,}, stride {windows.stride:,} · {evaluation.device}, {evaluation.dtype}",
@@ -39,7 +39,7 @@ def show_evaluation(console: Console, evaluation: Evaluation) -> None:
         table.add_row(printable(model.model), scored, with_error(model.loss), with_error(model.bits_per_byte))
     console.print(table)
     for line in _sentences(evaluation):
-        say(console, line)
+        print_lines(console, line)
     for model in evaluation.models:
         if model.lm_eval:
             console.print(f"next: {printable(model.lm_eval, 1000)}", soft_wrap=True)

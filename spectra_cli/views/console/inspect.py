@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from spectra_cli.errors import printable
-from spectra_cli.views.console.output import PlainTable, say
+from spectra_cli.views.console.output import PlainTable, print_lines
 from spectra_cli.views.formatting import count, duration, ellipsis, size
 
 if TYPE_CHECKING:
@@ -22,22 +22,22 @@ FEW = 8
 
 def show_inspection(console: Console, inspection: Inspection, *, everything: bool) -> None:
     """Print the whole inspection."""
-    say(console, _headline(inspection))
+    print_lines(console, _headline(inspection))
     for line in _hygiene(inspection):
-        say(console, line)
-    say(console, _cost_line(inspection))
+        print_lines(console, line)
+    print_lines(console, _cost_line(inspection))
     if inspection.fetching:
-        say(console, _fetching_line(inspection.fetching))
+        print_lines(console, _fetching_line(inspection.fetching))
     console.print()
     console.print(_checkpoints(inspection, everything=everything))
     console.print()
     console.print(_tensors(inspection.layout, inspection.tensors))
     for line in skipped_lines(inspection.layout):
-        say(console, line)
+        print_lines(console, line)
     if inspection.layout.architecture != "unknown":
-        say(console, "rules: --record prints them as TOML, which --arch reads back once you have edited it")
+        print_lines(console, "rules: --record prints them as TOML, which --arch reads back once you have edited it")
     for note in inspection.layout.notes:
-        say(console, f"note: {printable(note, 300)}")
+        print_lines(console, f"note: {printable(note, 300)}")
 
 
 def _headline(inspection: Inspection) -> str:

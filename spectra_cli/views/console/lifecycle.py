@@ -11,7 +11,7 @@ from rich.console import Console
 
 from spectra_cli.errors import printable
 from spectra_cli.studies.lifecycle import Decay, Gradient, Lifecycle, LifecycleComparison
-from spectra_cli.views.console.output import PlainTable, say
+from spectra_cli.views.console.output import PlainTable, print_lines
 from spectra_cli.views.console.seeds import pools_json, show_pools
 from spectra_cli.views.formatting import count, number
 from spectra_cli.views.sentences.lifecycle import (
@@ -33,9 +33,9 @@ def show_lifecycle(console: Console, compared: LifecycleComparison) -> None:
         if index:
             console.print()
         head = f"{printable(run.label)} · {count(run.layers, 'layer')}, {count(len(run.steps), 'checkpoint')}"
-        say(console, f"{head}, steps {run.steps[0]} … {run.steps[-1]}")
+        print_lines(console, f"{head}, steps {run.steps[0]} … {run.steps[-1]}")
         for line in lifecycle_sentences(run):
-            say(console, line)
+            print_lines(console, line)
         console.print()
         table = PlainTable("layer", "compression\nat the end", "half of it\nat step")
         for layer, (line, half) in enumerate(zip(run.compressed, run.wave.half_steps, strict=True)):

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from spectra_cli.errors import printable
 from spectra_cli.views.console.evaluate import with_error
-from spectra_cli.views.console.output import PlainTable, say
+from spectra_cli.views.console.output import PlainTable, print_lines
 from spectra_cli.views.formatting import count, number, size
 
 if TYPE_CHECKING:
@@ -21,17 +21,17 @@ def show_merge(console: Console, merge: Merge) -> None:
     """Print the candidates' losses where a text was given, the weights of a dry run, and what was written."""
     if merge.judgement is not None:
         console.print(_losses(merge.judgement))
-        say(console, _chosen(merge.judgement))
+        print_lines(console, _chosen(merge.judgement))
     if merge.written is None:
         console.print(_weights(merge))
         for line in _planned(merge):
-            say(console, line)
+            print_lines(console, line)
         return
     written = merge.written
     files = f"{count(len(written.files), 'file')}, {size(written.nbytes)}"
-    say(console, f"{printable(written.folder)} · {_range(merge)} · {files} · provenance.json, README.md")
+    print_lines(console, f"{printable(written.folder)} · {_range(merge)} · {files} · provenance.json, README.md")
     for line in (*_lead(merge), *_rounding(merge)):
-        say(console, line)
+        print_lines(console, line)
 
 
 def _losses(judgement: Judgement) -> PlainTable:

@@ -22,7 +22,7 @@ def make_console(*, error: bool) -> Console:
     return Console(file=stream, markup=False, emoji=False, highlight=False, width=width)
 
 
-def say(console: Console, text: str) -> None:
+def print_lines(console: Console, text: str) -> None:
     """Print lines of prose, on a terminal broken between words. What is to be copied is printed by the console."""
     for line in text.split("\n"):
         pieces = [line]

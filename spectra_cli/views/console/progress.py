@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
 from rich.text import Text
 
 from spectra_cli.errors import printable
-from spectra_cli.views.console.output import say
+from spectra_cli.views.console.output import print_lines
 from spectra_cli.views.formatting import count, duration, fitting
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class BarOrLines:
         if self.bar:
             self.waiting = printable(words, 200)
         elif not self.quiet:
-            say(self.console, printable(words, 200))
+            print_lines(self.console, printable(words, 200))
 
 
 class ScanProgress(BarOrLines):
@@ -97,10 +97,10 @@ class ScanProgress(BarOrLines):
     def begin(self, plan: Plan, layout: Layout, device: str, kept: int) -> None:
         """Print what is about to be scanned, and start. layout: of one checkpoint, taken for all. kept: finished."""
         if not self.quiet:
-            say(self.console, headline(plan, layout, device))
+            print_lines(self.console, headline(plan, layout, device))
             if kept:
                 of = count(len(plan.checkpoints), "checkpoint")
-                say(self.console, f"resumed: {kept} of {of} were finished before")
+                print_lines(self.console, f"resumed: {kept} of {of} were finished before")
         self.matrices, self.checkpoints = len(layout.matrices), len(plan.checkpoints)
         self.started = time.monotonic()
         self._move()
@@ -116,7 +116,7 @@ class ScanProgress(BarOrLines):
             self.current = f"{printable(checkpoint.revision)} {printable(matrix.name)}"
         self._move()
         if matrix is None and not self.bar and not self.quiet:
-            say(self.console, f"{self.finished}/{self.checkpoints} {printable(checkpoint.revision)}")
+            print_lines(self.console, f"{self.finished}/{self.checkpoints} {printable(checkpoint.revision)}")
 
     def _move(self) -> None:
         self.move(self._done(), self.matrices * self.checkpoints)

@@ -9,7 +9,7 @@ from rich.console import Console
 from spectra_cli.errors import printable
 from spectra_cli.jobs.prune import Pruning
 from spectra_cli.views.console.evaluate import with_error
-from spectra_cli.views.console.output import PlainTable, say
+from spectra_cli.views.console.output import PlainTable, print_lines
 from spectra_cli.views.sentences.prune import CHOICES, comparison_sentences, pruning_sentences
 
 
@@ -25,7 +25,7 @@ def show_pruning(console: Console, pruning: Pruning) -> None:
         console.print(table)
         console.print()
     for line in (*pruning_sentences(pruning), *comparison_sentences(pruning)):
-        say(console, line)
+        print_lines(console, line)
 
 
 def pruning_json(pruning: Pruning) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from spectra_cli.errors import printable
 from spectra_cli.studies.rank1 import Beside, GroupFindings, Halves, Rank1, SequenceFindings
-from spectra_cli.views.console.output import PlainTable, say
+from spectra_cli.views.console.output import PlainTable, print_lines
 from spectra_cli.views.console.progress import BarOrLines
 from spectra_cli.views.formatting import count, duration, size
 from spectra_cli.views.sentences.rank1 import decimal, rank1_sentences, run_sentence, share, signed
@@ -34,7 +34,7 @@ class TensorProgress(BarOrLines):
         if not self.quiet:
             bytes_read = sum(item.tensor.nbytes for item in run.tensors) * many
             text = f"{count(many, 'checkpoint')} · {count(self.total, 'tensor')} each · {size(bytes_read)} to read"
-            say(self.console, text)
+            print_lines(self.console, text)
 
     def __call__(self, done: int, total: int) -> None:
         """Note how many tensors are done; at first, how many an earlier run finished."""
@@ -56,7 +56,7 @@ class TensorProgress(BarOrLines):
 
 def show_rank1(console: Console, findings: Rank1, *, everything: bool) -> None:
     """Print the findings. everything: each layer too."""
-    say(console, run_sentence(findings))
+    print_lines(console, run_sentence(findings))
     console.print()
     table = PlainTable("", "first component", "a walk\nwith these steps", "a persistent walk", "neighbouring\nupdates")
     for kind in KINDS[: 2 if findings.window > 1 else 1]:
@@ -66,7 +66,7 @@ def show_rank1(console: Console, findings: Rank1, *, everything: bool) -> None:
     console.print(table)
     console.print()
     for sentence in rank1_sentences(findings):
-        say(console, sentence)
+        print_lines(console, sentence)
     console.print()
     console.print(_groups(findings, everything=everything))
     hidden = sum(group.layer is not None for group in findings.groups)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from spectra_cli.errors import printable
 from spectra_cli.studies.scaling import Scaling
-from spectra_cli.views.console.output import PlainTable, say
+from spectra_cli.views.console.output import PlainTable, print_lines
 from spectra_cli.views.formatting import number
 from spectra_cli.views.sentences.scaling import scaling_sentences
 
@@ -24,7 +24,7 @@ def show_scaling(console: Console, scaling: Scaling) -> None:
     console.print(table)
     console.print()
     for line in scaling_sentences(scaling):
-        say(console, line)
+        print_lines(console, line)
 
 
 def scaling_json(scaling: Scaling) -> dict[str, Any]:

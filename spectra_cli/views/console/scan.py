@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from spectra_cli.errors import printable
-from spectra_cli.views.console.output import PlainTable, say
+from spectra_cli.views.console.output import PlainTable, print_lines
 from spectra_cli.views.formatting import count, ellipsis, number, size
 
 if TYPE_CHECKING:
@@ -39,18 +39,18 @@ def show_scan(console: Console, scan: Scan, roles: Sequence[RoleSummary], name: 
     reasons = sorted({reason for _, reason in skipped})
     left = f"{count(len(skipped), 'tensor')} skipped ({ellipsis(reasons, 4)})" if skipped else "nothing skipped"
     where = f"{printable(name)} · {count(scan.rows, 'row')} · {size(scan.output.stat().st_size)} · {left}"
-    say(console, where)
+    print_lines(console, where)
     if not scan.computed:
-        say(console, "complete already, from the same files and options: --restart computes it anew")
+        print_lines(console, "complete already, from the same files and options: --restart computes it anew")
     if scan.losses:
-        say(console, f"{printable(str(scan.losses))} · the run's loss and learning rate, for --loss")
+        print_lines(console, f"{printable(str(scan.losses))} · the run's loss and learning rate, for --loss")
     for line in _facts(scan.metadata):
-        say(console, line)
+        print_lines(console, line)
     if roles:
         console.print()
         console.print(roles_table(roles))
         if scan.metadata["reference"]:
-            say(console, f"\n{closeness_lines(roles, scan.metadata['reference'])}")
+            print_lines(console, f"\n{closeness_lines(roles, scan.metadata['reference'])}")
 
 
 def _facts(metadata: Mapping[str, Any]) -> list[str]:
@@ -105,14 +105,17 @@ def warnings_of(metadata: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def show_next(console: Console, scan: Scan) -> None:
-    """Print the commands that go on from the table, where it holds enough steps."""
+def show_next(console: Console, scan: Scan, roles: Sequence[RoleSummary]) -> None:
+    """Print the commands that go on from the table, where it holds enough steps and what they read."""
     logged = Path(str(scan.metadata["source"])) / LOG
     losses = scan.losses or (logged if logged.is_file() else None)
-    if losses or scan.steps >= ENOUGH_STEPS:
-        table = printable(shlex.join([str(scan.output), *(["--loss", str(losses)] if losses else [])]), 8192)
-        page = printable(shlex.quote(str(scan.output.with_suffix(".html"))), 4096)
-        console.print(f"\nnext: spectra stability {table}\n      spectra report {table} -o {page}", soft_wrap=True)
+    if not roles or not (losses or scan.steps >= ENOUGH_STEPS):
+        return
+    table = printable(shlex.join([str(scan.output), *(["--loss", str(losses)] if losses else [])]), 8192)
+    page = printable(shlex.quote(str(scan.output.with_suffix(".html"))), 4096)
+    moved = any(role.peak and role.peak[0] > 0 for role in roles)
+    commands = [f"spectra stability {table}"] * moved + [f"spectra report {table} -o {page}"]
+    console.print("\nnext: " + "\n      ".join(commands), soft_wrap=True)
 
 
 def roles_table(roles: Sequence[RoleSummary]) -> PlainTable:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from spectra_cli.errors import printable
 from spectra_cli.studies.pools import Contrast, Pool
-from spectra_cli.views.console.output import PlainTable, say
+from spectra_cli.views.console.output import PlainTable, print_lines
 from spectra_cli.views.formatting import number
 from spectra_cli.views.sentences.seeds import contrast_sentences, pool_head, pool_sentences
 
@@ -20,16 +20,16 @@ def show_pools(console: Console, pools: Sequence[Pool], contrasts: Sequence[Cont
     for index, pool in enumerate(pools):
         if index:
             console.print()
-        say(console, pool_head(pool))
+        print_lines(console, pool_head(pool))
         for line in pool_sentences(pool):
-            say(console, line)
+            print_lines(console, line)
         if any(each.group != "all" for each in pool.numbers):
-            say(console, "\nmeans over seeds, with their 95% intervals")
+            print_lines(console, "\nmeans over seeds, with their 95% intervals")
             console.print(_groups(pool))
     if contrasts:
         console.print(f"\nagainst {printable(pools[0].label)}, with 95% intervals over seeds")
         for line in contrast_sentences(contrasts):
-            say(console, line)
+            print_lines(console, line)
         others = [each for each in contrasts if each.group != "all"]
         if others:
             console.print()

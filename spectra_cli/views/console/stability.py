@@ -10,7 +10,7 @@ from rich.console import Console
 
 from spectra_cli.errors import printable
 from spectra_cli.studies.stability import GroupStability, LossStability, Onset, Ratio, RunComparison, RunStability
-from spectra_cli.views.console.output import PlainTable, say
+from spectra_cli.views.console.output import PlainTable, print_lines
 from spectra_cli.views.console.seeds import pools_json, show_pools
 from spectra_cli.views.formatting import count, number
 from spectra_cli.views.sentences.stability import NOUNS, ratio, ratio_sentences, stability_sentences, step
@@ -28,15 +28,15 @@ def show_stability(console: Console, compared: RunComparison, *, everything: boo
         if index:
             console.print()
         span = f"steps {run.steps[0]} … {run.steps[-1]}"
-        say(console, f"{printable(run.label)} · {count(len(run.steps), 'checkpoint')}, {span}")
+        print_lines(console, f"{printable(run.label)} · {count(len(run.steps), 'checkpoint')}, {span}")
         for line in stability_sentences(run):
-            say(console, line)
+            print_lines(console, line)
         console.print()
         console.print(_groups(run, everything=everything))
     if len(compared.runs) > 1:
         console.print(f"\nagainst {printable(compared.runs[0].label)}, with 90% intervals")
         for line in ratio_sentences(compared):
-            say(console, line)
+            print_lines(console, line)
         console.print()
         console.print(_ratios(compared))
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from spectra_cli.errors import printable
 from spectra_cli.jobs.verify import Verified
-from spectra_cli.views.console.output import say
+from spectra_cli.views.console.output import print_lines
 from spectra_cli.views.formatting import count, number
 
 
@@ -23,13 +23,13 @@ def show_verified(console: Console, verified: Verified) -> None:
     sound = "schema, checksums, completeness, ranges and inequalities hold"
     wrong = count(len(verified.findings), "finding")
     verdict = sound if not verified.findings or verified.recomputed else wrong
-    say(console, f"{printable(verified.path)} · {' · '.join(sizes)} · {verdict}")
+    print_lines(console, f"{printable(verified.path)} · {' · '.join(sizes)} · {verdict}")
     if verified.recomputed:
         largest = max(again.largest for again in verified.recomputed)
         numbers = sum(again.numbers for again in verified.recomputed)
         same = "all the same to the last bit" if largest == 0 else f"the largest difference is {number(largest)}"
         computed = count(len(verified.recomputed), "matrix", "matrices")
-        say(console, f"{computed} computed again · {count(numbers, 'number')}, {same}")
+        print_lines(console, f"{computed} computed again · {count(numbers, 'number')}, {same}")
 
 
 def verified_json(verified: Verified) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from spectra_cli.errors import printable
-from spectra_cli.views.console.output import say
+from spectra_cli.views.console.output import print_lines
 from spectra_cli.views.formatting import count, number, size
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def show_warmup(console: Console, warmup: Warmup) -> None:
         f"the worst in {printable(worst)}",
     )
     for line in lines:
-        say(console, line)
+        print_lines(console, line)
 
 
 def warmup_json(warmup: Warmup) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spectra_cli.views.figures.axes import cursor, panel_columns, step_x
-from spectra_cli.views.figures.colours import ordered
+from spectra_cli.views.figures.colours import dashes, ordered, run_colour
 from spectra_cli.views.figures.figure import Chart, Options, Panel
 from spectra_cli.views.figures.frames import by_role, shared_steps, steps_of, title
 
@@ -60,26 +60,34 @@ def chart(data: AlignmentData) -> Chart:
     """Draw a panel for each role."""
     import altair as alt
 
-    several = {"strokeDash": alt.StrokeDash("run:N", title="run", sort=None)} if len(data.labels) > 1 else {}
     roles = ordered(data.frame["role"])
-    legend = alt.Legend(symbolType="stroke")
     curves = (
         alt.Chart()
         .mark_line(point=alt.OverlayMarkDef(size=12, filled=True))
         .encode(
             x=step_x(data.steps),
             y=alt.Y("cosine:Q", title="cosine to the reference", scale=alt.Scale(zero=False)),
-            color=alt.Color("quantity:N", title="cosine of", scale=alt.Scale(**COLOURS), legend=legend),
             tooltip=["run:N", "role:N", "quantity:N", "revision:N", "step:Q", alt.Tooltip("cosine:Q", format=".5f")],
-            **several,
+            **_channels(data.labels),
         )
     )
     return (
         alt.layer(curves, *([cursor(data.steps)] if data.follow else []), data=data.frame)
         .properties(width=190, height=140)
         .facet(facet=alt.Facet("role:N", sort=roles, title=None), columns=panel_columns(len(roles)))
-        .properties(title=title(data.labels, "how near spectra and weights are to the reference"))
+        .properties(title=title(data.labels, "1 is the direction of the reference itself"))
     )
+
+
+def _channels(labels: Sequence[str]) -> dict[str, Any]:
+    """Return what tells spectra from weights: colours; dashes where there are several runs, whose colours they have."""
+    import altair as alt
+
+    of, legend = "quantity:N", alt.Legend(symbolType="stroke")
+    if len(labels) == 1:
+        return {"color": alt.Color(of, title="cosine of", scale=alt.Scale(**COLOURS), legend=legend)}
+    dash = alt.StrokeDash(of, title="cosine of", scale=alt.Scale(**dashes(COLOURS["domain"])), legend=legend)
+    return {"color": run_colour(labels), "strokeDash": dash}
 
 
 def lines(data: AlignmentData) -> tuple[Panel, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spectra_cli.errors import printable
-from spectra_cli.views.figures.axes import titled
+from spectra_cli.views.figures.axes import titled, zero_line
 from spectra_cli.views.figures.colours import ordered, role_scale
 from spectra_cli.views.figures.figure import Chart, Options, Panel
 from spectra_cli.views.figures.lifecycle import title
@@ -93,8 +93,7 @@ def _panel(spread: Spread) -> Chart:
             tooltip=["role:N", "layer:Q", alt.Tooltip("value:Q", format=".4~g")],
         )
     )
-    zero = alt.Chart(spread.frame.head(1)).mark_rule(strokeWidth=1).encode(y=alt.datum(0))
-    return alt.layer(zero, curves).properties(width=270, height=200)
+    return alt.layer(zero_line(), curves).properties(width=270, height=200)
 
 
 def lines(data: AsymmetryData) -> tuple[Panel, ...]:

@@ -26,6 +26,11 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "sd": ("share of the spectrum, σᵢ/Σσ", ""),
     "sigma": ("singular value σᵢ", ""),
 }
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+POWER, FACTOR = "floor(log(datum.value)/LN10+1e-9)", "format(datum.value/pow(10,{power}),'.3~g')"
+POWERS = "datum.label===''?'':({factor}=='1'?'':{factor}+'·')+'10'+{raised}[{power}+30]".format(
+    factor=FACTOR.format(power=POWER), power=POWER, raised=[str(power).translate(RAISED) for power in range(-30, 31)]
+)  # how an axis writes what spans many powers of ten: 10⁻³, 2·10⁻³; an expression of Vega's
 WIDE = 20.0  # from such a ratio of largest to smallest on, a positive quantity is drawn on a logarithmic axis
 
 
@@ -81,30 +86,55 @@ def _decades(low: float, high: float) -> list[float]:
     return [tick for tick in fine if low <= tick <= high]
 
 
+def round_ticks(values: Sequence[float], *, log: bool) -> list[float]:
+    """Return round numbers between the least and the largest value; the ends where there are no two.
+
+    >>> round_ticks([0.031, 0.38], log=False), round_ticks([2e-5, 3e-1], log=True)
+    ([0.1, 0.2, 0.3], [0.0001, 0.001, 0.01, 0.1])
+    """
+    low, high = min(values), max(values)
+    ticks = _decades(low, high) if log else []
+    if len(ticks) < 2 and high > low:
+        power = 10.0 ** math.floor(math.log10((high - low) / 2))
+        size = max(power * times for times in (1, 2, 5) if power * times <= (high - low) / 2)
+        ticks = [round(index * size, 12) for index in range(math.ceil(low / size), math.floor(high / size) + 1)]
+    return ticks if len(ticks) > 1 else [low, high] if high > low else [low]
+
+
 def quantity_axis(values: Iterable[float], *, log: bool | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return scale and axis for a quantity, with ticks at round numbers. log: None decides by `is_wide`."""
     finite = [value for value in values if math.isfinite(value)]
     if not (is_wide(finite) if log is None else log) or not finite:
         return {"zero": False}, {}
     low, high = min(finite) / 1.15, max(finite) * 1.15
-    small = {"format": "~e"} if high < 1e-2 or low < 1e-3 else {"format": "~r"}
-    return {"type": "log", "domain": [low, high], "nice": False}, {"values": _decades(low, high), **small}
+    ticks = _decades(low, high)
+    small: dict[str, Any] = {"labelExpr": POWERS} if high < 1e-2 or low < 1e-3 else {"format": "~r"}
+    return {"type": "log", "domain": [low, high], "nice": False}, {"values": ticks, **small}
 
 
-def step_x(steps: dict[str, Any], *, labelled: bool = True) -> Any:
-    """Return the encoding of steps along x. steps: of `step_scale`."""
+def step_x(steps: dict[str, Any], *, labelled: bool = True, grid: bool = True) -> Any:
+    """Return the encoding of steps along x. steps: of `step_scale`. grid: whether lines go through the picture."""
     import altair as alt
 
     hidden = {} if labelled else {"labels": False, "ticks": False}
-    axis = alt.Axis(**{"labelOverlap": "parity", **steps["axis"], **hidden})
+    plain = {} if grid else {"grid": False}
+    axis = alt.Axis(**{"labelOverlap": "parity", **steps["axis"], **hidden, **plain})
     return alt.X("step:Q", title=steps["title"] if labelled else None, scale=alt.Scale(**steps["scale"]), axis=axis)
+
+
+def zero_line() -> Any:
+    """Return a line at y = 0."""
+    import altair as alt
+    import pandas as pd
+
+    return alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeWidth=1, aria=False).encode(y=alt.datum(0))
 
 
 def cursor(steps: dict[str, Any], *, labelled: bool = True) -> Any:
     """Return the line at the step that a page's slider chooses; nothing is drawn before the page fills `cursor`."""
     import altair as alt
 
-    line = alt.Chart(alt.NamedData("cursor")).mark_rule(color=ACCENT, strokeWidth=2)
+    line = alt.Chart(alt.NamedData("cursor")).mark_rule(color=ACCENT, strokeWidth=2, aria=False)
     return line.encode(x=step_x(steps, labelled=labelled))
 
 

@@ -89,7 +89,7 @@ def chart(data: DepthData) -> Chart:
     import altair as alt
 
     panels = [_panel(data, profile) for profile in data.profiles]
-    shows = "dots: layers; lines: parabolas"
+    shows = "Dots: layers; lines: parabolas."
     return alt.hconcat(*panels).properties(title=alt.Title(f"{data.exponent} over depth", subtitle=shows))
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from spectra_cli.views.figures.studied import StudiedRun
 
@@ -41,6 +43,25 @@ class Panel:
     log_y: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """One heat map for the terminal.
+
+    values: (rows, columns), NaN where there is none; the first row is drawn lowest. rows, columns: their labels. marks:
+    for each row a column, which may lie between two, or NaN. legend: what the marks are. log: how colours are scaled.
+    """
+
+    title: str
+    x: str
+    y: str
+    values: NDArray[np.float64]
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    log: bool = False
+    marks: NDArray[np.float64] | None = None
+    legend: str = ""
+
+
 class Figure(Protocol):
     """What the module of a figure holds. The data is a frozen record of the figure's own, and drawn as it is."""
 
@@ -50,7 +71,7 @@ class Figure(Protocol):
     def chart(self, data: Any) -> Chart:
         """Return prepared data as a chart."""
 
-    def lines(self, data: Any) -> tuple[Panel, ...]:
+    def lines(self, data: Any) -> tuple[Panel | Grid, ...]:
         """Return prepared data as panels for a terminal."""
 
 

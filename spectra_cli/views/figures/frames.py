@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from spectra_cli.views.figures.studied import StudiedRun
 
 MOST_LOSSES = 2000
+WRAPPED = 96  # characters of a subtitle's line
 
 
 def by_role(run: Run, metrics: list[str]) -> pd.DataFrame:
@@ -24,6 +26,33 @@ def by_role(run: Run, metrics: list[str]) -> pd.DataFrame:
     from spectra_cli.studies.series import means
 
     return _safe(means(run, metrics, ("role",)), run)
+
+
+def by_part(runs: Sequence[StudiedRun], metric: str) -> pd.DataFrame:
+    """Return the means of a metric over attention and over the MLP of each run, `all` where a run has neither."""
+    from dataclasses import replace
+
+    import pandas as pd
+
+    from spectra_cli.studies.inputs.runs import groups
+    from spectra_cli.studies.series import means
+
+    frames = []
+    for studied in runs:
+        parts = dict(groups(studied.run.numbers))
+        named = set(parts) & {"attention", "mlp"} or {"all"}
+        for name in sorted(named):
+            mean = means(replace(studied.run, numbers=parts[name]), [metric], ())
+            mean["step"] = mean["order"].map(positions_of(studied.run))
+            frames.append(mean.assign(part=name, run=studied.label, revision=mean["revision"].map(printable)))
+    return pd.concat(frames, ignore_index=True).dropna(subset=metric)
+
+
+def positions_of(run: Run) -> dict[int, int]:
+    """Return where each checkpoint of a run stands, by its order."""
+    from spectra_cli.studies.series import positions
+
+    return dict(positions(run).items())
 
 
 def spread_by_role(run: Run, metric: str) -> pd.DataFrame:
@@ -82,9 +111,28 @@ def step_title(runs: Sequence[StudiedRun]) -> str:
     return "step" if all(steps_of(studied.run)[1] for studied in runs) else "checkpoint"
 
 
+def log_frame(runs: Sequence[StudiedRun], column: str) -> pd.DataFrame:
+    """Return step, run and a column of what runs logged, between each one's checkpoints; of the rate, where above 0."""
+    import pandas as pd
+
+    frames = [pd.DataFrame({"step": [], column: [], "run": []})]
+    for studied in runs:
+        steps, are_steps = steps_of(studied.run)
+        if studied.losses is not None and are_steps:
+            frame = _logged(studied.losses, column, min(steps), max(steps))
+            frames.append(frame[frame[column] > 0] if column == "lr" else frame)
+            frames[-1] = frames[-1].assign(run=studied.label)
+    filled = [frame for frame in frames if len(frame)]
+    return pd.concat(filled, ignore_index=True) if filled else frames[0]
+
+
 def loss_frame(losses: Losses, low: int, high: int) -> pd.DataFrame:
     """Return step and loss from one step to another, thinned to at most MOST_LOSSES lines."""
-    frame = losses.frame[["step", "loss"]].dropna()
+    return _logged(losses, "loss", low, high)
+
+
+def _logged(losses: Losses, column: str, low: int, high: int) -> pd.DataFrame:
+    frame = losses.frame[["step", column]].dropna()
     frame = frame[(frame["step"] >= low) & (frame["step"] <= high)]
     return frame.iloc[:: max(1, -(-len(frame) // MOST_LOSSES))]
 
@@ -107,7 +155,17 @@ def series_panels(studied: StudiedRun, frame: pd.DataFrame, metric: str) -> tupl
 
 
 def title(labels: Sequence[str], shows: str | list[str]) -> Any:
-    """Return the title: the runs' labels, and beneath it what is drawn."""
+    """Return the title: the runs' labels, and beneath it what is drawn, in sentences."""
     import altair as alt
 
-    return alt.Title(", ".join(labels), subtitle=shows)
+    return alt.Title(", ".join(labels), subtitle=wrapped([shows] if isinstance(shows, str) else shows))
+
+
+def wrapped(sentences: Sequence[str], width: int = WRAPPED) -> list[str]:
+    """Return sentences as lines of a subtitle, each a whole one with its full stop.
+
+    >>> wrapped(["Dots: layers", "It falls."])
+    ['Dots: layers. It falls.']
+    """
+    whole = [f"{text.rstrip('.')}." for text in sentences if text]
+    return textwrap.wrap(" ".join(whole), width)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spectra_cli.errors import printable
-from spectra_cli.views.figures.axes import cursor, step_scale, step_x
+from spectra_cli.views.figures.axes import cursor, step_scale, step_x, zero_line
 from spectra_cli.views.figures.colours import RUN_COLOURS
 from spectra_cli.views.figures.figure import Chart, Options, Panel
 from spectra_cli.views.figures.lifecycle import WIDTH, side_by_side, title
@@ -59,15 +59,21 @@ def _slopes(study: Lifecycle) -> tuple[Slopes, ...]:
 
 
 def _bands(gradient: Gradient) -> pd.DataFrame:
-    """Return slope and band at each step; the band is cut at half of the slopes' own range beyond them."""
+    """Return slope and interval at each step, and the band drawn, within 1.5 times the slopes' range around them.
+
+    cut_low, cut_high: where an end of the interval lies outside the picture, at whose edge it is marked.
+    """
     import pandas as pd
 
     fitted = [(step, trend) for step, trend in zip(gradient.steps, gradient.trends, strict=True) if trend]
     rows = [(step, trend.slope, *trend.slope_interval) for step, trend in fitted]
     frame = pd.DataFrame(rows, columns=["step", "slope", "low", "high"])
     low, high = min(0.0, frame["slope"].min()), max(0.0, frame["slope"].max())
-    room = (high - low) / 2
-    return frame.assign(low=frame["low"].clip(lower=low - room), high=frame["high"].clip(upper=high + room))
+    room = 1.5 * (high - low)
+    bottom, top = low - room, high + room
+    drawn = {"from": frame["low"].clip(lower=bottom), "to": frame["high"].clip(upper=top)}
+    cut = {"cut_low": frame["low"] < bottom, "cut_high": frame["high"] > top}
+    return frame.assign(**drawn, **cut)
 
 
 def chart(data: GradientsData) -> Chart:
@@ -87,9 +93,14 @@ def _column(study: Lifecycle, quantities: Sequence[Slopes], *, follow: bool) -> 
         last = slopes is quantities[-1]
         marks = [*_marks(slopes, labelled=last), *([cursor(steps, labelled=last)] if follow else [])]
         panels.append(alt.layer(*marks).properties(width=WIDTH, height=120))
-    sentences = [gradient_verdict(slopes.quantity, slopes.gradient, "").split(". ")[0] + "." for slopes in quantities]
-    shows = title(study, "95% bands; dashed: a turn", *sentences)
+    sentences = [gradient_verdict(slopes.quantity, slopes.gradient, "").split(". ")[0] for slopes in quantities]
+    shows = title(study, _shows(quantities), *sentences)
     return alt.vconcat(*panels, spacing=10).properties(title=shows)
+
+
+def _shows(quantities: Sequence[Slopes]) -> str:
+    cut = any(bool(slopes.frame[["cut_low", "cut_high"]].to_numpy().any()) for slopes in quantities)
+    return "95% bands; dashed: a turn" + ("; triangles: a band that goes on outside the picture" if cut else "")
 
 
 def _marks(slopes: Slopes, *, labelled: bool) -> list[Chart]:
@@ -99,19 +110,36 @@ def _marks(slopes: Slopes, *, labelled: bool) -> list[Chart]:
     colour, turn_colour = RUN_COLOURS[:2]
     steps = step_scale(slopes.gradient.steps.tolist())
     base = alt.Chart(slopes.frame).encode(x=step_x(steps, labelled=labelled))
-    y = {
+    y: dict[str, Any] = {
         "title": [f"slope of {slopes.name}", f"from first to last{slopes.unit}"],
         "axis": alt.Axis(tickCount=5),
     }
     tips = ["step:Q", *(alt.Tooltip(f"{name}:Q", format=".3~g") for name in ("slope", "low", "high"))]
     turns = pd.DataFrame({"step": [float(at) for at in slopes.gradient.turns]})
+    turned = alt.Chart(turns).mark_rule(strokeDash=[4, 4], strokeWidth=1.6, color=turn_colour).encode(x="step:Q")
     return [
-        base.mark_area(opacity=0.2, color=colour).encode(y=alt.Y("low:Q", **y), y2="high:Q"),
-        alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeWidth=1).encode(y="zero:Q"),
+        base.mark_area(opacity=0.2, color=colour).encode(y=alt.Y("from:Q", **y), y2="to:Q"),
+        *_cut_ends(base, slopes.frame, y),
+        zero_line(),
         base.mark_line(color=colour, point=alt.OverlayMarkDef(size=16, filled=True, color=colour)).encode(
             y=alt.Y("slope:Q", **y), tooltip=tips
         ),
-        alt.Chart(turns).mark_rule(strokeDash=[4, 4], strokeWidth=1.6, color=turn_colour).encode(x="step:Q"),
+        *([turned] if len(turns) else []),
+    ]
+
+
+def _cut_ends(base: Chart, frame: pd.DataFrame, y: dict[str, Any]) -> list[Chart]:
+    """Return a triangle at each end of a band that goes on outside the picture."""
+    import altair as alt
+
+    ends = (("cut_low", "from", "triangle-down"), ("cut_high", "to", "triangle-up"))
+    tips = ["step:Q", *(alt.Tooltip(f"{name}:Q", format=".3~g") for name in ("low", "high"))]
+    return [
+        base.transform_filter(f"datum.{cut}")
+        .mark_point(shape=shape, size=36, filled=True, color=RUN_COLOURS[0], opacity=0.6)
+        .encode(y=alt.Y(f"{edge}:Q", **y), tooltip=tips)
+        for cut, edge, shape in ends
+        if frame[cut].any()
     ]
 
 

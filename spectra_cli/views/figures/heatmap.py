@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from spectra_cli.views.figures.axes import is_wide, panel_columns, titled
 from spectra_cli.views.figures.colours import SCHEME, ordered
-from spectra_cli.views.figures.figure import Chart, Options, Panel
+from spectra_cli.views.figures.figure import Chart, Grid, Options
 from spectra_cli.views.figures.frames import by_layer, step_title, title
 
 if TYPE_CHECKING:
@@ -71,11 +71,12 @@ def _panels(data: HeatmapData) -> dict[str, Any]:
     return {"row": alt.Row("run:N", title=None, sort=None), "column": alt.Column("role:N", sort=roles, title=None)}
 
 
-def lines(data: HeatmapData) -> tuple[Panel, ...]:
-    """Return the terminal's panels of the metric over the steps, one for each run and role, a line for each layer."""
-    frame = data.frame.rename(columns={"step": "x", "value": "y"})
-    frame["series"] = "layer " + frame["layer"].astype(str)
-    return tuple(
-        Panel(f"{run}, {role}: {titled(data.metric)} by layer", "step", data.metric, part, True, is_wide(part["y"]))
-        for (run, role), part in frame.groupby(["run", "role"], sort=False)
-    )
+def lines(data: HeatmapData) -> tuple[Grid, ...]:
+    """Return the terminal's heat maps, one for each run and role."""
+    grids = []
+    for (run, role), part in data.frame.groupby(["run", "role"], sort=False):
+        cells = part.pivot_table("value", "layer", "step", observed=True)
+        axes = tuple(map(str, cells.index)), tuple(f"{step:,}" for step in cells.columns)
+        heading = f"{run}, {role}: {titled(data.metric)}"
+        grids.append(Grid(heading, data.step_title, "layer", cells.to_numpy(float), *axes, is_wide(part["value"])))
+    return tuple(grids)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from spectra_cli.errors import printable
 from spectra_cli.views.figures.figure import Chart
+from spectra_cli.views.figures.frames import wrapped
 
 if TYPE_CHECKING:
     from spectra_cli.studies.lifecycle import Lifecycle
 
-WIDTH, WRAPPED = 560, 96
+WIDTH = 560
 FITTED = 60  # points of a fitted curve
 
 
@@ -20,8 +20,7 @@ def title(study: Lifecycle, *sentences: str) -> Any:
     """Return the title of a run's column: its label, and sentences beneath."""
     import altair as alt
 
-    wrapped = [line for sentence in sentences for line in textwrap.wrap(sentence, WRAPPED)]
-    return alt.Title(printable(study.label), subtitle=wrapped)
+    return alt.Title(printable(study.label), subtitle=wrapped(sentences))
 
 
 def side_by_side(columns: Sequence[Chart]) -> Chart:

@@ -9,8 +9,10 @@ from pathlib import Path
 from spectra_cli.errors import SpectraError
 from spectra_cli.views.figures.figure import Kind, Options
 from spectra_cli.views.figures.kinds import kind_of
-from spectra_cli.views.figures.save import save, suffix_of
+from spectra_cli.views.figures.look import Look
+from spectra_cli.views.figures.save import save, specification, suffix_of, write_whole
 from spectra_cli.views.figures.studied import StudiedRun
+from spectra_cli.views.figures.titles import without_titles
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,18 @@ class Choice:
     labels: Sequence[str] | None = None
 
 
-def plot(tables: Sequence[str | Path], name: str, output: str, choice: Choice | None = None) -> str | None:
+def plot(
+    tables: Sequence[str | Path],
+    name: str,
+    output: str,
+    choice: Choice | None = None,
+    look: Look | None = None,
+    caption: str | None = None,
+) -> str | None:
     """Draw one kind of figure of one or more tables into a file; for `-`, return it as text.
 
-    name: of KINDS. output: its suffix says the kind of file. Raises SpectraError where a table does not hold what the
+    name: of KINDS. output: its suffix says the kind of file. look: how it looks in a file. caption: a file for what
+    the figure says beside the picture. Raises SpectraError where a table does not hold what the
     figure needs, or a choice fits nothing.
     """
     kind, suffix = kind_of(name), suffix_of(output)
@@ -45,7 +55,12 @@ def plot(tables: Sequence[str | Path], name: str, output: str, choice: Choice | 
         from spectra_cli.views.figures.terminal import draw
 
         return draw(kind.figure.lines(data))
-    save(kind.figure.chart(data), output, f"{name}: {', '.join(studied.label for studied in runs)}")
+    labels = ", ".join(studied.label for studied in runs)
+    chart = kind.figure.chart(data)
+    save(chart, output, f"{name}: {labels}", look)
+    if caption is not None:
+        _, sentences = without_titles(specification(chart))
+        write_whole(Path(caption), " ".join([kind.shows, *sentences, f"Runs: {labels}."]).encode() + b"\n")
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from spectra_cli.errors import SpectraError
 from spectra_cli.storage.atomic import replace_file
 from spectra_cli.views.figures.colours import theme
 from spectra_cli.views.figures.figure import Chart
+from spectra_cli.views.figures.look import INCH, Look, looking
 from spectra_cli.views.figures.room import require_room
 
 LARGEST = 20_000_000
@@ -27,12 +29,14 @@ def suffix_of(output: str) -> str:
     return suffix
 
 
-def save(chart: Chart, output: str, title: str) -> int:
-    """Write the chart as the suffix says and return the number of bytes.
+def save(chart: Chart, output: str, title: str, look: Look | None = None) -> int:
+    """Write the chart as the suffix says and return the number of bytes. look: None for the figure's own.
 
     Raises SpectraError where it would be larger than LARGEST, or the place cannot be written.
     """
-    content = _content(specification(chart), suffix_of(output), title)
+    suffix, look = suffix_of(output), look or Look()
+    spec = looking(specification(chart), look, _size)
+    content = _content(spec, suffix, title, look.dpi)
     if len(content) > LARGEST:
         raise SpectraError(
             f"{output} would have {len(content):,} bytes", hint="fewer matrices with --match or --roles make it smaller"
@@ -68,7 +72,16 @@ def _refuse_little_address_space(suffix: str) -> None:
         )
 
 
-def _content(spec: dict[str, Any], suffix: str, title: str) -> bytes:
+def _size(spec: dict[str, Any]) -> tuple[float, float]:
+    """Return the width and height that a chart takes."""
+    _refuse_little_address_space(".svg")
+    import vl_convert
+
+    drawn = re.search(r'<svg[^>]*? width="([\d.]+)" height="([\d.]+)"', str(vl_convert.vegalite_to_svg(spec)))
+    return (float(drawn[1]), float(drawn[2])) if drawn else (0.0, 0.0)
+
+
+def _content(spec: dict[str, Any], suffix: str, title: str, dpi: int | None) -> bytes:
     if suffix == ".html":
         from spectra_cli.views.report.shell import figure_page
 
@@ -77,7 +90,7 @@ def _content(spec: dict[str, Any], suffix: str, title: str) -> bytes:
     import vl_convert
 
     if suffix == ".png":
-        return bytes(vl_convert.vegalite_to_png(spec, scale=PNG_SCALE))
+        return bytes(vl_convert.vegalite_to_png(spec, scale=dpi / INCH if dpi else PNG_SCALE))
     if suffix == ".pdf":
         return bytes(vl_convert.vegalite_to_pdf(spec))
     return str(vl_convert.vegalite_to_svg(spec)).encode()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spectra_cli.errors import printable
-from spectra_cli.views.figures.axes import cursor, step_scale, step_x
+from spectra_cli.views.figures.axes import cursor, step_scale, step_x, zero_line
 from spectra_cli.views.figures.colours import RUN_COLOURS
 from spectra_cli.views.figures.figure import Chart, Options, Panel
 from spectra_cli.views.figures.lifecycle import FITTED, WIDTH, side_by_side, title
@@ -82,7 +82,6 @@ def chart(data: TimescalesData) -> Chart:
 
 def _column(run: Approach, *, follow: bool) -> Chart:
     import altair as alt
-    import pandas as pd
 
     from spectra_cli.views.sentences.lifecycle import timescale_verdict
 
@@ -94,17 +93,19 @@ def _column(run: Approach, *, follow: bool) -> Chart:
     unlisted = alt.Color("quantity:N", scale=scale, legend=None)
     y = alt.Y("left:Q", title=["share of the way", "still to go"], scale=alt.Scale(domain=_domain(run.points)))
     tips = ["quantity:N", "step:Q", alt.Tooltip("value:Q", format=".4~g")]
+    rect = alt.Chart(run.taus).mark_rect(opacity=0.12).encode(x="low:Q", x2="high:Q", color=unlisted)
+    dashed = alt.Chart(run.taus).mark_rule(strokeDash=[4, 4], strokeWidth=1.6).encode(x="step:Q", color=unlisted)
     marks = [
-        alt.Chart(run.taus).mark_rect(opacity=0.12).encode(x="low:Q", x2="high:Q", color=unlisted),
-        alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeWidth=1).encode(y="zero:Q"),
+        *([rect] if len(run.taus) else []),
+        zero_line(),
         alt.Chart(run.points).mark_point(filled=True, size=26, clip=True).encode(
             x=step_x(steps), y=y, color=unlisted, tooltip=tips
         ),
         alt.Chart(run.curves).mark_line(clip=True).encode(x=step_x(steps), y=y, color=colour),
-        alt.Chart(run.taus).mark_rule(strokeDash=[4, 4], strokeWidth=1.6).encode(x="step:Q", color=unlisted),
+        *([dashed] if len(run.taus) else []),
         *([cursor(steps)] if follow else []),
     ]  # fmt: skip
-    shows = "means over layers; lines: the fits; dashed: τ, with 90% intervals"
+    shows = "Means over layers; lines: the fits; dashed: τ, with 90% intervals"
     return (
         alt.layer(*marks)
         .resolve_scale(color="independent")

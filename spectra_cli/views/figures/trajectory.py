@@ -1,4 +1,4 @@
-"""The figure of the two phases: variation by role over the steps, log-log, the loss beneath, the phases shaded."""
+"""The figure of the two phases: variation over the steps, phases shaded, and loss and learning rate beneath."""
 
 from __future__ import annotations
 
@@ -7,50 +7,75 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.views.figures.axes import cursor, quantity_axis, step_scale, step_x
-from spectra_cli.views.figures.colours import ACCENT, ordered, role_scale
+from spectra_cli.views.figures.axes import cursor, quantity_axis, step_x
+from spectra_cli.views.figures.colours import dashes, ordered, role_scale, run_colour, run_scale
 from spectra_cli.views.figures.figure import Chart, Options, Panel
-from spectra_cli.views.figures.frames import by_role, loss_frame, series_panels, steps_of
+from spectra_cli.views.figures.frames import by_part, by_role, log_frame, series_panels, shared_steps, title
+from spectra_cli.views.figures.phases import events, phases_sentence, shading, standing
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from spectra_cli.studies.stability import Onset, RunStability
+    from spectra_cli.studies.stability import RunStability
     from spectra_cli.views.figures.studied import StudiedRun
 
 RATE = "sd_variation_rate"
 BESIDE = ("sd_variation_prev", "stability_bound_prev", "cos_spectrum_final", "cos_weights_final")  # for the phases
-WIDTH, NARROW = 620, 380
+WIDTH, HEIGHT = 680, 240
+PARTS = ("attention", "mlp", "all")  # what is told apart by dashes where colours are runs
 
 
 @dataclass(frozen=True, eq=False)
 class TrajectoryData:
-    """The runs with, for each, a frame of RATE by role and step, and the phases, None where none were looked for."""
+    """The runs: a frame each of RATE by role and step, and the phases, None where none were looked for.
+
+    parts: RATE by run, part (of PARTS) and step, where there are several runs. steps: the axis, of `axes.step_scale`.
+    logs: step, run and value of the loss, and of the learning rate; kinds: what loss each run logged.
+    """
 
     runs: tuple[StudiedRun, ...]
     frames: tuple[pd.DataFrame, ...]
     phases: tuple[RunStability | None, ...]
+    parts: pd.DataFrame
+    steps: dict[str, Any]
+    losses: pd.DataFrame
+    rates: pd.DataFrame
+    kinds: tuple[str, ...]
     follow: bool
 
 
 def prepare(runs: Sequence[StudiedRun], options: Options) -> TrajectoryData:
-    """Return the variation of each run by role, and its phases."""
+    """Return the variation of each run by role, its phases, and what it logged."""
     frames = tuple(by_role(studied.run, [RATE]).dropna(subset=RATE) for studied in runs)
-    return TrajectoryData(tuple(runs), frames, tuple(studied.stability for studied in runs), options.follow)
+    kinds = tuple(dict.fromkeys(studied.losses.kind for studied in runs if studied.losses))
+    return TrajectoryData(
+        tuple(runs), frames, tuple(studied.stability for studied in runs), by_part(runs, RATE), shared_steps(runs),
+        log_frame(runs, "loss"), log_frame(runs, "lr"), kinds, options.follow,
+    )  # fmt: skip
 
 
 def chart(data: TrajectoryData) -> Chart:
-    """Draw one column for each run, on the same axis of variation. Raises SpectraError where nothing ever moved."""
+    """Draw the roles of one run, or attention and MLP of several. Raises SpectraError where nothing ever moved."""
     import altair as alt
 
-    frames = [_moving(studied, frame) for studied, frame in zip(data.runs, data.frames, strict=True)]
-    y = quantity_axis([value for frame in frames for value in frame[RATE]], log=True)
-    width = WIDTH if len(frames) == 1 else NARROW
-    columns = [
-        _column(studied, frame, phases, y, width, follow=data.follow)
-        for studied, frame, phases in zip(data.runs, frames, data.phases, strict=True)
+    for studied, frame in zip(data.runs, data.frames, strict=True):
+        _refuse_still(studied, frame)
+    panels = [_variation(data), *_lanes(data)]
+    drawn = [
+        alt.layer(*marks, *([cursor(data.steps, labelled=last)] if data.follow else [])).properties(
+            width=WIDTH, height=height
+        )
+        for marks, height, last in (
+            ([*marks(labelled=last)], height, last)
+            for (marks, height), last in zip(panels, [False] * (len(panels) - 1) + [True], strict=True)
+        )
     ]
-    return alt.hconcat(*columns).resolve_scale(color="shared") if len(columns) > 1 else columns[0]
+    shows = [f"Mean over the matrices of {'a role' if len(data.runs) == 1 else 'attention and of the MLP'}"]
+    for studied, phases in zip(data.runs, data.phases, strict=True):
+        said = phases_sentence(phases)
+        shows.append(f"{studied.label}: {said}" if len(data.runs) > 1 else f"{said[0].upper()}{said[1:]}")
+    heading = title([studied.label for studied in data.runs], shows)
+    return alt.vconcat(*drawn, spacing=10).resolve_scale(x="shared").properties(title=heading)
 
 
 def lines(data: TrajectoryData) -> tuple[Panel, ...]:
@@ -59,107 +84,96 @@ def lines(data: TrajectoryData) -> tuple[Panel, ...]:
     return tuple(panel for studied, frame in drawn for panel in series_panels(studied, frame, RATE))
 
 
-def _moving(studied: StudiedRun, frame: pd.DataFrame) -> pd.DataFrame:
-    frame = frame[frame[RATE] > 0]
-    if frame.empty:
+def _refuse_still(studied: StudiedRun, frame: pd.DataFrame) -> None:
+    if not (frame[RATE] > 0).any():
         raise SpectraError(
             f"{studied.run.label} holds no {RATE} above 0",
             hint="scan two or more checkpoints that differ, and draw those",
         )
-    return frame
 
 
-def _column(
-    studied: StudiedRun,
-    frame: pd.DataFrame,
-    phases: RunStability | None,
-    y: tuple[dict[str, Any], ...],
-    width: int,
-    *,
-    follow: bool,
-) -> Chart:
+def _variation(data: TrajectoryData) -> tuple[Any, int]:
+    """Return the marks of the upper panel, given whether its axis of steps is labelled, and its height."""
+
+    def marks(*, labelled: bool) -> list[Chart]:
+        x = step_x(data.steps, labelled=labelled)
+        if len(data.runs) > 1:
+            return [_of_runs(data, x), *standing(data.phases, _labels(data), x)]
+        (phases,), frame = data.phases, data.frames[0]
+        low, high = int(frame["step"].min()), int(frame["step"].max())
+        behind = shading(phases, low, high, x) if phases else []
+        return [*behind, _of_roles(data, x), *(events(phases, low, high, x, HEIGHT) if phases else [])]
+
+    return marks, HEIGHT
+
+
+def _lanes(data: TrajectoryData) -> list[tuple[Any, int]]:
+    """Return the loss and the learning rate, each as `_variation` does, those that were logged."""
+    lanes = []
+    loss_names = [" and ".join(data.kinds), "loss"]
+    for frame, name, names, height in (
+        (data.losses, "loss", loss_names, 90),
+        (data.rates, "lr", ["learning", "rate"], 44),
+    ):
+        if len(frame):
+            lanes.append((_Lane(data, frame, name, names), height))
+    return lanes
+
+
+@dataclass(frozen=True, eq=False)
+class _Lane:
+    """The marks of what was logged, a line each run. name: the column of `frame` that is drawn."""
+
+    data: TrajectoryData
+    frame: pd.DataFrame
+    name: str
+    names: list[str]
+
+    def __call__(self, *, labelled: bool) -> list[Chart]:
+        import altair as alt
+
+        x = step_x(self.data.steps, labelled=labelled)
+        scale, axis = quantity_axis(self.frame[self.name], log=False if self.name == "lr" else None)
+        scale = {"zero": True} if self.name == "lr" else scale
+        ticks = {"tickCount": 2, "format": "~g"} if self.name == "lr" else {"tickCount": 4}
+        y = alt.Y(f"{self.name}:Q", title=self.names, scale=alt.Scale(**scale), axis=alt.Axis(**axis, **ticks))
+        shown = ".3~e" if self.name == "lr" else ".4f"
+        tips = [*(["run:N"] if len(self.data.runs) > 1 else []), "step:Q", alt.Tooltip(f"{self.name}:Q", format=shown)]
+        line = alt.Chart(self.frame).mark_line(clip=True).encode(x=x, y=y, tooltip=tips, color=self._colour())
+        return [line]
+
+    def _colour(self) -> Any:
+        import altair as alt
+
+        labels = _labels(self.data)
+        if len(labels) == 1:
+            return alt.value(run_scale(labels)["range"][0])
+        return run_colour(labels)
+
+
+def _labels(data: TrajectoryData) -> list[str]:
+    return [studied.label for studied in data.runs]
+
+
+def _y(values: Sequence[float]) -> Any:
     import altair as alt
 
-    low, high = int(frame["step"].min()), int(frame["step"].max())
-    steps = step_scale(frame["step"].tolist(), steps_of(studied.run)[1])
-    losses = studied.losses
-    parts = [_variation(frame, steps, y, labelled=losses is None).properties(width=width, height=300)]
-    if losses is not None:
-        loss = _loss(loss_frame(losses, low, high), losses.kind, steps)
-        parts.append(loss.properties(width=width, height=120))
-    behind = _shading(phases, low, high) if phases else []
-    layers = []
-    for part in parts:
-        last = part is parts[-1]
-        marks = [mark.encode(x=step_x(steps, labelled=last)) for mark in behind]
-        layers.append(alt.layer(*marks, part, *([cursor(steps, labelled=last)] if follow else [])))
-    shows = ["mean over the matrices of a role", *phases_sentence(phases).split("; ")]
-    return (
-        alt.vconcat(*layers, spacing=12)
-        .resolve_scale(x="shared")
-        .properties(title=alt.Title(studied.label, subtitle=shows))
-    )
-
-
-def onset_shown(phases: RunStability) -> tuple[Onset | None, str]:
-    """Return the onset to show: that of the rate, or else that per unit of learning rate, and what it is of."""
-    whole = phases.group("all")
-    if whole is not None and whole.onset.step is not None:
-        return whole.onset, ""
-    if whole is not None and whole.onset_per_lr is not None and whole.onset_per_lr.step is not None:
-        return whole.onset_per_lr, ", per unit of learning rate"
-    return None, ""
-
-
-def phases_sentence(phases: RunStability | None) -> str:
-    """Return what is shaded, or why nothing is."""
-    whole = phases.group("all") if phases else None
-    if phases is None or whole is None:
-        return "no phases are marked: there is no course over steps to find them in"
-    onset, of = onset_shown(phases)
-    if onset is not None and onset.step is not None:
-        interval = f", 90% {onset.interval[0]:,.0f} … {onset.interval[1]:,.0f}" if onset.interval else ""
-        end = f"the onset at step {onset.step:,.0f}{interval}{of}"
-        return f"shaded: phase I, up to {end}; dashed: the peak, step {whole.peak.step:,}"
-    settled = (
-        f" and step {whole.settled:,}, from which it stays below √(peak · floor)" if whole.settled is not None else ""
-    )
-    return f"no bend is supported, so no phase is shaded; dashed: the peak, step {whole.peak.step:,}{settled}"
-
-
-def _shading(phases: RunStability, low: int, high: int) -> list[Chart]:
-    """Return what lies behind the lines: phase I, the interval of its end, and the peak."""
-    import altair as alt
-    import pandas as pd
-
-    whole = phases.group("all")
-    onset, _ = onset_shown(phases)
-    marks: list[Chart] = []
-    if onset is not None and onset.step is not None:
-        shaded = [(float(low), onset.step)]
-        if onset.interval:
-            shaded.append((max(low, onset.interval[0]), min(high, onset.interval[1])))
-        for start, end in shaded:
-            frame = pd.DataFrame({"step": [float(start)], "end": [float(end)]})
-            marks.append(alt.Chart(frame).mark_rect(color=ACCENT, opacity=0.12).encode(x2="end:Q"))
-    dashed = [] if whole is None else [whole.peak.step, *([] if onset or whole.settled is None else [whole.settled])]
-    frame = pd.DataFrame({"step": [float(step) for step in dashed]})
-    return [*marks, alt.Chart(frame).mark_rule(strokeDash=[4, 4], strokeWidth=1.2)]
-
-
-def _variation(frame: pd.DataFrame, steps: dict[str, Any], y: tuple[dict[str, Any], ...], *, labelled: bool) -> Chart:
-    import altair as alt
-
-    scale, axis = y
+    scale, axis = quantity_axis(values, log=True)
     names = ["variation of the singular", "distribution (per step)"]
-    roles = ordered(frame["role"])
-    legend = alt.Legend(symbolType="stroke")
+    return alt.Y(f"{RATE}:Q", title=names, scale=alt.Scale(**scale), axis=alt.Axis(**axis))
+
+
+def _of_roles(data: TrajectoryData, x: Any) -> Chart:
+    import altair as alt
+
+    frame = data.frames[0][data.frames[0][RATE] > 0]
+    roles, legend = ordered(frame["role"]), alt.Legend(symbolType="stroke")
     return (
         alt.Chart(frame)
-        .mark_line(point=alt.OverlayMarkDef(size=16, filled=True))
+        .mark_line(point=alt.OverlayMarkDef(size=18, filled=True))
         .encode(
-            x=step_x(steps, labelled=labelled),
-            y=alt.Y(f"{RATE}:Q", title=names, scale=alt.Scale(**scale), axis=alt.Axis(**axis)),
+            x=x,
+            y=_y(frame[RATE].tolist()),
             color=alt.Color("role:N", scale=alt.Scale(**role_scale(roles)), title="role", legend=legend),
             strokeDash=alt.StrokeDash("role:N", scale=alt.Scale(**role_scale(roles, 1)), title="role", legend=legend),
             tooltip=["role:N", "revision:N", "step:Q", alt.Tooltip(f"{RATE}:Q", format=".3~e", title="per step")],
@@ -167,17 +181,20 @@ def _variation(frame: pd.DataFrame, steps: dict[str, Any], y: tuple[dict[str, An
     )
 
 
-def _loss(curve: pd.DataFrame, kind: str, steps: dict[str, Any]) -> Chart:
+def _of_runs(data: TrajectoryData, x: Any) -> Chart:
     import altair as alt
 
-    names = [f"{kind} loss", "(as logged)"]
-    scale, axis = quantity_axis(curve["loss"])
+    frame, legend = data.parts[data.parts[RATE] > 0], alt.Legend(symbolType="stroke")
+    parts = [part for part in PARTS if (frame["part"] == part).any()]
+    tips = ["run:N", "part:N", "revision:N", "step:Q", alt.Tooltip(f"{RATE}:Q", format=".3~e", title="per step")]
     return (
-        alt.Chart(curve)
-        .mark_line(color=ACCENT)
+        alt.Chart(frame)
+        .mark_line(point=alt.OverlayMarkDef(size=18, filled=True))
         .encode(
-            x=step_x(steps),
-            y=alt.Y("loss:Q", title=names, scale=alt.Scale(**scale), axis=alt.Axis(**axis, tickCount=4)),
-            tooltip=["step:Q", alt.Tooltip("loss:Q", format=".4f")],
+            x=x,
+            y=_y(frame[RATE].tolist()),
+            color=run_colour(_labels(data)),
+            strokeDash=alt.StrokeDash("part:N", scale=alt.Scale(**dashes(parts)), title="matrices", legend=legend),
+            tooltip=tips,
         )
     )

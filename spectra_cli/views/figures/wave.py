@@ -11,7 +11,7 @@ import numpy as np
 from spectra_cli.errors import printable
 from spectra_cli.views.figures.axes import cursor, step_scale, step_x
 from spectra_cli.views.figures.colours import SCHEME
-from spectra_cli.views.figures.figure import Chart, Options, Panel
+from spectra_cli.views.figures.figure import Chart, Grid, Options
 from spectra_cli.views.figures.lifecycle import FITTED, WIDTH, side_by_side, title
 
 if TYPE_CHECKING:
@@ -26,16 +26,12 @@ LOST = "compression (% of the first stable rank)"
 
 @dataclass(frozen=True, eq=False)
 class RunWave:
-    """One run: a rectangle for each layer and checkpoint, the steps of half compression, the front where there is one.
-
-    by_layer: compression with x (step), y and series, for the terminal.
-    """
+    """One run: a rectangle a layer and checkpoint, the steps of half compression, the front where there is one."""
 
     study: Lifecycle
     cells: pd.DataFrame
     halves: pd.DataFrame
     front: pd.DataFrame
-    by_layer: pd.DataFrame
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +51,7 @@ def _prepare(study: Lifecycle) -> RunWave:
     import pandas as pd
 
     halves = pd.DataFrame({"layer": np.arange(len(study.compressed)), "step": study.wave.half_steps}).dropna()
-    by_layer = [
-        pd.DataFrame({"x": study.steps, "y": values, "series": f"layer {layer}"})
-        for layer, values in enumerate(study.compressed)
-    ]
-    return RunWave(study, _cells(study), halves, _front(study), pd.concat(by_layer).dropna())
+    return RunWave(study, _cells(study), halves, _front(study))
 
 
 def _cells(study: Lifecycle) -> pd.DataFrame:
@@ -115,7 +107,7 @@ def _column(run: RunWave, *, follow: bool) -> Chart:
     marks.append(points.encode(**at, tooltip=["layer:Q", alt.Tooltip("step:Q", format=".3~g", title="half at")]))
     if follow:
         marks.append(cursor(steps))
-    shows = "dots: half of a layer's largest compression" + ("; dashed: the front" if len(run.front) else "")
+    shows = "Dots: half of a layer's largest compression" + ("; dashed: the front" if len(run.front) else "")
     return (
         alt.layer(*marks)
         .properties(
@@ -137,7 +129,7 @@ def _heatmap(run: RunWave) -> Chart:
         alt.Chart(run.cells)
         .mark_rect()
         .encode(
-            x=step_x(step_scale(run.study.steps.tolist())), x2="end:Q",
+            x=step_x(step_scale(run.study.steps.tolist()), grid=False), x2="end:Q",
             y=alt.Y("low:Q", title="layer", axis=axis, scale=scale), y2="high:Q",
             color=alt.Color("value:Q", title=LOST, scale=alt.Scale(scheme=SCHEME), legend=legend),
             tooltip=["layer:Q", "at:Q", alt.Tooltip("value:Q", title="compression in %", format=".1f")],
@@ -145,9 +137,14 @@ def _heatmap(run: RunWave) -> Chart:
     )  # fmt: skip
 
 
-def lines(data: WaveData) -> tuple[Panel, ...]:
-    """Return the terminal's panels of compression over the steps, one for each run, a line for each layer."""
-    return tuple(
-        Panel(f"{printable(run.study.label)}: {LOST} by layer", "step", "compression", run.by_layer, log_x=True)
-        for run in data.runs
-    )
+def lines(data: WaveData) -> tuple[Grid, ...]:
+    """Return the terminal's heat maps of compression, one for each run, with each layer's half marked."""
+    grids = []
+    for run in data.runs:
+        study = run.study
+        axes = tuple(map(str, range(len(study.compressed)))), tuple(f"{step:,}" for step in study.steps)
+        halves = np.interp(study.wave.half_steps, study.steps, np.arange(len(study.steps)))
+        heading = f"{printable(study.label)}: {LOST}"
+        halfway = "half of a layer's largest compression"
+        grids.append(Grid(heading, "step", "layer", study.compressed, *axes, marks=halves, legend=halfway))
+    return tuple(grids)

@@ -11,6 +11,7 @@ from spectra_cli.views.figures.figure import Options
 from spectra_cli.views.figures.kinds import kind_of
 from spectra_cli.views.figures.save import specification
 from spectra_cli.views.figures.studied import StudiedRun
+from spectra_cli.views.figures.titles import without_titles
 
 
 def lifecycle_of(studied: StudiedRun) -> Lifecycle | None:
@@ -21,37 +22,31 @@ def lifecycle_of(studied: StudiedRun) -> Lifecycle | None:
         return None
 
 
-def drawn_charts(studied: StudiedRun, runs: Sequence[StudiedRun]) -> dict[str, Any]:
-    """Return the charts of one run by kind, those that it holds enough for. runs: all of the page."""
-    return {name: _drawn(name, drawn) for name, drawn in _drawable(studied, runs)}
+def drawn_charts(runs: Sequence[StudiedRun], rank1: Sequence[StudiedRun]) -> dict[str, Any]:
+    """Return by kind the charts of all runs that hold enough for it, and what they say beside the picture."""
+    drawable = [*_drawable(runs), *([("rank1", rank1)] if rank1 else [])]
+    return {name: _drawn(name, drawn) for name, drawn in drawable if drawn}
 
 
-def rank1_chart(rank1: Sequence[StudiedRun]) -> dict[str, Any]:
-    """Return the chart of the tables of `spectra rank1`, by its kind; none where there are none."""
-    return {"rank1": _drawn("rank1", rank1)} if rank1 else {}
-
-
-def _drawable(studied: StudiedRun, runs: Sequence[StudiedRun]) -> Iterator[tuple[str, Sequence[StudiedRun]]]:
-    """Yield kinds, each with the runs it shows; an exponent over depth is of all runs together."""
+def _drawable(runs: Sequence[StudiedRun]) -> Iterator[tuple[str, list[StudiedRun]]]:
+    """Yield kinds, each with the runs that it shows."""
     for name in ("trajectory", "alignment"):
-        if all(_holds(studied, metric) for metric in kind_of(name).metrics):
-            yield name, [studied]
-    study = lifecycle_of(studied)
-    if study is None:
-        return
+        needed = kind_of(name).metrics
+        yield name, [studied for studied in runs if all(_holds(studied, metric) for metric in needed)]
+    studies = [(studied, study) for studied in runs if (study := lifecycle_of(studied))]
     for name in ("wave", "gradients", "timescales"):
-        yield name, [studied]
-    if study.alpha_gradient:
-        yield "depth", [other for other in runs if (other_study := lifecycle_of(other)) and other_study.alpha_gradient]
-    if study.asymmetry:
-        yield "asymmetry", [studied]
+        yield name, [studied for studied, _ in studies]
+    yield "depth", [studied for studied, study in studies if study.alpha_gradient]
+    yield "asymmetry", [studied for studied, study in studies if study.asymmetry]
 
 
 def _holds(studied: StudiedRun, metric: str) -> bool:
     numbers = studied.run.numbers
-    return metric in numbers and bool(numbers[metric].gt(-2).any())
+    least = 0 if metric == kind_of("trajectory").metrics[0] else -2  # the logarithm of a rate
+    return metric in numbers and bool(numbers[metric].gt(least).any())
 
 
 def _drawn(name: str, runs: Sequence[StudiedRun]) -> dict[str, Any]:
-    spec = specification(kind_of(name).draw(runs, Options(follow=True)))
-    return {key: part for key, part in spec.items() if key not in ("config", "padding", "$schema")}
+    spec, sentences = without_titles(specification(kind_of(name).draw(runs, Options(follow=True))))
+    plain = {key: part for key, part in spec.items() if key not in ("config", "padding", "$schema")}
+    return {"spec": plain, "sentences": sentences, "runs": [studied.label for studied in runs]}

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from spectra_cli.views.figures.axes import step_scale
-from spectra_cli.views.figures.colours import ACCENT, SCHEME, ordered, role_scale
+from spectra_cli.views.figures.axes import POWERS, step_scale
+from spectra_cli.views.figures.colours import ACCENT, SCHEME, ordered, role_scale, run_scale
 
 Spec = dict[str, Any]
-VIEW_WIDTH = 560
 
 
-def interactive_charts(roles: list[str], steps: list[int], *, are_steps: bool) -> dict[str, Spec]:
-    """Return the charts by name. The script fills `lines` and `cursor`, and sets title and scale of `quantity`.
+def interactive_charts(
+    roles: Sequence[str], steps: Sequence[int], labels: Sequence[str], *, are_steps: bool
+) -> dict[str, Spec]:
+    """Return the charts by name. The script fills `lines` and `cursor`, and sets title and scale of the field `value`.
 
-    are_steps: whether `steps` are steps, and not numbers of checkpoints.
+    labels: of the runs; of several, colours are the runs and panels the roles. are_steps: whether `steps` are steps,
+    and not numbers of checkpoints.
     """
     axis = step_scale(steps, are_steps)
     x = {"field": "step", "type": "quantitative", "title": axis["title"], "scale": axis["scale"], "axis": axis["axis"]}
     return {
-        "course": over_steps(roles, x),
-        "heatmap": heatmap("step" if are_steps else "checkpoint"),
-        "profile": profile(roles),
-        "spectrum": spectrum(),
+        "course": over_steps(roles, labels, x),
+        "heatmap": heatmap("step" if are_steps else "checkpoint", labels),
+        "profile": profile(roles, labels),
+        "spectrum": spectrum(labels),
     }
 
 
@@ -30,91 +33,114 @@ def cursor(x: Spec) -> Spec:
     """Return the line at the step chosen."""
     return {
         "data": {"name": "cursor", "values": []},
-        "mark": {"type": "rule", "color": ACCENT, "strokeWidth": 2},
+        "mark": {"type": "rule", "color": ACCENT, "strokeWidth": 2, "aria": False},
         "encoding": {"x": x},
     }
 
 
-def over_steps(roles: list[str], x: Spec) -> Spec:
+def over_steps(roles: Sequence[str], labels: Sequence[str], x: Spec) -> Spec:
     """Return a metric by role over the steps."""
-    tips = [{"field": name, "type": "nominal"} for name in ("role", "revision", "step")]
+    tips = tooltip(("run", "role", "revision", "step") if len(labels) > 1 else ("role", "revision", "step"))
     line = {
-        "data": {"name": "lines", "values": []},
-        "params": [{"name": "zoom", "select": {"type": "interval", "encodings": ["x"]}, "bind": "scales"}],
-        "mark": {"type": "line", "point": {"size": 16, "filled": True}},
-        "encoding": {"x": x, "y": quantity(), **role_channels(roles), "tooltip": [*tips, value_tip()]},
+        "mark": {"type": "line", "point": {"size": 18}},
+        "encoding": {"x": x, "y": quantity(), **colours(roles, labels), "tooltip": tips},
     }
-    return {"width": VIEW_WIDTH, "height": 240, "layer": [line, cursor(x)]}
+    return panels({"layer": [line, cursor(x)]}, roles, labels, height=260)
 
 
-def heatmap(title: str) -> Spec:
-    """Return a metric of one role by layer and checkpoint, the one chosen framed."""
-    x = {
-        "field": "step", "type": "ordinal", "title": title,
-        "axis": {"labelOverlap": "greedy", "labelSeparation": 6, "labelAngle": 0, "ticks": False},
-    }  # fmt: skip
-    layer = {"field": "layer", "type": "ordinal", "sort": "descending", "title": "layer"}
-    cells = {
-        "data": {"name": "lines", "values": []},
-        "mark": "rect",
-        "encoding": {
-            "x": x,
-            "y": {**layer, "axis": {"labelOverlap": "greedy", "ticks": False}},
-            "color": {**quantity(), "scale": {"scheme": SCHEME}, "legend": {"titleLimit": 220}},
-            "tooltip": [{"field": "layer", "type": "ordinal"}, {"field": "revision", "type": "nominal"}, value_tip()],
-        },
-    }
-    return {"width": VIEW_WIDTH, "height": 240, "layer": [cells, cursor(x)]}
-
-
-def profile(roles: list[str]) -> Spec:
-    """Return a metric over depth at the step chosen, and faint at the first checkpoint."""
+def profile(roles: Sequence[str], labels: Sequence[str]) -> Spec:
+    """Return a metric over depth at the step chosen; of a single run also, faint, at the first checkpoint."""
     layer = {
         "field": "layer", "type": "quantitative", "title": "layer",
         "axis": {"tickMinStep": 1, "format": "d"}, "scale": {"zero": False, "nice": False, "padding": 6},
     }  # fmt: skip
     faint = {
-        "field": "when", "type": "ordinal", "title": "at", "sort": ["first", "chosen"],
-        "scale": {"domain": ["first", "chosen"], "range": [0.25, 1]}, "legend": None,
+        "field": "when", "type": "ordinal", "legend": None,
+        "scale": {"domain": ["first", "chosen"], "range": [0.25, 1]},
     }  # fmt: skip
-    tips = [{"field": name, "type": "nominal"} for name in ("role", "layer", "revision")]
-    return {
-        "width": VIEW_WIDTH,
-        "height": 240,
-        "data": {"name": "lines", "values": []},
-        "mark": {"type": "line", "point": {"size": 16, "filled": True}},
+    facts = ("run", "role", "layer", "revision") if len(labels) > 1 else ("role", "layer", "revision")
+    line = {
+        "mark": {"type": "line", "point": {"size": 18}},
         "encoding": {
-            "x": layer,
-            "y": quantity(),
-            **role_channels(roles),
-            "opacity": faint,
-            "tooltip": [*tips, value_tip()],
+            "x": layer, "y": quantity(), **colours(roles, labels), "opacity": faint, "tooltip": tooltip(facts),
+        },
+    }  # fmt: skip
+    return panels({"layer": [line]}, roles, labels, height=260)
+
+
+def heatmap(title: str, labels: Sequence[str]) -> Spec:
+    """Return a metric of one role by layer and checkpoint, a panel a run; the checkpoint chosen is marked."""
+    x = {
+        "field": "step", "type": "ordinal", "title": title,
+        "axis": {"labelOverlap": "greedy", "labelSeparation": 6, "labelAngle": 0, "ticks": False, "grid": False},
+    }  # fmt: skip
+    layer = {"field": "layer", "type": "ordinal", "sort": "descending", "title": "layer"}
+    cells = {
+        "mark": "rect",
+        "encoding": {
+            "x": x,
+            "y": {**layer, "axis": {"labelOverlap": "greedy", "ticks": False, "grid": False}},
+            "color": {**quantity(), "scale": {"scheme": SCHEME}, "legend": {"orient": "bottom", "titleLimit": 400}},
+            "tooltip": tooltip(("run", "layer", "revision")),
         },
     }
+    body: Spec = {"layer": [cells, cursor({"field": "step", "type": "ordinal"})], "height": 220}
+    data = {"data": {"name": "lines", "values": []}}
+    if len(labels) == 1:
+        return {**data, **body}
+    facet = {"field": "run", "type": "nominal", "title": None, "sort": list(labels)}
+    return {**data, "facet": facet, "columns": min(3, len(labels)), "spec": body}
 
 
-def spectrum() -> Spec:
-    """Return the spectrum of one matrix, log-log, at the step chosen; a few others faint behind it."""
+def spectrum(labels: Sequence[str]) -> Spec:
+    """Return the spectrum of one matrix, log-log, at the step chosen; of a single run a few others behind it."""
     x = {"field": "rank", "type": "quantitative", "title": "rank i", "scale": {"type": "log", "nice": False}}
     y = {
-        "field": "value", "type": "quantitative", "title": "share of the spectrum, σᵢ/Σσ",
-        "scale": {"type": "log"}, "axis": {"format": "~e", "tickCount": 6},
+        "field": "value", "type": "quantitative", "title": "share, σᵢ/Σσ",
+        "scale": {"type": "log"}, "axis": {"labelExpr": POWERS, "tickCount": 6},
+    }  # fmt: skip
+    other = {
+        "field": "step", "type": "ordinal", "scale": {"scheme": SCHEME}, "title": "other steps",
+        "legend": {"symbolType": "stroke"},
     }  # fmt: skip
     ghosts = {
         "data": {"name": "ghosts", "values": []},
         "mark": {"type": "line", "strokeWidth": 1.2},
-        "encoding": {
-            "x": x, "y": y,
-            "color": {"field": "step", "type": "ordinal", "scale": {"scheme": SCHEME}, "title": "other steps",
-                      "legend": {"symbolType": "stroke"}},
-        },
-    }  # fmt: skip
+        "encoding": {"x": x, "y": y, "color": other},
+    }
+    of_run = {"field": "run", "type": "nominal", "scale": run_scale(labels), "legend": {"symbolType": "stroke"}}
     chosen = {
         "data": {"name": "lines", "values": []},
-        "mark": {"type": "line", "color": ACCENT, "strokeWidth": 3},
-        "encoding": {"x": x, "y": y, "tooltip": [{"field": "rank", "type": "quantitative"}, value_tip()]},
-    }
-    return {"width": VIEW_WIDTH, "height": 240, "layer": [ghosts, chosen]}
+        "mark": {"type": "line", "strokeWidth": 3},
+        "encoding": {
+            "x": x, "y": y, "color": {"value": ACCENT} if len(labels) == 1 else of_run,
+            "tooltip": tooltip(("run", "rank", "step")),
+        },
+    }  # fmt: skip
+    if len(labels) > 1:
+        return {"height": 320, "layer": [chosen]}
+    return {"height": 320, "layer": [ghosts, chosen], "resolve": {"scale": {"color": "independent"}}}
+
+
+def panels(body: Spec, roles: Sequence[str], labels: Sequence[str], height: int) -> Spec:
+    """Return one chart of all roles for a single run, and for several a panel for each role."""
+    data = {"data": {"name": "lines", "values": []}}
+    if len(labels) == 1:
+        return {**data, **body, "height": height}
+    facet: Spec = {"field": "role", "type": "nominal", "title": None, "sort": ordered(roles)}
+    return {**data, "facet": facet, "columns": min(4, len(facet["sort"])), "spec": {**body, "height": 150}}
+
+
+def colours(roles: Sequence[str], labels: Sequence[str]) -> Spec:
+    """Return the channels that tell lines apart: roles by colour and dash, or several runs by colour."""
+    legend = {"symbolType": "stroke"}
+    if len(labels) > 1:
+        return {
+            "color": {"field": "run", "type": "nominal", "title": "run", "scale": run_scale(labels), "legend": legend}
+        }
+    of_role = {"field": "role", "type": "nominal", "title": "role", "legend": legend}
+    channels = enumerate(("color", "strokeDash"))
+    return {name: {**of_role, "scale": role_scale(ordered(roles), channel)} for channel, name in channels}
 
 
 def quantity() -> Spec:
@@ -122,22 +148,7 @@ def quantity() -> Spec:
     return {"field": "value", "type": "quantitative", "title": "value", "axis": {}}
 
 
-def value_tip() -> Spec:
-    """Return the number shown, for a tooltip."""
-    return {"field": "value", "type": "quantitative", "format": ".4~g"}
-
-
-def role_channels(roles: list[str]) -> Spec:
-    """Return the fixed colours and dashes of the roles."""
-    present = ordered(roles)
-    legend = {"symbolType": "stroke"}
-    return {
-        name: {
-            "field": "role",
-            "type": "nominal",
-            "scale": role_scale(present, channel),
-            "legend": legend,
-            "title": "role",
-        }
-        for channel, name in enumerate(("color", "strokeDash"))
-    }
+def tooltip(facts: Sequence[str]) -> list[Spec]:
+    """Return what a tooltip says: facts, and the number shown."""
+    number = {"field": "value", "type": "quantitative", "format": ".4~g"}
+    return [*({"field": name, "type": "nominal"} for name in facts), number]

@@ -1,15 +1,12 @@
-"""How a table on the page was made: facts of its metadata, and the command that makes it again."""
+"""How a table on the page was made: facts of its metadata."""
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from spectra_cli.studies.inputs.runs import Run
-
-OPTIONS = ("revisions", "steps", "roles", "layers", "match", "reference", "vectors", "alpha_range", "arch")
 
 
 def provenance(run: Run, matrices: int) -> list[tuple[str, object]]:
@@ -35,16 +32,3 @@ def provenance(run: Run, matrices: int) -> list[tuple[str, object]]:
 def _skipped(metadata: Mapping[str, Any]) -> str:
     reasons = Counter(str(reason) for _, reason in metadata.get("skipped", ()))
     return ", ".join(f"{count} × {reason}" for reason, count in reasons.items()) or "nothing"
-
-
-def scan_command(run: Run) -> str:
-    """Return the command that made a table, with the options that change numbers."""
-    words = ["spectra", "scan", str(run.metadata.get("source")), "-o", f"{run.label}.parquet"]
-    options = run.metadata.get("options", {})
-    for name in OPTIONS:
-        value = options.get(name)
-        for part in (value or ()) if name == "revisions" else (value,):
-            if part:
-                shown = ",".join(map(str, part)) if isinstance(part, list) else str(part)
-                words += [f"--{name.replace('_', '-')}", shown]
-    return shlex.join([*words, *(["--fused"] if options.get("fused") else [])])

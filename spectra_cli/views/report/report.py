@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,19 +11,24 @@ from spectra_cli.studies.inputs.run_inputs import read_inputs
 from spectra_cli.studies.inputs.runs import metrics_in
 from spectra_cli.studies.rank1.metric_names import NEEDED
 from spectra_cli.studies.stability import METRICS, RunComparison, ratios
-from spectra_cli.views.figures.axes import QUANTITIES, titled
+from spectra_cli.views.figures.axes import POWERS
+from spectra_cli.views.figures.colours import run_scale
 from spectra_cli.views.figures.kinds import kind_of
 from spectra_cli.views.figures.plot import Choice, read_runs
 from spectra_cli.views.figures.save import LARGEST, write_whole
 from spectra_cli.views.figures.studied import StudiedRun
 from spectra_cli.views.formatting import count
-from spectra_cli.views.report.charts import drawn_charts, rank1_chart
+from spectra_cli.views.report.charts import drawn_charts
+from spectra_cli.views.report.commands import PageInputs
+from spectra_cli.views.report.figure_list import FIGURES
 from spectra_cli.views.report.interactive import interactive_charts
+from spectra_cli.views.report.metric_facts import metric_facts
+from spectra_cli.views.report.overview import overview
 from spectra_cli.views.report.page_data import Detail, read_detail
 from spectra_cli.views.report.sections import SECTIONS, Material
 from spectra_cli.views.report.shell import asset, libraries, render, themes, trusted
 
-SCRIPTS = ("state.js", "figures.js", "table.js")
+SCRIPTS = ("state.js", "adapt.js", "figures.js", "tools.js", "table.js", "controls.js")
 
 
 def report(
@@ -46,19 +50,10 @@ def report(
     _refuse_rank1(tables)
     inputs = read_inputs(tables, None, also=METRICS, losses=losses, columns=loss_columns, labels=labels)
     details = [read_detail(StudiedRun(given), number) for number, given in enumerate(inputs)]
-    command = shlex.join(
-        [
-            "spectra",
-            "report",
-            *map(str, tables),
-            *(w for log in losses for w in ("--loss", log)),
-            *(w for table in rank1 for w in ("--rank1", table)),
-            "-o",
-            output,
-        ]  # fmt: skip
-    )
-    on_lines = read_runs(rank1, kind_of("rank1"), Choice()) if rank1 else ()
-    page = make_page(Material(details, command, _compared(details), on_lines)).encode()
+    on_lines = read_runs(rank1, kind_of("rank1"), Choice()) if rank1 else []
+    charts = drawn_charts([detail.studied for detail in details], on_lines)
+    asked = PageInputs(tables, output, losses, loss_columns, labels, rank1)
+    page = make_page(Material(details, asked, charts, _compared(details), on_lines)).encode()
     if len(page) > LARGEST:
         raise SpectraError(f"{output} would have {len(page):,} bytes", hint="report on fewer tables at a time")
     write_whole(Path(output), page)
@@ -93,31 +88,50 @@ def make_page(material: Material) -> str:
         styles=[asset("page.css")],
         scripts=[libraries(), *(asset(name) for name in SCRIPTS)],
         heading=heading,
-        summary=[_summary(detail, material.label(detail)) for detail in details],
+        summary=_summaries(material),
+        overview=overview(material),
+        first=material.figures(["trajectory"]),
         sections=[(section, part) for section, part in shown if part is not None],
-        facts=_facts(details, material.rank1),
+        facts=_facts(material),
         themes=themes(),
         packed=[(name, trusted(numbers)) for detail in details for name, numbers in detail.packed.items()],
     )
 
 
-def _facts(details: Sequence[Detail], rank1: Sequence[StudiedRun]) -> dict[str, Any]:
+def _facts(material: Material) -> dict[str, Any]:
     """Return the plain data of the page's scripts."""
-    runs = [detail.studied for detail in details]
+    runs = [detail.facts for detail in material.details]
+    metrics = metric_facts(list(dict.fromkeys(name for run in runs for name in run["metrics"])))
+    labels = [str(run["label"]) for run in runs]
+    roles = list(dict.fromkeys(str(matrix["role"]) for run in runs for matrix in run["matrices"]))
+    steps = sorted({step for run in runs for step in run["steps"]})
     return {
-        "runs": [detail.facts for detail in details],
-        "titles": {name: titled(name) for detail in details for name in (*QUANTITIES, *detail.facts["metrics"])},
-        "templates": [_interactive(detail.facts) for detail in details],
-        "charts": [drawn_charts(studied, runs) | rank1_chart(rank1) for studied in runs],
-    }
+        "runs": runs,
+        "colours": run_scale(labels)["range"],
+        "metrics": metrics,
+        "titles": {metric["name"]: metric["title"] for metric in metrics},
+        "templates": interactive_charts(roles, steps, labels, are_steps=all(run["known"] for run in runs)),
+        "charts": material.charts,
+        "powers": POWERS,
+        "figures": {
+            figure.name: {
+                "caption": figure.caption, "choices": figure.choices, "command": material.inputs.plot_command(figure)
+            }
+            for figure in FIGURES
+        },
+    }  # fmt: skip
 
 
-def _interactive(facts: Mapping[str, Any]) -> dict[str, Any]:
-    roles = [str(matrix["role"]) for matrix in facts["matrices"]]
-    return interactive_charts(roles, facts["steps"], are_steps=facts["known"])
+def _summaries(material: Material) -> list[str]:
+    """Return what the runs are, a line for those that are alike."""
+    alike: dict[str, list[str]] = {}
+    for detail in material.details:
+        alike.setdefault(_summary(detail), []).append(str(material.label(detail)))
+    named = len(material.details) > 1
+    return [f"{', '.join(labels)}: {summary}" if named else summary for summary, labels in alike.items()]
 
 
-def _summary(detail: Detail, label: str | None) -> str:
+def _summary(detail: Detail) -> str:
     """Return what a run is, in one line."""
     points, reference = detail.run.checkpoints, detail.run.metadata.get("reference")
     steps = ""
@@ -125,5 +139,4 @@ def _summary(detail: Detail, label: str | None) -> str:
         steps = f", steps {points['step'].iloc[0]:,} … {points['step'].iloc[-1]:,}"
     matrices = count(len(detail.facts["matrices"]), "matrix", "matrices")
     against = f", compared with {reference}" if reference else ""
-    name = f"{label}: " if label else ""
-    return f"{name}{count(len(points), 'checkpoint')}{steps}, {matrices} each{against}"
+    return f"{count(len(points), 'checkpoint')}{steps}, {matrices} each{against}"

@@ -1,4 +1,4 @@
-"""SECTIONS, the parts of the page in order: each names its template and prepares what that shows."""
+"""SECTIONS, the chapters of the page in order: each names its template and prepares what that shows."""
 
 from __future__ import annotations
 
@@ -9,25 +9,32 @@ from typing import Any
 from spectra_cli.studies.stability import Ratio, RunComparison
 from spectra_cli.views.figures.studied import StudiedRun
 from spectra_cli.views.report.charts import lifecycle_of
+from spectra_cli.views.report.claims import CLAIMS, claim
+from spectra_cli.views.report.commands import PageInputs, scan_command
+from spectra_cli.views.report.figure_list import page_figure
 from spectra_cli.views.report.page_data import Detail
-from spectra_cli.views.report.provenance import provenance, scan_command
-from spectra_cli.views.sentences.lifecycle import lifecycle_sentences
+from spectra_cli.views.report.papers import PAPERS, SOFTWARE, paper
+from spectra_cli.views.report.provenance import provenance
+from spectra_cli.views.sentences.finding import Finding
+from spectra_cli.views.sentences.lifecycle import lifecycle_findings
 from spectra_cli.views.sentences.rank1 import rank1_sentences, run_sentence
-from spectra_cli.views.sentences.stability import NOUNS, ratio, ratio_sentences, stability_sentences
+from spectra_cli.views.sentences.stability import NOUNS, ratio, ratio_sentences, stability_findings
 
 Shown = Mapping[str, Any] | None
+DRAWN_BY_SCRIPT = ("course", "spectrum", "heatmap", "profile")
 
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """All that the page is made of. details: one for each run. command: that made the page.
+    """All that the page is made of. details: one for each run. charts: of `drawn_charts`.
 
     comparison: the runs that have phases, against the first of them; None where there are fewer than two. rank1: the
     tables of `spectra rank1`.
     """
 
     details: Sequence[Detail]
-    command: str
+    inputs: PageInputs
+    charts: Mapping[str, Any]
     comparison: RunComparison | None = None
     rank1: Sequence[StudiedRun] = ()
 
@@ -35,13 +42,23 @@ class Material:
         """Return what a run is called on the page, None where it is the only one."""
         return detail.run.label if len(self.details) > 1 else None
 
+    def figures(self, names: Sequence[str]) -> list[Mapping[str, Any]]:
+        """Return what the templates say of figures, those that the page has."""
+        has_spectra = any(detail.facts["ranks"] for detail in self.details)
+        by_script = [name for name in DRAWN_BY_SCRIPT if name != "spectrum" or has_spectra]
+        return [
+            {"figure": page_figure(name), "sentences": self.charts.get(name, {}).get("sentences", ())}
+            for name in names
+            if name in self.charts or name in by_script
+        ]
+
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the page.
+    """One chapter of the page.
 
     name: its id. template: in templates/sections. shown: prepares what the template shows, as its variable `shown`;
-    None where the page has no such part.
+    None where the page has no such chapter.
     """
 
     name: str
@@ -50,24 +67,29 @@ class Section:
     shown: Callable[[Material], Shown]
 
 
-def figure(name: str, choice: str | None = None, select: str | None = None) -> Callable[[Material], Shown]:
-    """Return a section of one figure, which the script draws. choice, select: label and id of a choice above it."""
+def figures(*names: str) -> Callable[[Material], Shown]:
+    """Return a chapter of figures, those of them that the page has."""
 
     def shown(material: Material) -> Shown:
-        del material
-        return {"figure": name, "caption": CAPTIONS[name], "choice": choice, "select": select}
+        present = material.figures(names)
+        return {"figures": present} if present else None
 
     return shown
 
 
 def findings(material: Material) -> Shown:
-    """Return the findings of each run as sentences."""
+    """Return the findings of each run, what was seen apart from what was looked for in vain."""
     runs = []
     for detail in material.details:
-        phases = detail.studied.stability
-        none = ["The phases were not looked for: the table has no course over steps."]
-        runs.append((material.label(detail), stability_sentences(phases) if phases else none))
-    return {"runs": runs, "figures": ()}
+        lifecycle, phases = lifecycle_of(detail.studied), detail.studied.stability
+        every = [*(stability_findings(phases) if phases else []), *(lifecycle_findings(lifecycle) if lifecycle else [])]
+        runs.append((material.label(detail), *_apart(every)))
+    return {"runs": runs} if any(seen or unseen for _, seen, unseen in runs) else None
+
+
+def _apart(findings: Sequence[Finding]) -> tuple[list[Any], list[Any]]:
+    pairs = [(finding, claim(finding.claim)) for finding in findings]
+    return [pair for pair in pairs if pair[0].seen], [pair for pair in pairs if not pair[0].seen]
 
 
 def comparison(material: Material) -> Shown:
@@ -89,29 +111,30 @@ def comparison(material: Material) -> Shown:
     }
 
 
-def over_depth(material: Material) -> Shown:
-    """Return the findings of the Lifecycle study as sentences, a run at a time, and its figures."""
-    studies = [(material.label(detail), lifecycle_of(detail.studied)) for detail in material.details]
-    runs = [(label, lifecycle_sentences(study)) for label, study in studies if study]
-    return {"runs": runs, "figures": [(name, CAPTIONS[name]) for name in LIFECYCLE_FIGURES]} if runs else None
-
-
 def on_a_line(material: Material) -> Shown:
     """Return whether checkpoints lie on a line, in sentences for each table of `spectra rank1`, and their figure."""
     from spectra_cli.studies.rank1.rows import rank1_of
 
     runs = []
     for studied in material.rank1:
-        findings = rank1_of(studied.run)
+        result = rank1_of(studied.run)
         label = studied.label if len(material.rank1) > 1 else None
-        runs.append((label, [f"{run_sentence(findings)}.", *rank1_sentences(findings)]))
-    return {"runs": runs, "figures": [("rank1", CAPTIONS["rank1"])]} if runs else None
+        sentences = [f"{run_sentence(result)}.", *rank1_sentences(result)]
+        runs.append((label, *_apart([Finding("rank1", sentence) for sentence in sentences])))
+    return {"runs": runs, "figures": material.figures(["rank1"])} if runs else None
 
 
 def matrices(material: Material) -> Shown:
     """Return nothing: the lines of the table of matrices are the script's."""
     del material
     return {}
+
+
+def definitions(material: Material) -> Shown:
+    """Return what was looked for with its definition, and the papers."""
+    shown = [part["figure"].name for part in material.figures([claim.figure for claim in CLAIMS])]
+    claims = [(part, paper(part.paper) if part.paper else None) for part in CLAIMS if part.figure in shown]
+    return {"claims": claims, "papers": PAPERS, "software": SOFTWARE}
 
 
 def accuracy(material: Material) -> Shown:
@@ -125,39 +148,22 @@ def accuracy(material: Material) -> Shown:
 
 def commands(material: Material) -> Shown:
     """Return the commands that make the tables and the page again."""
-    return {"commands": [*(scan_command(detail.run) for detail in material.details), material.command]}
+    scans = [scan_command(detail.run, detail.studied.path) for detail in material.details]
+    return {"commands": [*scans, material.inputs.report_command()]}
 
-
-LIFECYCLE_FIGURES = ("wave", "gradients", "timescales", "depth", "asymmetry")
-CAPTIONS = {
-    "trajectory": "How fast each role's spectrum moves at each step; the loss beneath, where there is one. "
-    "Phases are shaded where the data support them.",
-    "alignment": "Cosine of spectra and of weights to the reference checkpoint, by role.",
-    "spectrum": "Each singular value's share against its rank, at the step chosen (thick) and at others (thin).",
-    "heatmap": "The metric chosen above by layer and checkpoint; each column is a checkpoint.",
-    "profile": "The metric chosen above over depth, at the step chosen; faint, at the first checkpoint.",
-    "wave": "Compression of the stable rank by layer and step; dots where a layer has half of its largest.",
-    "gradients": "Slopes over depth at each step, with 95% bands; dashed where one turns.",
-    "timescales": "How far stable rank and α still have to go, the fits, and their timescales.",
-    "depth": "α over depth at the last checkpoint, with parabolas; all runs of this page.",
-    "asymmetry": "How q, k, v and o spread over depth about their own means, at the last checkpoint.",
-    "rank1": "Checkpoints in the plane of their first two components, and the first component's share of the variance "
-    "beside what a walk with the run's own steps gives, and a persistent one; bars are 95% intervals.",
-    "course": "The metric chosen above over training, mean over each role's matrices. Drag to move, scroll to zoom.",
-}
 
 SECTIONS: tuple[Section, ...] = (
-    Section("findings", "Findings", "findings.html", findings),
-    Section("comparison", "Side by side", "comparison.html", comparison),
-    Section("trajectory", "Variation over training", "figure.html", figure("trajectory")),
-    Section("alignment", "Spectra and weights", "figure.html", figure("alignment")),
-    Section("spectrum", "The spectrum", "figure.html", figure("spectrum", "matrix", "chosen")),
-    Section("heatmap", "Layers and steps", "figure.html", figure("heatmap", "role", "role")),
-    Section("profile", "Over depth", "figure.html", figure("profile")),
-    Section("course", "Over training", "figure.html", figure("course")),
-    Section("lifecycle", "Lifecycle: training and depth", "findings.html", over_depth),
-    Section("rank1", "Rank 1: on a line, or only drifting", "findings.html", on_a_line),
+    Section("findings", "What was found", "findings.html", findings),
+    Section("comparison", "Runs side by side", "comparison.html", comparison),
+    Section("training", "Over training", "figures.html", figures("alignment", "course")),
+    Section("spectra", "The spectrum", "figures.html", figures("spectrum")),
+    Section(
+        "over-depth", "Over depth", "figures.html",
+        figures("heatmap", "profile", "wave", "gradients", "timescales", "depth", "asymmetry"),
+    ),
+    Section("on-a-line", "Rank 1: on a line, or only drifting", "findings.html", on_a_line),
     Section("table", "Matrices", "matrices.html", matrices),
+    Section("definitions", "Definitions and papers", "definitions.html", definitions),
     Section("accuracy", "Accuracy and provenance", "accuracy.html", accuracy),
     Section("commands", "Commands", "commands.html", commands),
-)
+)  # fmt: skip

@@ -105,7 +105,7 @@ def asset(name: str) -> str:
 def figure_page(spec: dict[str, Any], title: str) -> str:
     """Return a page of one chart."""
     plain = {name: part for name, part in spec.items() if name not in ("config", "padding")}
-    scripts = [libraries(), asset("single_figure.js")]
+    scripts = [libraries(), asset("adapt.js"), asset("single_figure.js")]
     return render("figure.html", title, styles=[asset("page.css")], scripts=scripts, themes=themes(), spec=plain)
 
 

@@ -16,7 +16,7 @@ from spectra_cli.studies.stability import (
     RunStability,
     ShapeContrast,
 )
-from spectra_cli.views.formatting import count, number
+from spectra_cli.views.formatting import count, hundredths, number
 from spectra_cli.views.sentences.finding import Finding
 
 CLOSE = 0.99  # of the thresholds of decoupling, the one with a sentence
@@ -150,8 +150,8 @@ def _where(onset: Onset) -> str:
 def _after(onset: Onset) -> str:
     slope = ""
     if onset.slope is not None and onset.slope_interval is not None:
-        low, high = (f"{end:.2f}" for end in onset.slope_interval)
-        slope = f" (exponent {onset.slope:.2f}, 95%: {low} … {high})"
+        low, high = map(hundredths, onset.slope_interval)
+        slope = f" (exponent {hundredths(onset.slope)}, 95%: {low} … {high})"
     until = f", until it falls faster from step {step(onset.until)} on" if onset.until is not None else ""
     verb = {"floor": "stays on a floor", "slow decline": "declines more slowly", "rise": "rises again"}
     return f"{verb.get(onset.phase or '', 'bends')}{slope}{until}"
@@ -200,7 +200,7 @@ def _loss(loss: LossStability) -> Iterator[Finding]:
         yield Finding(
             "synchrony",
             f"Beyond their trends, variation and fall of the loss {verdict} from checkpoint to checkpoint "
-            f"(Spearman's ρ = {loss.spearman:.2f}, p = {number(loss.spearman_p, 2)}).",
+            f"(Spearman's ρ = {hundredths(loss.spearman)}, p = {number(loss.spearman_p, 2)}).",
             loss.spearman_p < CHANCE,
         )
 
@@ -216,8 +216,8 @@ def _response(response: RateResponse) -> str:
         what = f"From step {response.step} to {response.end_step} the learning rate decays {rates}, {moved}"
     if response.elasticity is None or response.interval is None:
         return f"{what}; what it does and what time does cannot be separated."
-    low, high = (f"{end:.2f}" for end in response.interval)
-    return f"{what}: exponent {response.elasticity:.2f} (95%: {low} … {high}) beside what time does."
+    low, high = map(hundredths, response.interval)
+    return f"{what}: exponent {hundredths(response.elasticity)} (95%: {low} … {high}) beside what time does."
 
 
 def _decoupling(whole: GroupStability) -> Iterator[str]:

@@ -26,33 +26,44 @@ const spectra = (() => {
   const numbers = (run, metric) => unpacked(`${run}-${page.runs[run].metrics.indexOf(metric)}`);
   const spectraOf = (run) => unpacked(`${run}-spectra`);
 
-  const state = { run: 0, order: 0, metric: "", role: "", matrix: 0 };
+  // Where any run has a checkpoint; the slider stands at one of these, and each run shows its last one up to there.
+  const stops = [...new Set(page.runs.flatMap((run) => run.steps))].sort((a, b) => a - b);
+  const orderAt = (run, stop) => {
+    const { steps } = page.runs[run];
+    return Math.max(0, steps.findLastIndex((step) => step <= stops[stop]));
+  };
+
+  const state = {
+    stop: stops.length - 1, metric: "", role: "", matrix: "", run: 0, hidden: [], compare: "plain", ranks: "all", show: "share",
+  };
   const listeners = [];
   const change = (part) => {
     Object.assign(state, part);
     for (const listener of listeners) listener(Object.keys(part));
   };
-  const run = () => page.runs[state.run];
+  const visible = () => page.runs.map((_, index) => index).filter((index) => !state.hidden.includes(index));
+  const several = page.runs.length > 1;
+  const order = (run) => orderAt(run, state.stop);
 
-  // The mean of a metric over the matrices that share a key, at every checkpoint; undefined values are left out.
-  const means = async (metric, keyOf) => {
-    const grid = await numbers(state.run, metric);
-    const { matrices, steps } = run();
+  // The mean of a metric over the matrices of a run that share a key, at every checkpoint; undefined values are left out.
+  const means = async (run, metric, keyOf) => {
     const found = new Map();
-    if (!grid) return found;
+    if (!page.runs[run].metrics.includes(metric)) return found;
+    const grid = await numbers(run, metric);
+    const { matrices, steps } = page.runs[run];
     matrices.forEach((matrix, index) => {
       const key = keyOf(matrix);
       if (key === null) return;
       if (!found.has(key)) found.set(key, { matrix, sums: new Float64Array(steps.length), counts: new Float64Array(steps.length) });
       const group = found.get(key);
-      for (let order = 0; order < steps.length; order += 1) {
-        const value = grid[index * steps.length + order];
-        if (Number.isFinite(value)) { group.sums[order] += value; group.counts[order] += 1; }
+      for (let at = 0; at < steps.length; at += 1) {
+        const value = grid[index * steps.length + at];
+        if (Number.isFinite(value)) { group.sums[at] += value; group.counts[at] += 1; }
       }
     });
     return found;
   };
-  const valueAt = (group, order) => (group.counts[order] ? group.sums[order] / group.counts[order] : null);
+  const valueAt = (group, at) => (group && group.counts[at] ? group.sums[at] / group.counts[at] : null);
 
   const shown = (value) => {
     if (value === null || value === undefined || Number.isNaN(value)) return "–";
@@ -61,10 +72,14 @@ const spectra = (() => {
     if (size !== 0 && (size < 1e-3 || size >= 1e5)) return value.toExponential(2);
     return size >= 1000 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
   };
+  const extent = (values) => values.reduce(
+    ([low, high], value) => (Number.isFinite(value) ? [Math.min(low, value), Math.max(high, value)] : [low, high]), [Infinity, -Infinity],
+  );
   const isWide = (values) => {
-    const found = values.filter(Number.isFinite);
-    const low = Math.min(...found);
-    return found.length > 0 && low > 0 && Math.max(...found) > 20 * low;
+    const [low, high] = extent(values);
+    return low > 0 && high > 20 * low;
   };
-  return { read, page, state, listeners, change, run, numbers, spectraOf, means, valueAt, shown, isWide };
+  return {
+    read, page, state, stops, listeners, change, visible, several, order, numbers, spectraOf, means, valueAt, shown, extent, isWide,
+  };
 })();

@@ -1,7 +1,9 @@
 "use strict";
-// The controls, the table of matrices and the window on one matrix. Names go into the page as text only.
+// The table of one run's matrices and the window on one matrix. Names go into the page as text only.
 (() => {
-  const { page, state, run, numbers, shown, change } = spectra;
+  const { page, state, numbers, shown, order: orderOf } = spectra;
+  const run = () => page.runs[state.run];
+  const now = () => orderOf(state.run);
   const byId = (id) => document.getElementById(id);
   const MOST_ROWS = 500;
   const SVG = "http://www.w3.org/2000/svg";
@@ -10,10 +12,6 @@
     if (text !== undefined) made.textContent = text;
     for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
     return made;
-  };
-  const options = (select, entries, chosen) => {
-    select.replaceChildren(...entries.map(([value, text]) => element("option", text, { value })));
-    select.value = chosen;
   };
   let order = { column: "place", down: false };
 
@@ -35,14 +33,14 @@
   };
 
   const rows = async () => {
-    const grid = await numbers(state.run, state.metric);
+    const grid = run().metrics.includes(state.metric) ? await numbers(state.run, state.metric) : null;
     const { matrices, steps } = run();
     const words = byId("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
     const role = byId("filter-role").value;
     const found = matrices.map((matrix, place) => {
       const values = grid ? Array.from(grid.subarray(place * steps.length, (place + 1) * steps.length)) : [];
       const defined = values.filter((value) => !Number.isNaN(value));
-      return { ...matrix, place, values, first: defined[0], now: values[state.order], last: defined[defined.length - 1] };
+      return { ...matrix, place, values, first: defined[0], now: values[now()], last: defined[defined.length - 1] };
     }).filter((row) => (!role || row.role === role) && words.every((word) => row.name.toLowerCase().includes(word)));
     const sign = order.down ? -1 : 1;
     const rank = (value) => (value === null || value === undefined || Number.isNaN(value) ? null : value);
@@ -60,7 +58,7 @@
       const line = element("tr");
       const name = element("th", undefined, { scope: "row" });
       const open = element("button", row.name, { type: "button", class: "name" });
-      open.addEventListener("click", () => show(row.place, open));
+      open.addEventListener("click", () => spectra.change({ open: row.name }));
       name.append(open);
       const course = element("td");
       course.append(sparkline(row.values));
@@ -77,58 +75,46 @@
       const mine = head.dataset.column === order.column;
       head.setAttribute("aria-sort", mine ? (order.down ? "descending" : "ascending") : "none");
     }
-    byId("head-now").textContent = `at ${stepName()}`;
+    byId("head-now").textContent = `at ${spectra.stepName()}`;
   };
 
-  const show = async (place, opener) => {
-    const matrix = run().matrices[place];
+  const show = async (name) => {
+    const place = run().matrices.findIndex((matrix) => matrix.name === name);
     const dialog = byId("matrix");
+    if (place < 0) return;
+    const matrix = run().matrices[place], { steps } = run();
     byId("matrix-name").textContent = matrix.name;
-    byId("matrix-facts").textContent = `${matrix.role}, layer ${matrix.layer === null ? "–" : matrix.layer}, ${matrix.shape}, at ${stepName()}`;
+    byId("matrix-facts").textContent = `${run().label}: ${matrix.role}, layer ${matrix.layer === null ? "–" : matrix.layer}, ${matrix.shape}, at ${spectra.stepName()}`;
     const lines = await Promise.all(run().metrics.map(async (metric) => {
       const grid = await numbers(state.run, metric);
-      const line = element("tr");
-      const at = (index) => shown(grid[place * run().steps.length + index]);
-      line.append(element("th", metric, { scope: "row" }), ...[0, state.order, run().steps.length - 1].map((index) => element("td", at(index), { class: "number" })));
+      const values = Array.from(grid.subarray(place * steps.length, (place + 1) * steps.length));
+      const line = element("tr"), picture = element("td");
+      picture.append(sparkline(values));
+      line.append(element("th", metric, { scope: "row" }), ...[0, now(), steps.length - 1].map((at) => element("td", shown(values[at]), { class: "number" })), picture);
       return line;
     }));
     byId("matrix-numbers").tBodies[0].replaceChildren(...lines);
-    dialog.showModal();
-    dialog.addEventListener("close", () => opener.focus(), { once: true });
+    if (!dialog.open) dialog.showModal();
     const carried = run().withSpectra.includes(place) && run().ranks.length > 0;
     byId("matrix-spectrum").hidden = !carried;
-    if (carried) await spectra.spectrumInto("matrix-spectrum", place);
+    if (carried) await spectra.spectrumInto("matrix-spectrum", name, byId("matrix-note"));
     dialog.dataset.ready = "yes";
   };
+  byId("matrix").addEventListener("close", () => {
+    const opened = state.open;
+    spectra.change({ open: "" });
+    [...document.querySelectorAll("#matrices button.name")].find((button) => button.textContent === opened)?.focus();
+  });
 
-  const stepName = () => (run().known ? `step ${run().steps[state.order].toLocaleString("en")}` : `checkpoint ${run().revisions[state.order]}`);
-  const labelStep = () => {
-    byId("step-name").textContent = stepName();
-    byId("step").setAttribute("aria-valuetext", stepName());
+  const roles = () => {
+    const names = [...new Set(run().matrices.map((matrix) => matrix.role))];
+    byId("filter-role").replaceChildren(element("option", "all roles", { value: "" }), ...names.map((name) => element("option", name, { value: name })));
   };
-
-  const start = (index) => {
-    const { matrices, metrics, first, steps } = page.runs[index];
-    const roles = [...new Set(matrices.map((matrix) => matrix.role))];
-    const layered = roles.filter((role) => matrices.some((matrix) => matrix.role === role && matrix.layer !== null));
-    const metric = metrics.includes(state.metric) ? state.metric : first;
-    options(byId("metric"), metrics.map((name) => [name, name]), metric);
-    options(byId("role"), layered.map((name) => [name, name]), layered[0] || "");
-    options(byId("filter-role"), [["", "all roles"], ...roles.map((name) => [name, name])], "");
-    options(byId("chosen"), page.runs[index].withSpectra.map((place) => [place, matrices[place].name]), "");
-    const matrix = page.runs[index].withSpectra.find((place) => matrices[place].role === layered[0]) ?? 0;
-    byId("chosen").value = matrix;
-    byId("step").max = steps.length - 1;
-    byId("step").value = steps.length - 1;
-    change({ run: index, order: steps.length - 1, metric, role: layered[0] || "", matrix });
-  };
-
-  spectra.listeners.push(() => { labelStep(); draw(); });
-  byId("run").addEventListener("change", (event) => start(Number(event.target.value)));
-  byId("step").addEventListener("input", (event) => change({ order: Number(event.target.value) }));
-  byId("metric").addEventListener("change", (event) => change({ metric: event.target.value }));
-  byId("role").addEventListener("change", (event) => change({ role: event.target.value }));
-  byId("chosen").addEventListener("change", (event) => change({ matrix: Number(event.target.value) }));
+  spectra.listeners.push((parts) => {
+    if (parts.includes("run")) roles();
+    if (parts.some((part) => ["stop", "metric", "run"].includes(part))) draw();
+    if (parts.includes("open") && state.open) show(state.open);
+  });
   for (const id of ["filter", "filter-role"]) byId(id).addEventListener("input", draw);
   for (const head of document.querySelectorAll("#matrices thead th[data-column]"))
     head.querySelector("button").addEventListener("click", () => {
@@ -136,7 +122,4 @@
       draw();
     });
   byId("close").addEventListener("click", () => byId("matrix").close());
-  options(byId("run"), page.runs.map((one, index) => [index, one.label]), 0);
-  byId("run-choice").hidden = page.runs.length < 2;
-  start(0);
 })();

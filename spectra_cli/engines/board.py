@@ -1,0 +1,231 @@
+"""What a device and this machine's processors share out between them: which pieces of work are open, taken or done.
+
+Whichever is the faster at one piece takes the most expensive that is open, the other the cheapest, so that they meet
+in the middle. Near the end neither takes what it would finish later than the other would finish all that is left:
+together they are not slower than one of them alone. Rates are those that were measured so far. It knows nothing of what
+a piece of work is.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from threading import Condition
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+Result = TypeVar("Result")
+
+OPEN, BUSY, DONE = "open", "busy", "done"
+
+PARTS = 4
+"""The device takes at most this part of what is open at once, so that there is something left to share."""
+
+
+@dataclass
+class Rate:
+    """How fast a kind of worker is: the cost that it has done in some seconds; 0 where nothing was measured."""
+
+    cost: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def per_second(self) -> float:
+        """Cost a second; 0 where nothing was measured."""
+        return self.cost / self.seconds if self.seconds > 0 else 0.0
+
+
+class Board(Generic[Key, Result]):
+    """Pieces of work by key, the most expensive first.
+
+    costs: of each, in any unit. processors: how many take from it beside the device. device, processor: what is known
+    of the rates beforehand, of one of the processors.
+    """
+
+    def __init__(
+        self,
+        costs: Mapping[Key, float],
+        processors: int,
+        device: Rate | None = None,
+        processor: Rate | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Leave all open."""
+        self.changed = Condition()
+        self._costs, self._processors, self._clock = costs, processors, clock
+        self._states = dict.fromkeys(costs, OPEN)
+        self._cost_of = {OPEN: sum(costs.values()), BUSY: 0.0, DONE: 0.0}
+        self._number_open = len(costs)
+        self._by_cost = list(costs)
+        self._results: dict[Key, Result | None] = {}
+        self._failure: BaseException | None = None
+        self._known = (device or Rate(), processor or Rate())
+        self._measured = (Rate(), Rate())
+        self._over = False
+        self._begun = self._device_since = clock()
+
+    def for_device(self) -> Iterator[Key]:
+        """Take what is most expensive, again and again, as long as the device is of use."""
+        while (key := self.take()) is not None:
+            yield key
+
+    def take(self) -> Key | None:
+        """Take what the device is to do next; None where nothing is open that the processors would not do earlier."""
+        with self.changed:
+            if self._over:
+                return None
+            self._by_cost = [key for key in self._by_cost if self._states[key] is OPEN]
+            most = self._most_for_device()
+            in_turn = iter(self._by_cost) if self._device_is_faster() else reversed(self._by_cost)
+            key = next((key for key in in_turn if self._costs[key] <= most), None)
+            if key is not None:
+                if not self._cost_of[BUSY]:
+                    self._device_since = self._clock()
+                self._move(key, BUSY)
+            return key
+
+    def most_at_once(self) -> int:
+        """Return how many the device may take together now."""
+        return max(1, -(-self._number_open // PARTS))
+
+    def keep(self, key: Key, result: Result | None) -> None:
+        """Take what the device gave for a key; None where it leaves it to a processor."""
+        with self.changed:
+            self._settle(key, result)
+            self._device_since = self._clock()
+            if result is not None:
+                done = self._measured[0].cost + self._costs[key]
+                self._measured = (Rate(done, self._device_since - self._begun), self._measured[1])
+            self.changed.notify_all()
+
+    def end(self, failure: BaseException | None = None) -> None:
+        """The device takes no more. failure: why; it is raised where one of its results would have come."""
+        with self.changed:
+            self._over, self._failure = True, failure
+            for key in [key for key, state in self._states.items() if state is BUSY and failure is None]:
+                self._settle(key, None)
+            self.changed.notify_all()
+
+    def close(self) -> None:
+        """Let the device take no more, and nobody give it more than it has."""
+        with self.changed:
+            self._over = True
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the device is to take no more."""
+        return self._over
+
+    def claim(self, key: Key) -> bool:
+        """Whether a processor is to compute this: it was open, or was left to it; the device takes it no more."""
+        with self.changed:
+            if self._states[key] is OPEN:
+                self._settle(key, None)
+            return self._states[key] is DONE and self._results[key] is None
+
+    def result(self, key: Key) -> Result | None:
+        """Return what the device gave, waiting where it will be earlier; None where the caller is to compute it."""
+        with self.changed:
+            self.changed.wait_for(lambda: self._states[key] is not OPEN or self._is_for_processor(key))
+            if self._states[key] is OPEN:
+                self._settle(key, None)
+            self.changed.wait_for(lambda: self._states[key] is DONE or self._failure is not None)
+            if self._failure is not None and self._states[key] is not DONE:
+                raise self._failure
+            return self._results[key]
+
+    def promise(self, key: Key) -> Promise[Result]:
+        """Return the promise of a key, for who need not know of the board."""
+        return Promise(partial(self.claim, key), partial(self.result, key))
+
+    def __contains__(self, key: object) -> bool:
+        """Whether there is such a piece of work."""
+        return key in self._states
+
+    def __iter__(self) -> Iterator[Key]:
+        """Yield the keys, the most expensive first."""
+        return iter(self._costs)
+
+    def order(self, jobs: Sequence[Iterable[Key]]) -> Iterator[int]:
+        """Yield which jobs a processor may begin now, by their place among `jobs`, those that it should begin first.
+
+        jobs: the keys of each, the most expensive first. First those of which the device has nothing more to give, then
+        those that are open, then those that the device is busy with, which will be next.
+        """
+        with self.changed:
+            by_state: dict[str, list[int]] = {OPEN: [], BUSY: [], DONE: []}
+            for at, keys in enumerate(jobs):
+                states = {self._states[key] for key in keys}
+                by_state[BUSY if BUSY in states else OPEN if OPEN in states else DONE].append(at)
+            most = math.inf if self._over else self._most_for_processor()
+            cheapest_first = self._device_is_faster() and not self._over
+            in_turn = by_state[OPEN][::-1] if cheapest_first else by_state[OPEN]
+            chosen = [at for at in in_turn if sum(map(self._cost_if_open, jobs[at])) <= most]
+        return chain(by_state[DONE], chosen, by_state[BUSY])
+
+    def learn(self, keys: Iterable[Key], seconds: float) -> None:
+        """Take note of how long a processor took for a job of these keys, if it computed any of them itself."""
+        with self.changed:
+            cost = sum(self._costs[key] for key in keys if self._states[key] is DONE and not self._results[key])
+            if cost:
+                before = self._measured[1]
+                self._measured = (self._measured[0], Rate(before.cost + cost, before.seconds + seconds))
+
+    def _settle(self, key: Key, result: Result | None) -> None:
+        self._move(key, DONE)
+        self._results[key] = result
+
+    def _move(self, key: Key, state: str) -> None:
+        before = self._states[key]
+        self._states[key] = state
+        self._cost_of[before] -= self._costs[key]
+        self._cost_of[state] += self._costs[key]
+        self._number_open -= before is OPEN
+
+    def _cost_if_open(self, key: Key) -> float:
+        return self._costs[key] if self._states[key] is OPEN else 0.0
+
+    def _rates(self) -> tuple[float, float]:
+        """Return the cost a second of the device and of one processor; 0 where nothing is known."""
+        device, processor = (
+            measured if measured.cost else known for measured, known in zip(self._measured, self._known, strict=True)
+        )
+        return device.per_second, processor.per_second
+
+    def _device_is_faster(self) -> bool:
+        device, processor = self._rates()
+        return device >= processor
+
+    def _is_for_processor(self, key: Key) -> bool:
+        return self._over or self._costs[key] <= self._most_for_processor()
+
+    def _most_for_processor(self) -> float:
+        """Return the cost that one processor is done with before the device is with all that is left."""
+        device, processor = self._rates()
+        if not device or not processor:
+            return math.inf if device else 0.0
+        busy = max(0.0, self._cost_of[BUSY] - device * (self._clock() - self._device_since))
+        return (self._cost_of[OPEN] + busy) / device * processor
+
+    def _most_for_device(self) -> float:
+        """Return the cost that the device is done with before the processors are with all that is open."""
+        device, processor = self._rates()
+        if not device or not processor:
+            return math.inf
+        return self._cost_of[OPEN] / (processor * self._processors) * device - self._cost_of[BUSY]
+
+
+@dataclass(frozen=True)
+class Promise(Generic[Result]):
+    """One piece of work, as who needs it sees it.
+
+    claim: returns whether the caller is to do it, now that it asks. result: returns what the device made of it, waiting
+    while it is busy with it; None where the caller is to do it.
+    """
+
+    claim: Callable[[], bool]
+    result: Callable[[], Result | None]
