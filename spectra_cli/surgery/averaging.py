@@ -139,10 +139,11 @@ class Sum:
         dtype = torch.float64 if ITEMSIZE[tensor.dtype] > 2 else torch.float32
         last = readers[-1]().flatten()
         total = self.room.zeros(last.numel(), dtype)
-        for coefficient, read in zip(self.coefficients, (*readers[:-1], lambda: last), strict=True):
+        for coefficient, read in zip(self.coefficients, readers, strict=True):
             if coefficient:
-                for part, values in _pieces(total, read().flatten()):
-                    part.add_(values.to(dtype), alpha=coefficient)
+                values = last if read is readers[-1] else read().flatten()
+                for part, piece in _pieces(total, values):
+                    part.add_(piece.to(dtype), alpha=coefficient)
         if not math.isfinite(float(total.sum())):
             total = self._add_around_infinities(tensor, readers, dtype).flatten()
         return total, last
