@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 SERVER = """
-import os, sys, time
+import importlib, os, sys, time
 import torch, pyarrow.parquet, scipy.linalg, spectra_cli.jobs.scan, spectra_cli.studies.summary
 from spectra_cli.cli import main
-said = sys.argv[1]
+said, *also = sys.argv[1:]
+for module in also:
+    importlib.import_module(module)
 print("ready", flush=True)
 for line in sys.stdin:
     *arguments, seconds, signal = line.rstrip("\\n").split("\\t")
@@ -44,13 +46,17 @@ class Ran(NamedTuple):
 
 
 class CommandLine:
-    """Runs `spectra` from `main` on, with the imports done. Use it in a `with` block."""
+    """Runs `spectra` from `main` on, with the imports done. Use it in a `with` block. also: more modules to import."""
+
+    def __init__(self, also=()):
+        self.also = also
 
     def __enter__(self):
         self.said = tempfile.TemporaryDirectory()
         self.server = subprocess.Popen(
-            [sys.executable, "-c", SERVER, self.said.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+            [sys.executable, "-c", SERVER, self.said.name, *self.also],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
         assert self.server.stdout.readline() == "ready\n"
         return self
 

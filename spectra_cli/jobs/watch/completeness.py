@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,42 +17,63 @@ from spectra_cli.records import Checkpoint, Remote
 from spectra_cli.weights.files import Boundary, read_json
 from spectra_cli.weights.grouping import STATES
 
-TRAINER_STATE = "trainer_state.json"
-DCP_METADATA, DCP_CHUNK = ".metadata", ".distcp"
+TRAINER_STATE, CONFIG = "trainer_state.json", "config.json"
+DCP_METADATA = ".metadata"
+# Files that hold weights or say what they mean, among results, logs and cards, which may be written at any time.
+OF_WEIGHTS = re.compile(
+    r"\.(safetensors|bin|pt|pth|ckpt|distcp|npz)$|config|index\.json$|params\.json$|meta[^/]*$", re.IGNORECASE
+)
 Clock = Callable[[], float]
 
 
 def files_of(checkpoint: Checkpoint) -> str:
-    """Return what tells that a checkpoint's weights were replaced: names, sizes and times of files, or its blobs.
-
-    States of optimizers and the like are left out: a program may add or remove them later.
-    """
+    """Return what tells that a checkpoint's weights were replaced: names, sizes and times of files, or its blobs."""
     path = checkpoint.path
     if isinstance(path, Remote):
         # A folder of a branch keeps its files when the branch moves on to another commit.
         blobs = [[file.name, file.blob] for file in path.files]
-        return json.dumps([path.repository, path.folder, blobs or path.commit])
-    return json.dumps([file for file in sources.fingerprint(path) if _of_weights(str(file[0]))])
+        return json.dumps([["", path.repository, path.folder, *([] if blobs else [path.commit])], *blobs])
+    own = f"{path.name}/{CONFIG}"
+    listed = ((str(name), facts) for name, *facts in sources.fingerprint(path))
+    files = {name: [name, *facts] for name, facts in listed if OF_WEIGHTS.search(name)}
+    if own in files:
+        files.pop(CONFIG, None)  # the run's serves those that have none, and many programs write it at the end
+    return json.dumps([*files.values()])
 
 
-def _of_weights(name: str) -> bool:
-    return name.endswith(DCP_CHUNK) or not STATES.search(name.rpartition("/")[2])
+def lacks(before: str, now: str) -> bool:
+    """Whether files are gone: the training program removes a checkpoint.
 
-
-def lacks_only(before: str, now: str) -> bool:
-    """Whether files are gone and none is new or changed: the training program removes a checkpoint.
-
-    >>> lacks_only('[["a", 1, 5], ["b", 2, 5]]', '[["b", 2, 5]]'), lacks_only('[["a", 1, 5]]', '[["a", 2, 6]]')
+    >>> lacks('[["a.bin", 1, 5], ["b.bin", 2, 5]]', '[["b.bin", 2, 6]]'), lacks('[]', '[["a.bin", 2, 6]]')
     (True, False)
     """
-    earlier, later = ({json.dumps(file) for file in json.loads(files)} for files in (before, now))
-    return later < earlier
+    return not _by_name(before).keys() <= _by_name(now).keys()
+
+
+def rewritten(before: str, now: str) -> bool:
+    """Whether files were written anew, or more came that may matter; states of optimizers may come at any time.
+
+    >>> rewritten('[["a.bin", 1, 5], ["b.bin", 2, 5]]', '[["b.bin", 2, 5], ["step1/rng_state_3.pth", 1, 6]]')
+    False
+    >>> rewritten('[["a.bin", 1, 5]]', '[["a.bin", 1, 6]]'), rewritten('[["a.bin", 1, 5]]', '[["config.json", 2, 6]]')
+    (True, True)
+    """
+    earlier, later = _by_name(before), _by_name(now)
+    new = later.keys() - earlier.keys()
+    return any(later[name] != earlier[name] for name in later.keys() & earlier.keys()) or any(
+        not STATES.search(name.rpartition("/")[2]) for name in new
+    )
+
+
+def _by_name(files: str) -> dict[str, list[object]]:
+    return {name: facts for name, *facts in json.loads(files)}
 
 
 @dataclass
 class _Look:
     files: str
     since: float
+    being_removed: bool = False
 
 
 class Completeness:
@@ -76,7 +98,7 @@ class Completeness:
         files, now = files_of(checkpoint), self._clock()
         look = self._looks.get(checkpoint.key)
         if look is None or look.files != files:
-            look = self._looks[checkpoint.key] = _Look(files, now)
+            look = self._looks[checkpoint.key] = _Look(files, now, look is not None and lacks(look.files, files))
         return now - look.since
 
     def complete(self, checkpoint: Checkpoint) -> str | None:
@@ -84,17 +106,18 @@ class Completeness:
 
         What is on the Hub was committed whole. Elsewhere the user's marker counts if one was named; else what its
         training program writes last, or the quiet period. In any case the headers must be met by the files' lengths.
+        Where files were removed since the last look, what was written last says nothing: what they said is gone.
         """
         path = checkpoint.path
-        quiet = self.unchanged_for(checkpoint)
-        files = self._looks[checkpoint.key].files
+        rested = self.unchanged_for(checkpoint) >= self._conditions.quiet
+        look = self._looks[checkpoint.key]
         if isinstance(path, Remote):
-            return files
+            return look.files
         if self._conditions.marker is not None:
-            ready = _marker(path, self._conditions.marker).exists()
+            ready = _marker(path, self._conditions.marker).exists() and (rested or not look.being_removed)
         else:
-            ready = _says_so(path) or quiet >= self._conditions.quiet
-        return files if ready and self._is_whole(path) and files_of(checkpoint) == files else None
+            ready = rested or (_says_so(path) and not look.being_removed)
+        return look.files if ready and self._is_whole(path) and files_of(checkpoint) == look.files else None
 
     def forget(self, key: str) -> None:
         """Forget a checkpoint that was measured, or is gone."""
@@ -117,9 +140,9 @@ def _marker(path: Path, name: str) -> Path:
 def _says_so(path: Path) -> bool:
     """Whether the training program has written what it writes last.
 
-    transformers' Trainer: `trainer_state.json`, no older than any other file of the folder's weights, since a resumed
-    run writes into the folders that are there. torch's distributed checkpoints: `.metadata`, renamed once all ranks are
-    done.
+    transformers' Trainer: `trainer_state.json`, no older than any other file, since a resumed run writes into the
+    folders that are there, nor than the folder, which is younger where a file was added or removed since. torch's
+    distributed checkpoints: `.metadata`, renamed once all ranks are done.
     """
     if not path.is_dir():
         return False
@@ -130,8 +153,8 @@ def _says_so(path: Path) -> bool:
 
 def _is_last(state: Path) -> bool:
     try:
-        written = [file.stat().st_mtime_ns for file in state.parent.iterdir() if _of_weights(file.name)]
-        return max(written, default=0) <= state.stat().st_mtime_ns
+        written = [file.stat().st_mtime_ns for file in (state.parent, *state.parent.iterdir())]
+        return max(written) <= state.stat().st_mtime_ns
     except OSError:
         return False
 

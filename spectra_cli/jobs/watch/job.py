@@ -137,7 +137,7 @@ class _Watcher:
         checkpoint, last = step.checkpoint, self.record.last
         if checkpoint is None:
             return
-        previous = None if self.measuring.is_open else self.queue.previous(last)
+        previous = self.queue.previous(last)
         started = self.clock()
         try:
             result = self.measuring.measure(checkpoint, step.files, previous, step.ready)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from spectra_cli import sources, weights
 from spectra_cli.errors import SpectraError
-from spectra_cli.jobs.watch.completeness import files_of, lacks_only
+from spectra_cli.jobs.watch.completeness import files_of, lacks, rewritten
 from spectra_cli.measure.executors import Executor, measure_checkpoint
 from spectra_cli.measure.plan import Plan
 from spectra_cli.measure.results import CheckpointResult
@@ -42,7 +42,7 @@ class Measuring:
             nonlocal times
             times += 1
             now = files_of(checkpoint)
-            if now != files and not (times > 1 and lacks_only(files, now)):
+            if rewritten(files, now) or (times == 1 and lacks(files, now)):
                 raise SpectraError(
                     f"the files of {checkpoint.revision} changed while it was measured", hint="it is measured again"
                 )
@@ -59,11 +59,6 @@ class Measuring:
             raise SpectraError(result.problems[0].message, hint=result.problems[0].hint)
         return result
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the checkpoint measured last is open."""
-        return self._trajectory is not None
-
     def close(self) -> None:
         """Close what is open: the next checkpoint opens the one before it anew."""
         if self._trajectory is not None:
@@ -77,14 +72,15 @@ class Measuring:
 
     def _resolve(self, checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
         """Return checkpoints with their files; those after the first are left out where they have none."""
-        if not isinstance(checkpoints[0].path, Remote):
+        first, *others = checkpoints
+        if not isinstance(first.path, Remote):
             return list(checkpoints)
-        first, _ = sources.resolve_files(checkpoints[:1], self.plan.client, weights.checkpoint_files)
+        resolved, _ = sources.resolve_files([first], self.plan.client, weights.checkpoint_files)
         try:
-            others, _ = sources.resolve_files(checkpoints[1:], self.plan.client, weights.checkpoint_files)
+            ahead, _ = sources.resolve_files(others, self.plan.client, weights.checkpoint_files) if others else ((), ())
         except SpectraError:
-            others = ()
-        return [*first, *others]
+            ahead = ()
+        return [*resolved, *ahead]
 
     def _open(self, upcoming: Sequence[Checkpoint], previous: Checkpoint | None) -> Trajectory:
         """Return what compares, with the previous checkpoint open or to be opened in it."""
@@ -92,13 +88,13 @@ class Measuring:
             if upcoming[0] in self._trajectory.plan.checkpoints:
                 return self._trajectory
             self.close()  # its room for what is fetched was measured for other checkpoints
+        if self._trajectory is not None:
+            self._trajectory.plan = replace(self.plan, checkpoints=tuple(upcoming))
+            return self._trajectory
         before = self._resolve([previous])[:1] if previous is not None else []
-        plan = replace(self.plan, checkpoints=(*before, *upcoming))
-        if self._trajectory is None:
-            trajectory = Trajectory(plan, self.executor.device, hold=True)
-            trajectory.__enter__()
-            self._trajectory = trajectory
-            if before:
-                trajectory.pass_over(before[0])
-        self._trajectory.plan = plan
-        return self._trajectory
+        trajectory = Trajectory(replace(self.plan, checkpoints=(*before, *upcoming)), self.executor.device, hold=True)
+        trajectory.__enter__()
+        self._trajectory = trajectory
+        if before:
+            trajectory.pass_over(before[0])
+        return trajectory

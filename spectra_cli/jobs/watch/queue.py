@@ -10,7 +10,7 @@ from pathlib import Path
 
 from spectra_cli import sources
 from spectra_cli.errors import SpectraError
-from spectra_cli.jobs.watch.completeness import Clock, Completeness, files_of, lacks_only
+from spectra_cli.jobs.watch.completeness import Clock, Completeness, files_of, lacks, rewritten
 from spectra_cli.jobs.watch.conditions import Conditions
 from spectra_cli.measure.plan import Plan, list_and_choose
 from spectra_cli.records import Checkpoint, Problem
@@ -118,7 +118,10 @@ class Queue:
             return None
         key = entry.checkpoint.key
         current = next((checkpoint for checkpoint in self.listed if checkpoint.key == key), None)
-        return current if current is not None and files_of(current) == entry.fingerprint else None
+        if current is None:
+            return None
+        files, before = files_of(current), entry.fingerprint
+        return None if lacks(before, files) or rewritten(before, files) else current
 
     def _list(self) -> None:
         """List the source; nothing where nothing is there yet. Only checkpoints with a step can be followed.
@@ -166,7 +169,7 @@ class Queue:
     def _replaced(self, entries: Sequence[AppendedCheckpoint]) -> int | None:
         """Return how many entries stand where one was written anew since, as by a run that was resumed; else None.
 
-        Files that were only removed say nothing against the rows.
+        Files that were removed say nothing against the rows.
         """
         there = {checkpoint.key: checkpoint for checkpoint in self.listed}
         count = len(entries)
@@ -176,8 +179,7 @@ class Queue:
             checkpoint = there.get(entries[index].checkpoint.key)
             if checkpoint is None:
                 continue
-            files, before = files_of(checkpoint), entries[index].fingerprint
-            changed = files != before and not lacks_only(before, files)
+            changed = rewritten(entries[index].fingerprint, files_of(checkpoint))
             if changed and self._completeness.complete(checkpoint) is not None:
                 return index
         return None

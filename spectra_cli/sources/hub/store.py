@@ -53,10 +53,14 @@ class Store:
         self._ahead = ThreadPoolExecutor(1, "fetch")
 
     def close(self) -> None:
-        """End all fetching."""
-        self.client.retry_policy.stopped.set()
+        """End all fetching; the client may serve another store afterwards, unless it was stopped before."""
+        stopped = self.client.retry_policy.stopped
+        ended_before = stopped.is_set()
+        stopped.set()
         self.space.wake()
         self._ahead.shutdown(wait=True, cancel_futures=True)
+        if not ended_before:
+            stopped.clear()
 
     def open_view(self, remote: Remote, *, ahead: bool = False) -> View:
         """Link a checkpoint's files under their names in a new folder; those in the user's own cache are used there."""

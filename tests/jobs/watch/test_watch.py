@@ -117,6 +117,7 @@ def test_one_that_comes_late_is_named_where_later_ones_are_gone(kept_run, tmp_pa
     assert rows(output) == before
 
 
+@pytest.mark.slow
 def test_one_that_cannot_be_measured_is_tried_again_and_named_and_the_others_are_measured(kept_run, tmp_path):
     run, output, tries = shutil.copytree(kept_run, tmp_path / "run"), tmp_path / "a.parquet", []
     (run / "step4" / "config.json").write_text(json.dumps({**runs.CONFIG, "num_attention_heads": 5}))
@@ -152,6 +153,7 @@ def test_the_users_markers_say_what_is_complete_and_when_it_ends(kept_run, tmp_p
     assert watch(run, tmp_path / "a.parquet", marker="DONE", done_marker="OVER", idle=None).over
 
 
+@pytest.mark.slow
 def test_a_run_may_begin_after_it_is_watched(kept_run, tmp_path):
     run, output = tmp_path / "not yet" / kept_run.name, tmp_path / "a.parquet"
     with pytest.raises(SpectraError, match="is not there"):
@@ -206,12 +208,36 @@ def test_a_trainers_state_older_than_the_weights_says_nothing(tmp_path):
     assert looks.complete(checkpoint) is None
 
 
-def test_files_that_change_while_they_are_measured_give_no_row(kept_run, tmp_path):
-    """The weights are replaced between two matrices, the first time that the checkpoint is measured."""
-    from spectra_cli.svd import decomposition
+@pytest.mark.parametrize("said", ["DONE", "trainer_state.json"])
+def test_what_is_being_removed_is_not_measured_without_its_configuration(tmp_path, said):
+    folder = runs.write_checkpoint(tmp_path / "run" / "step1", runs.neox_tensors(1))
+    checkpoint, now = Checkpoint("run", "step1", folder, 1), [0.0]
+    conditions = Conditions(quiet=10.0, marker="DONE" if said == "DONE" else None)
+    looks = Completeness(Request(str(folder.parent)), conditions, clock=lambda: now[0])
+    (folder / said).write_text('{"global_step": 1}')
+    assert looks.complete(checkpoint) is not None
+    (folder / "config.json").unlink()
+    now[0] = 9.0
+    assert looks.complete(checkpoint) is None
 
-    run, output, replaced, failures = shutil.copytree(kept_run, tmp_path / "run"), tmp_path / "a.parquet", [], []
-    assert decomposition is not None
+
+def test_what_is_added_after_a_checkpoint_was_measured_leaves_its_rows(kept_run, tmp_path):
+    """Results of an evaluation, states of other ranks, and the run's own configuration, all while training rotates."""
+    run, output = shutil.copytree(kept_run, tmp_path / kept_run.name), tmp_path / "a.parquet"
+    watch(run, output)
+    before = rows(output)
+    for name in ("eval_results.json", "rng_state_3.pth", "README.md", "../config.json"):
+        (run / "step8" / name).write_text("{}")
+    shutil.rmtree(run / "step16")
+    watched = watch_run(run, output, conditions=Conditions(**SOON), on_change=OnChange(dropped=pytest.fail))
+    assert watched.checkpoints == 6
+    assert rows(output) == before
+
+
+@pytest.mark.slow
+def test_files_that_change_while_they_are_measured_give_no_row(kept_run, tmp_path):
+    """The weights are replaced again and again while the checkpoint is measured for the first time."""
+    run, output, replaced = shutil.copytree(kept_run, tmp_path / "run"), tmp_path / "a.parquet", []
 
     def measured(measurement, _):
         if measurement.revision == "step2" and not replaced:
@@ -223,8 +249,8 @@ def test_files_that_change_while_they_are_measured_give_no_row(kept_run, tmp_pat
             runs.edit(run / "step4", embed_out__weight=torch.randn(runs.TOKENS, runs.WIDTH).half())
             time.sleep(0.01)
 
-    changes = OnChange(measured=measured, failed=failures.append)
-    watch_run(run, output, conditions=Conditions(**{**SOON, "quiet": 0.0, "idle": 3.0}), on_change=changes)
+    changes = OnChange(measured=measured)
+    watch_run(run, output, conditions=Conditions(**{**SOON, "quiet": 0.0, "idle": 1.0}), on_change=changes)
     replaced[0].join()
     assert watch(run, output).checkpoints == 6
     assert same_as_scan(output, run, tmp_path)
@@ -244,6 +270,7 @@ def test_what_can_never_be_carried_out_is_refused_at_once(kept_run, tmp_path, co
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_share_of_the_time_is_kept(kept_run, tmp_path):
     began, measuring = time.monotonic(), []
     changes = OnChange(measured=lambda _, seconds: measuring.append(seconds))

@@ -77,3 +77,15 @@ def test_every_programs_run_gives_its_matrices(program, tmp_path: Path, spectra)
     seen = spectra("inspect", tmp_path / "run", *program.options)
     assert seen.code == 0
     assert "layers.*.attn" in seen.out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", PROGRAMS, ids=str)
+def test_every_programs_run_is_watched_as_it_is_scanned(program, tmp_path: Path, spectra) -> None:
+    for step in STEPS:
+        program.write(tmp_path / "run", step, program.truth(step))
+    soon = ("--quiet-period", "0.1s", "--every", "0.05s", "--idle", "0.5s")
+    said = spectra("watch", tmp_path / "run", "-o", tmp_path / "a.parquet", "-q", *soon, *program.options)
+    assert said.err == ""
+    assert said.code == 0
+    check(pd.read_parquet(tmp_path / "a.parquet"), program.truth)
