@@ -30,7 +30,7 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 from spectra_cli.monitor import SpectralMonitor
 
 CONTEXT, BATCH = 128, 2
-SIZES: dict[str, dict[str, int]] = {
+SIZES: dict[str, dict[str, Any]] = {
     "demo": {"hidden_size": 128, "num_hidden_layers": 6, "vocab_size": 256},
     "25m": {"hidden_size": 512, "num_hidden_layers": 8, "vocab_size": 256},
     "wide": {"hidden_size": 1024, "num_hidden_layers": 1, "vocab_size": 32768},

@@ -78,8 +78,8 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
     while True:
         inner = getattr(model, COMPILED, None)
-        wrappers = nn.parallel.DistributedDataParallel | nn.DataParallel
-        if inner is None and (isinstance(model, wrappers) or type(model).__name__ == DEEPSPEED):
+        copied = isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel)
+        if inner is None and (copied or type(model).__name__ == DEEPSPEED):
             inner = model.module
         if not isinstance(inner, nn.Module):
             return model

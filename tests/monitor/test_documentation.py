@@ -26,14 +26,14 @@ def test_every_block_is_run_below():
 
 def test_events_stop_a_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    model = torch.nn.Sequential(torch.nn.Linear(8, 8))
+    layer = torch.nn.Linear(8, 8)
 
     def ruin():
         with torch.no_grad():
-            model[0].weight.fill_(torch.nan)
+            layer.weight.fill_(torch.nan)
 
     with pytest.raises(RuntimeError, match="step 25: 0: NaN or Inf"):
-        run("events", model=model, train_one_step=ruin)
+        run("events", model=torch.nn.Sequential(layer), train_one_step=ruin)
 
 
 def test_what_was_paid(tmp_path, capsys):

@@ -40,7 +40,8 @@ def test_zero_3_is_refused(tmp_path):
     """DeepSpeed marks a parameter that it has partitioned with an attribute, and empties it."""
     model = torch.nn.Linear(4, 4)
     for weight in model.parameters():
-        weight.ds_id, weight.data = 0, torch.empty(0)
+        weight.data = torch.empty(0)
+        vars(weight)["ds_id"] = 0
     said = refusal(model, tmp_path)
     assert "DeepSpeed's ZeRO-3" in said
     assert "use ZeRO stage 2" in said
