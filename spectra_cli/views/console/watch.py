@@ -29,6 +29,7 @@ SHOWN = ((RATE, "variation"), ("stable_rank", "stable rank"), ("alpha", "α"))
 LATEST_EVENTS = 4
 KEPT = 200  # values a role and metric: a sparkline shows fewer
 REMEMBERED = 20  # times between checkpoints
+WAITS_LONG = 60.0  # seconds
 
 
 @dataclass
@@ -45,6 +46,7 @@ class WatchView:
     last: Measurement | None = None
     waiting: tuple[str, ...] = ()
     _came: list[float] = field(default_factory=list)
+    _tell_at: float = math.inf
     _live: Live | None = None
 
     @contextmanager
@@ -95,10 +97,13 @@ class WatchView:
             self._line(f"step {step} was written anew: it and what follows are measured again")
 
     def looked(self, waiting: tuple[str, ...]) -> None:
-        """Show what is waited for."""
-        if self._live is None and waiting != self.waiting and waiting:
-            self._line(f"not complete yet: {printable(', '.join(waiting[:3]))}")
-        self.waiting = waiting
+        """Show what is waited for; a line says so once, and where it takes long."""
+        now = time.monotonic()
+        if waiting != self.waiting:
+            self.waiting, self._tell_at = waiting, now + WAITS_LONG
+        if self._live is None and waiting and now >= self._tell_at:
+            self._line(f"not complete yet: {', '.join(waiting[:3])}")
+            self._tell_at = math.inf
         self._draw()
 
     def finished(self, watched: Watched, name: str) -> None:
