@@ -320,8 +320,11 @@ def test_a_table_of_154_checkpoints_and_98_matrices_opens_within_two_seconds(tab
     assert page.locator("#matrices tbody tr").count() == 98
 
 
-def test_the_first_figure_lies_within_the_first_screen(opened):
-    page = opened(viewport={"width": 1440, "height": 900})
+@pytest.mark.parametrize("runs_shown", [1, 2, 5])
+def test_the_first_figure_lies_within_the_first_screen(runs_shown, opened, tmp_path):
+    tables = [plant_table(tmp_path / f"{seed}.parquet", seed=seed) for seed in range(runs_shown)]
+    report(tables, str(tmp_path / "a.html"))
+    page = opened(tmp_path / "a.html", viewport={"width": 1440, "height": 900})
     box = page.locator("#figure-trajectory svg").bounding_box()
     assert box["y"] + box["height"] <= 900
     assert box["width"] > 0.95 * page.locator("#main").bounding_box()["width"]
@@ -335,6 +338,24 @@ def test_no_figure_is_wider_than_the_text_nor_much_narrower(width, opened, deep_
         drawing.getBoundingClientRect().width / document.querySelector('#main').clientWidth])""")
     assert [size for size in sizes if not 0.9 < size[1] <= 1] == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_long_name_of_a_metric_stands_once_above_the_panels_of_several_runs(opened, table_path, tmp_path):
+    page = opened(two_runs(table_path, tmp_path))
+    page.select_option("#metric", "sd_variation_rate")
+    page.evaluate("spectra.drawn()")
+    texts = page.locator("#figure-course svg text").all_text_contents()
+    assert texts.count("variation of the singular distribution (per step)") == 1
+
+
+def test_small_numbers_on_an_axis_are_powers_of_ten(opened, tmp_path):
+    report([plant_table(tmp_path / "a.parquet")], str(tmp_path / "a.html"))
+    page = opened(tmp_path / "a.html")
+    page.select_option("#metric", "sd_variation_rate")
+    page.evaluate("spectra.drawn()")
+    texts = page.locator("#figure-course svg .role-axis-label text").all_text_contents()
+    assert any(re.fullmatch("(\\d·)?10⁻[³⁴⁵]", text) for text in texts), texts
+    assert not any("e-" in text for text in texts)
 
 
 def test_text_in_figures_has_twelve_pixels_or_more(opened, deep_page):

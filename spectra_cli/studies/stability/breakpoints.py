@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
+from scipy import optimize
 
 from spectra_cli.studies.stability.autocorrelation import whitened
 
@@ -26,9 +26,8 @@ MOST_KNOTS = 160  # pairs of them grow with the square: a thousand checkpoints w
 class PiecewiseLinearFit:
     """A continuous piecewise-linear fit. knots: (k,) its breakpoints. slopes: (k+1,) of its pieces.
 
-    values: (n,) the fit at the points. covariance: squared, of intercept, first slope and the changes of slope, and of
-    what was fitted beside. start: the line at the first point, without what was fitted beside. terms: the parameters
-    of a straight fit. tried: the knots that were tried.
+    values: (n,) the fit at the points. start: the line at the first point, without what was fitted beside. terms: the
+    parameters of a straight fit. tried: the knots that were tried.
     """
 
     x: Array
@@ -36,7 +35,6 @@ class PiecewiseLinearFit:
     slopes: Array
     values: Array
     residuals: Array
-    covariance: Array
     start: float
     terms: int
     tried: Array
@@ -48,14 +46,10 @@ class PiecewiseLinearFit:
         value = criterion(squares, len(self.x), parameters, corrected=corrected)
         return float(value) if len(self.knots) or np.isfinite(value) else float(np.finfo(float).max)
 
-    def slope_interval(self, piece: int, level: float = 0.95) -> tuple[float, float]:
-        """Return the t interval of one piece's slope, the knots taken as known."""
-        weights = np.zeros(len(self.covariance))
-        weights[1 : 2 + piece % len(self.slopes)] = 1
-        error = float(np.sqrt(weights @ self.covariance @ weights))
-        reach = float(stats.t.ppf(0.5 + level / 2, max(1, len(self.x) - self.terms - 2 * len(self.knots)))) * error
-        slope = float(self.slopes[piece])
-        return slope - reach, slope + reach
+    def pieces(self) -> Array:
+        """Return how much of x lies on each piece, (n, k+1): the slopes are what these columns are multiplied by."""
+        ends = np.array([self.x[0], *self.knots, self.x[-1]])
+        return np.asarray(np.clip(self.x[:, None], ends[:-1], ends[1:]) - ends[:-1], dtype=np.float64)
 
     def at(self, where: Array) -> Array:
         """Return the fit at other points."""
@@ -132,13 +126,9 @@ def _fit(x: Array, y: Array, knots: Array, beside: Array | None) -> PiecewiseLin
     coefficients = np.linalg.lstsq(columns, y, rcond=None)[0]
     values = columns @ coefficients
     terms = 2 + len(others)
-    variance = float(np.sum((y - values) ** 2)) / max(1, n - terms - 2 * len(knots))
-    covariance = np.linalg.pinv(columns.T @ columns) * variance
     slopes = np.cumsum(coefficients[1 : 2 + len(knots)])
     start = float(coefficients[0] + coefficients[1] * x[0])
-    return PiecewiseLinearFit(
-        x, knots, slopes, values, y - values, covariance, start, terms, search_over(x, beside).knots
-    )
+    return PiecewiseLinearFit(x, knots, slopes, values, y - values, start, terms, search_over(x, beside).knots)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectra_cli.studies.inputs.training_logs import Losses
-from spectra_cli.studies.stability.exponents import exponent
+from spectra_cli.studies.stability.coefficient import LEAST_OWN, coefficient, own_share
 from spectra_cli.studies.stability.findings import RateResponse, RateSeries
 from spectra_cli.studies.stability.schedules import Lowering, lowerings, mean_rate
 
@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 NEAREST = 3
 SIDE = 8  # checkpoints on either side of a change that an exponent rests on
 LEAST_RANGE = 1.5  # below such a range of learning rates an elasticity rests on nothing
+FEWEST = 6
 
 
 def rates_between(losses: Losses, starts: Array, ends: Array) -> Array:
@@ -91,7 +92,7 @@ def _elasticity(
     rates = rates_between(losses, starts[chosen].astype(float), series.steps[chosen].astype(float))
     known = np.isfinite(rates) & (rates > 0)
     x, y = np.log(rates[known]), np.log(series.rates[chosen][known])
-    if not len(x) or np.ptp(x) < math.log(LEAST_RANGE):
+    if len(x) < FEWEST or np.ptp(x) < math.log(LEAST_RANGE):
         return None
-    time = np.log(series.steps[chosen][known].astype(float))
-    return exponent(np.column_stack([np.ones(len(x)), time, x]), y, np.flatnonzero(chosen)[known])
+    columns = np.column_stack([np.ones(len(x)), np.log(series.steps[chosen][known].astype(float)), x])
+    return coefficient(columns, y, np.flatnonzero(chosen)[known]) if own_share(columns) >= LEAST_OWN else None

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectra_cli.studies.stability import breakpoints
+from spectra_cli.studies.stability.coefficient import LEAST_OWN, coefficient, own_share
 from spectra_cli.studies.stability.findings import Interval, Onset
 from spectra_cli.studies.stability.noise import chance, noise_of, resample
 from spectra_cli.studies.stability.rivals import DRIFT, Rival, evidence
@@ -20,6 +21,7 @@ DRAWS = 400
 LEVEL = 0.9
 CHANCE = 0.02  # how often, at most, a straight line with such noise may gain as much from breakpoints
 EVIDENCE = 2.0  # by how much the criterion must prefer breakpoints to every curve without one
+MOST_KEPT = 0.5  # of the slope before, what a second phase may keep
 LEAST_CHANGE = 0.7  # of the gaps' slope over ln step: less is how saves are spread, not how they are planned
 
 
@@ -50,21 +52,21 @@ def find_onset(
     if last is None:
         reason, hint = _reason(line, len(steps), noun), _hint(x, y, line, beside)
         return replace(_described(line, back), reason=reason + _hidden(beside), hint=hint)
-    doubt = _doubt(line, y, beside, rivals)
+    doubt = _too_little(line, last) or _doubt(line, y, beside, rivals)
     if doubt is not None:
         return replace(_described(breakpoints.fit(x, y, 0, beside=beside), back), reason=doubt)
     described = _described(line, back)
     draws = resample(line, noise_of(x, y, beside=beside), DRAWS, beside=beside)[:, last]
     low, high = breakpoints.interval(line, draws, LEVEL)
     low, high = min(low, line.knots[last]), max(high, line.knots[last])
-    slope_interval = line.slope_interval(last + 1)
+    slope, slope_interval = _slope(line, y, last + 1, beside)
     after = line.knots[last + 1 :]
     return replace(
         described,
         step=float(np.exp(line.knots[last])),
         interval=(float(np.exp(low)), float(np.exp(high))),
         phase=_phase(slope_interval),
-        slope=float(line.slopes[last + 1]),
+        slope=slope,
         slope_interval=slope_interval,
         until=float(np.exp(after[0])) if len(after) else None,
         draws=np.exp(draws),
@@ -82,6 +84,32 @@ def law_of_gaps(x: Array, gaps: Array | NDArray[np.int64]) -> Array | None:
     if not len(law.knots) or np.abs(np.diff(law.slopes)).max() < LEAST_CHANGE:
         return None
     return law.values
+
+
+def _too_little(line: breakpoints.PiecewiseLinearFit, last: int) -> str | None:
+    """Return why a bend is too shallow to begin a phase; None where it is not.
+
+    Power laws that swing by 10%, saved as Pythia is, seemed to have a second phase in 40 of 100, and so do 25.
+    """
+    before, after = line.slopes[last : last + 2]
+    if after >= MOST_KEPT * before:
+        return None
+    kept = f"{after / before:.0%}"
+    return f"from step {np.exp(line.knots[last]):.0f} on it keeps {kept} of its slope, and a second phase at most half"
+
+
+def _slope(line: breakpoints.PiecewiseLinearFit, y: Array, piece: int, beside: Array | None) -> tuple[float, Interval]:
+    """Return the slope of a piece after a knot and its 95% interval; knot and correlation of the noise are not known.
+
+    Where the knot moves, the line makes a step there, to first order: one is fitted along, unless the points of a short
+    piece cannot tell it from the slope. With knots taken as known and noise as independent, a floor whose noise had a
+    lag-1 correlation of 0.5 rose in 32 of 100 runs.
+    """
+    pieces = line.pieces()
+    others = [] if beside is None else [beside - beside.mean()]
+    columns = np.column_stack([np.ones(len(y)), *np.delete(pieces, piece, axis=1).T, *others, pieces[:, piece]])
+    moved = np.column_stack([line.x > line.knots[piece - 1], columns])
+    return coefficient(moved if own_share(moved) >= LEAST_OWN else columns, y)
 
 
 def _doubt(line: breakpoints.PiecewiseLinearFit, y: Array, beside: Array | None, rivals: Sequence[Rival]) -> str | None:

@@ -27,6 +27,10 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "sigma": ("singular value σᵢ", ""),
 }
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+POWER, FACTOR = "floor(log(datum.value)/LN10+1e-9)", "format(datum.value/pow(10,{power}),'.3~g')"
+POWERS = "datum.label===''?'':({factor}=='1'?'':{factor}+'·')+'10'+{raised}[{power}+30]".format(
+    factor=FACTOR.format(power=POWER), power=POWER, raised=[str(power).translate(RAISED) for power in range(-30, 31)]
+)  # how an axis writes what spans many powers of ten: 10⁻³, 2·10⁻³; an expression of Vega's
 WIDE = 20.0  # from such a ratio of largest to smallest on, a positive quantity is drawn on a logarithmic axis
 
 
@@ -85,8 +89,8 @@ def _decades(low: float, high: float) -> list[float]:
 def round_ticks(values: Sequence[float], *, log: bool) -> list[float]:
     """Return round numbers between the least and the largest value; the ends where there are no two.
 
-    >>> round_ticks([0.031, 0.38], log=False), round_ticks([2e-5, 3e-3], log=True)
-    ([0.1, 0.2, 0.3], [0.0001, 0.001])
+    >>> round_ticks([0.031, 0.38], log=False), round_ticks([2e-5, 3e-1], log=True)
+    ([0.1, 0.2, 0.3], [0.0001, 0.001, 0.01, 0.1])
     """
     low, high = min(values), max(values)
     ticks = _decades(low, high) if log else []
@@ -104,30 +108,8 @@ def quantity_axis(values: Iterable[float], *, log: bool | None = None) -> tuple[
         return {"zero": False}, {}
     low, high = min(finite) / 1.15, max(finite) * 1.15
     ticks = _decades(low, high)
-    small: dict[str, Any] = powers(ticks) if high < 1e-2 or low < 1e-3 else {"format": "~r"}
+    small: dict[str, Any] = {"labelExpr": POWERS} if high < 1e-2 or low < 1e-3 else {"format": "~r"}
     return {"type": "log", "domain": [low, high], "nice": False}, {"values": ticks, **small}
-
-
-def powers(ticks: Iterable[float]) -> dict[str, Any]:
-    """Return how an axis writes such ticks: as 2·10⁻³, and 10⁻³.
-
-    >>> powers([0.001, 0.002])["labelExpr"]
-    "({'0.001': '10⁻³', '0.002': '2·10⁻³'})[toString(datum.value)] || datum.label"
-    """
-    names = {}
-    for tick in ticks:
-        times, power = f"{tick:e}".split("e")
-        factor = "" if float(times) == 1 else f"{float(times):g}·"
-        names[_javascript(tick)] = f"{factor}10{str(int(power)).translate(RAISED)}"
-    return {"labelExpr": f"({names})[toString(datum.value)] || datum.label"}
-
-
-def _javascript(value: float) -> str:
-    """Return a number as JavaScript writes it: 0.000001, and 1e-7."""
-    if abs(value) >= 1e-6:
-        return f"{value:.12f}".rstrip("0").rstrip(".")
-    times, power = f"{value:e}".split("e")
-    return f"{float(times):g}e{int(power)}"
 
 
 def step_x(steps: dict[str, Any], *, labelled: bool = True, grid: bool = True) -> Any:

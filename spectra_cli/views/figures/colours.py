@@ -75,7 +75,7 @@ def theme(*, dark: bool = False, background: str | None = "white") -> dict[str, 
         "view": {"stroke": None},
         "axis": {**text, "gridColor": grid, "domainColor": soft, "tickColor": soft, "labelFlush": False},
         "legend": {**text, "symbolStrokeWidth": 2.5, "symbolSize": 160, "orient": "top", "titleLimit": 400},
-        "header": {**text, "labelColor": ink, "labelFontWeight": 600},
+        "header": {**text, "labelColor": ink, "labelFontWeight": 600, "titleAnchor": "start"},
         "title": {
             "color": ink,
             "subtitleColor": soft,

@@ -58,10 +58,10 @@ def chart(data: ProfileData) -> Chart:
         .mark_line(point=alt.OverlayMarkDef(size=14, filled=True))
         .encode(
             x=alt.X("layer:Q", title="layer", axis=x, scale=alt.Scale(zero=False, nice=False, padding=4)),
-            y=alt.Y("value:Q", title=titled(metric), scale=alt.Scale(**scale), axis=alt.Axis(**axis)),
+            y=alt.Y("value:Q", title=None, scale=alt.Scale(**scale), axis=alt.Axis(**axis)),
             color=alt.Color("step:O", title=data.step_title, scale=alt.Scale(scheme=SCHEME), legend=legend),
             tooltip=["run:N", "role:N", "layer:Q", "revision:N", alt.Tooltip("value:Q", title=metric, format=".4~g")],
-            facet=alt.Facet("role:N", sort=roles, title=None, columns=panel_columns(len(roles))),
+            facet=alt.Facet("role:N", sort=roles, title=titled(metric), columns=panel_columns(len(roles))),
             **several,
         )
         .properties(width=190, height=150, title=title(data.labels, "over depth, at a few checkpoints"))

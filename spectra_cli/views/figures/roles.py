@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spectra_cli.views.figures.axes import panel_columns, quantity_axis, step_x, titled
-from spectra_cli.views.figures.colours import RUN_COLOURS, ordered, role_scale
+from spectra_cli.views.figures.colours import ordered, role_scale, run_colour
 from spectra_cli.views.figures.figure import Chart, Options, Panel
 from spectra_cli.views.figures.frames import series_panels, shared_steps, spread_by_role, title
 
@@ -45,7 +45,7 @@ def chart(data: RolesData) -> Chart:
     frame = pd.concat(data.frames, ignore_index=True)
     labels = [studied.label for studied in data.runs]
     scale, axis = quantity_axis([*frame["low"], *frame["high"]])
-    y = {"scale": alt.Scale(**scale), "axis": alt.Axis(**axis), "title": titled(data.metric)}
+    y = {"scale": alt.Scale(**scale), "axis": alt.Axis(**axis), "title": None}
     numbers: list[Any] = [alt.Tooltip(f"{name}:Q", format=".4~g") for name in ("mean", "low", "high", "matrices")]
     base = alt.Chart().encode(
         x=step_x(data.steps), color=_colour(labels, frame["role"]),
@@ -57,7 +57,7 @@ def chart(data: RolesData) -> Chart:
     return (
         alt.layer(band, line, data=frame)
         .properties(width=190, height=140)
-        .facet(facet=alt.Facet("role:N", sort=roles, title=None), columns=panel_columns(len(roles)))
+        .facet(facet=alt.Facet("role:N", sort=roles, title=titled(data.metric)), columns=panel_columns(len(roles)))
         .properties(title=title(labels, "mean over the matrices of a role; the band spans the least and the largest"))
     )
 
@@ -68,7 +68,7 @@ def _colour(labels: Sequence[str], roles: Sequence[str]) -> Any:
 
     if len(labels) == 1:
         return alt.Color("role:N", scale=alt.Scale(**role_scale(roles)), legend=None)
-    return alt.Color("run:N", title="run", scale=alt.Scale(domain=list(labels), range=list(RUN_COLOURS)))
+    return run_colour(labels)
 
 
 def lines(data: RolesData) -> tuple[Panel, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from spectra_cli.views.figures.axes import step_scale
+from spectra_cli.views.figures.axes import POWERS, step_scale
 from spectra_cli.views.figures.colours import ACCENT, SCHEME, ordered, role_scale, run_scale
 
 Spec = dict[str, Any]
@@ -97,7 +97,7 @@ def spectrum(labels: Sequence[str]) -> Spec:
     x = {"field": "rank", "type": "quantitative", "title": "rank i", "scale": {"type": "log", "nice": False}}
     y = {
         "field": "value", "type": "quantitative", "title": "share, σᵢ/Σσ",
-        "scale": {"type": "log"}, "axis": {"format": "~e", "tickCount": 6},
+        "scale": {"type": "log"}, "axis": {"labelExpr": POWERS, "tickCount": 6},
     }  # fmt: skip
     other = {
         "field": "step", "type": "ordinal", "scale": {"scheme": SCHEME}, "title": "other steps",

@@ -11,6 +11,7 @@ from spectra_cli.studies.inputs.run_inputs import read_inputs
 from spectra_cli.studies.inputs.runs import metrics_in
 from spectra_cli.studies.rank1.metric_names import NEEDED
 from spectra_cli.studies.stability import METRICS, RunComparison, ratios
+from spectra_cli.views.figures.axes import POWERS
 from spectra_cli.views.figures.colours import run_scale
 from spectra_cli.views.figures.kinds import kind_of
 from spectra_cli.views.figures.plot import Choice, read_runs
@@ -87,7 +88,7 @@ def make_page(material: Material) -> str:
         styles=[asset("page.css")],
         scripts=[libraries(), *(asset(name) for name in SCRIPTS)],
         heading=heading,
-        summary=[_summary(detail, material.label(detail)) for detail in details],
+        summary=_summaries(material),
         overview=overview(material),
         first=material.figures(["trajectory"]),
         sections=[(section, part) for section, part in shown if part is not None],
@@ -111,6 +112,7 @@ def _facts(material: Material) -> dict[str, Any]:
         "titles": {metric["name"]: metric["title"] for metric in metrics},
         "templates": interactive_charts(roles, steps, labels, are_steps=all(run["known"] for run in runs)),
         "charts": material.charts,
+        "powers": POWERS,
         "figures": {
             figure.name: {
                 "caption": figure.caption, "choices": figure.choices, "command": material.inputs.plot_command(figure)
@@ -120,7 +122,16 @@ def _facts(material: Material) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _summary(detail: Detail, label: str | None) -> str:
+def _summaries(material: Material) -> list[str]:
+    """Return what the runs are, a line for those that are alike."""
+    alike: dict[str, list[str]] = {}
+    for detail in material.details:
+        alike.setdefault(_summary(detail), []).append(str(material.label(detail)))
+    named = len(material.details) > 1
+    return [f"{', '.join(labels)}: {summary}" if named else summary for summary, labels in alike.items()]
+
+
+def _summary(detail: Detail) -> str:
     """Return what a run is, in one line."""
     points, reference = detail.run.checkpoints, detail.run.metadata.get("reference")
     steps = ""
@@ -128,5 +139,4 @@ def _summary(detail: Detail, label: str | None) -> str:
         steps = f", steps {points['step'].iloc[0]:,} … {points['step'].iloc[-1]:,}"
     matrices = count(len(detail.facts["matrices"]), "matrix", "matrices")
     against = f", compared with {reference}" if reference else ""
-    name = f"{label}: " if label else ""
-    return f"{name}{count(len(points), 'checkpoint')}{steps}, {matrices} each{against}"
+    return f"{count(len(points), 'checkpoint')}{steps}, {matrices} each{against}"

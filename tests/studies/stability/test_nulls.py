@@ -80,6 +80,20 @@ def test_an_exponent_that_drifts_is_no_phase(exponents):
 
 
 @slow
+@pytest.mark.parametrize("correlation", [0.0, 0.5])
+def test_a_floor_whose_noise_is_correlated_is_not_said_to_rise_or_fall(correlation):
+    floor = falling(lambda x: -1.2 * np.minimum(x, np.log(25)), correlation)
+    phases = []
+    for seed in range(SEEDS):
+        steps, logs, _ = floor(np.random.default_rng(seed))
+        after = int(np.argmax(logs)) + 1
+        phases.append(find_onset(steps[after:], np.exp(logs[after:])).phase)
+    assert phases.count("rise") <= MOST
+    assert phases.count("slow decline") <= MOST
+    assert phases.count("floor") >= 85
+
+
+@slow
 @pytest.mark.parametrize("fall", [lambda t: t**0, lambda t: 1 / t], ids=["constant", "falling"])
 @pytest.mark.parametrize(
     "steps", [PYTHIA, np.unique(np.geomspace(1, 143_000, 40).round()), PYTHIA[10:]], ids=["Pythia's", "ratio", "length"]

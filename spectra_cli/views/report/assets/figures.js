@@ -1,7 +1,7 @@
 "use strict";
 // Draws the figures, follows the slider, and draws again when what is shown, the window or the system's look changes.
 (() => {
-  const { page, state, stops, visible, several, order, spectraOf, means, valueAt, isWide } = spectra;
+  const { page, state, stops, visible, several, order, spectraOf, means, valueAt, extent, isWide } = spectra;
   const themes = spectra.read("themes");
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const views = new Map(), known = new Map(), specs = new Map();
@@ -32,14 +32,22 @@
   const fill = (spec, data) => walk(spec, (part) => {
     if (part.data && data[part.data.name]) part.data.values = data[part.data.name];
   });
-  const scaled = (spec, field, values, title, wide) => walk(spec, (part) => {
-    for (const channel of Object.values(part.encoding || {}))
-      if (channel.field === field && channel.axis !== undefined) {
-        channel.title = title;
-        channel.scale = wide ? { ...channel.scale, type: "log" } : { ...channel.scale, zero: false };
-        if (wide && channel.axis) channel.axis = { tickCount: 5, format: "~g" };
-      }
-  });
+  // Names and scales what is shown; of several panels their common head names it once.
+  const scaled = (spec, values, title, wide) => {
+    const [low, high] = extent(values.map((line) => line.value));
+    const labels = low < 1e-3 || high < 1e-2 ? { labelExpr: page.powers } : { format: "~g" };
+    if (spec.facet && spec.facet.field === "role") spec.facet.title = title;
+    walk(spec, (part) => {
+      for (const [name, channel] of Object.entries(part.encoding || {}))
+        if (channel.field === "value" && channel.axis !== undefined) {
+          channel.title = name === "y" && spec.facet ? null : title;
+          channel.scale = wide ? { ...channel.scale, type: "log" } : { ...channel.scale, zero: false };
+          if (!wide) continue;
+          if (name === "y") channel.axis = { tickCount: 5, ...labels };
+          else channel.legend = { ...channel.legend, ...labels };
+        }
+    });
+  };
 
   // What a value is shown against: nothing, the first checkpoint, or the first run at the same step.
   const compared = (lines, keyOf) => {
@@ -95,7 +103,7 @@
     if (empty("course", !lines.length)) return;
     const spec = template("course");
     fill(spec, { lines, cursor: cursor() });
-    scaled(spec, "value", lines, title, wide);
+    scaled(spec, lines, title, wide);
     await embed("figure-course", spec);
   };
   const heatmap = async () => {
@@ -104,7 +112,7 @@
     if (empty("heatmap", !lines.length)) return;
     const spec = template("heatmap");
     fill(spec, { lines, cursor: cursor() });
-    scaled(spec, "value", lines, title, wide);
+    scaled(spec, lines, title, wide);
     await embed("figure-heatmap", spec);
   };
   const profileLines = async () => {
@@ -122,8 +130,8 @@
     if (empty("profile", !lines.length)) return;
     const spec = template("profile");
     fill(spec, { lines });
-    scaled(spec, "value", lines, title, wide);
-    const domain = every.reduce(([low, high], { value }) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
+    scaled(spec, lines, title, wide);
+    const domain = extent(every.map((line) => line.value));
     walk(spec, (part) => { if (part.encoding?.y) part.encoding.y.scale = { ...part.encoding.y.scale, domain }; });
     await embed("figure-profile", spec);
   };
@@ -149,7 +157,7 @@
   };
   const chosenLines = async (name) => (await Promise.all(visible().map((index) => spectrumLines(index, name, order(index))))).flat();
   const lastValues = (lines) => lines.filter((line) => line.last)
-    .map((line) => `${several ? `${line.run}: ` : ""}the last value, at rank ${line.rank}, is ${line.share.toExponential(2)} of the sum`).join("; ");
+    .map((line) => `${several ? `${line.run}: the` : "The"} last value, at rank ${line.rank}, is ${line.share.toExponential(2)} of the sum.`).join(" ");
   const spectrumInto = async (id, name, note) => {
     const [ghosts, every] = await Promise.all([ghostLines(name), chosenLines(name)]);
     const spec = template("spectrum"), lines = every.filter((line) => !line.last || every.length < 3);

@@ -72,12 +72,14 @@ const spectra = (() => {
     if (size !== 0 && (size < 1e-3 || size >= 1e5)) return value.toExponential(2);
     return size >= 1000 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
   };
+  const extent = (values) => values.reduce(
+    ([low, high], value) => (Number.isFinite(value) ? [Math.min(low, value), Math.max(high, value)] : [low, high]), [Infinity, -Infinity],
+  );
   const isWide = (values) => {
-    const low = values.reduce((least, value) => (Number.isFinite(value) ? Math.min(least, value) : least), Infinity);
-    const high = values.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, value) : most), -Infinity);
-    return Number.isFinite(low) && low > 0 && high > 20 * low;
+    const [low, high] = extent(values);
+    return low > 0 && high > 20 * low;
   };
   return {
-    read, page, state, stops, listeners, change, visible, several, order, numbers, spectraOf, means, valueAt, shown, isWide,
+    read, page, state, stops, listeners, change, visible, several, order, numbers, spectraOf, means, valueAt, shown, extent, isWide,
   };
 })();
