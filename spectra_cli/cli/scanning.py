@@ -163,7 +163,7 @@ def _show(target: Target, scanned: Scan, *, quiet: bool, answer: Answer) -> None
             return
         show_scan(console, scanned, roles, target.name)
         if target.advise:
-            show_next(console, scanned)
+            show_next(console, scanned, roles)
         show_problems(scanned.fallbacks)
 
     show_result(answer, text=text, facts=lambda: scan_json(scanned, roles))

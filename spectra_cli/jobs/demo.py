@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import sysconfig
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -115,18 +116,23 @@ def learning_rate(step: int, steps: int = STEPS, recipe: Recipe = Recipe()) -> f
 
 def what_next(folder: Path) -> str:
     """Return what to try on what the demo left."""
-    table = folder / "demo.parquet"
-    run = folder / "run"
-    return (
-        f"\nnext: spectra inspect {run}\n      spectra diff {run / 'step0'} {run / f'step{STEPS}'}\n"
-        f"      spectra stability {table} --loss {run / 'loss.jsonl'}\n"
-        f"      spectra rank1 {run} --window 3 -o {folder / 'demo.rank1.parquet'}\n"
-        f"      spectra merge {run} -o {folder / 'merged'} --window 3\n"
-        f"      spectra ablate {run / f'step{STEPS}'} --text {folder / HELD_OUT}\n"
-        f"      open {folder / 'demo.html'} in a browser\n"
-        f"      python -c \"import pandas as pd; t = pd.read_parquet('{table}'); "
-        "print(t[t.metric == 'stable_rank'].pivot_table('value', 'step', 'role', observed=True))\""
+    table, run = folder / "demo.parquet", folder / "run"
+    last = run / f"step{STEPS}"
+    look = (
+        f"import pandas as pd; t = pd.read_parquet({str(table)!r}); "
+        "print(t[t.metric == 'stable_rank'].pivot_table('value', 'step', 'role', observed=True))"
     )
+    commands = (
+        ("spectra", "inspect", run),
+        ("spectra", "diff", run / "step0", last),
+        ("spectra", "stability", table, "--loss", run / "loss.jsonl"),
+        ("spectra", "rank1", run, "--window", "3", "-o", folder / "demo.rank1.parquet"),
+        ("spectra", "merge", run, "-o", folder / "merged", "--window", "3"),
+        ("spectra", "ablate", last, "--text", folder / HELD_OUT),
+    )
+    lines = [shlex.join(map(str, words)) for words in commands]
+    lines += [f"open {folder / 'demo.html'} in a browser", f'python -c "{look}"']
+    return "\nnext: " + "\n      ".join(lines)
 
 
 def _make_folder(folder: Path) -> Path:

@@ -29,12 +29,13 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def hundredths(value: float) -> str:
-    """Return a number with two decimals, such as an exponent; never a zero with a sign.
+    """Return a number with two decimals, such as an exponent; with more where it is small, so that its sign is seen.
 
-    >>> hundredths(-0.254), hundredths(-0.001)
-    ('−0.25', '0.00')
+    >>> hundredths(-0.254), hundredths(-0.0012), hundredths(0.0)
+    ('−0.25', '−0.0012', '0.00')
     """
-    return f"{value:z.2f}".replace("-", "−")
+    small = 0 < abs(value) < 0.005
+    return number(value, 2) if small else f"{value:.2f}".replace("-", "−")
 
 
 def size(count: float) -> str:

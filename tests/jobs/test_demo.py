@@ -1,12 +1,14 @@
 """The demo's training: a real run with checkpoints and losses, the same each time."""
 
 import json
+import subprocess
 
 import pandas as pd
 import pytest
 
 from spectra_cli import scan_checkpoints
 from spectra_cli.jobs import demo
+from tests.support.next_commands import next_commands
 
 pytestmark = pytest.mark.slow
 
@@ -28,11 +30,12 @@ def test_the_command_leaves_a_table_and_a_page_and_names_them(tmp_path, spectra)
     assert "Phase I" in (tmp_path / "demo" / "demo.html").read_text()
     assert f"{tmp_path}/demo/demo.html" in said.err
     assert set(pd.read_parquet(tmp_path / "demo" / "demo.parquet")["step"]) == set(demo.SAVED)
-    lines = [line.removeprefix("next:").split() for line in said.err.splitlines()]
-    tried = [words[1:] for words in lines if words[:1] == ["spectra"] and words[1] in ("rank1", "merge", "ablate")]
-    assert [words[0] for words in tried] == ["rank1", "merge", "ablate"]
-    for words in tried:
+    commands = next_commands(said.err)
+    assert [words[0] for words in commands] == ["inspect", "diff", "stability", "rank1", "merge", "ablate"]
+    for words in commands:
         assert spectra(*words).code == 0
+    (look,) = [line for line in said.err.splitlines() if line.strip().startswith("python -c")]
+    assert "unembed" in subprocess.run(look, shell=True, capture_output=True, text=True, check=True).stdout
 
 
 def test_losses_lie_beside_the_checkpoints(trained):

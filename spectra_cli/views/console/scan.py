@@ -105,14 +105,17 @@ def warnings_of(metadata: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def show_next(console: Console, scan: Scan) -> None:
-    """Print the commands that go on from the table, where it holds enough steps."""
+def show_next(console: Console, scan: Scan, roles: Sequence[RoleSummary]) -> None:
+    """Print the commands that go on from the table, where it holds enough steps and what they read."""
     logged = Path(str(scan.metadata["source"])) / LOG
     losses = scan.losses or (logged if logged.is_file() else None)
-    if losses or scan.steps >= ENOUGH_STEPS:
-        table = printable(shlex.join([str(scan.output), *(["--loss", str(losses)] if losses else [])]), 8192)
-        page = printable(shlex.quote(str(scan.output.with_suffix(".html"))), 4096)
-        console.print(f"\nnext: spectra stability {table}\n      spectra report {table} -o {page}", soft_wrap=True)
+    if not roles or not (losses or scan.steps >= ENOUGH_STEPS):
+        return
+    table = printable(shlex.join([str(scan.output), *(["--loss", str(losses)] if losses else [])]), 8192)
+    page = printable(shlex.quote(str(scan.output.with_suffix(".html"))), 4096)
+    moved = any(role.peak and role.peak[0] > 0 for role in roles)
+    commands = [f"spectra stability {table}"] * moved + [f"spectra report {table} -o {page}"]
+    console.print("\nnext: " + "\n      ".join(commands), soft_wrap=True)
 
 
 def roles_table(roles: Sequence[RoleSummary]) -> PlainTable:
