@@ -181,7 +181,7 @@ def role_means(measurement: Measurement) -> dict[str, dict[str, float]]:
 
 def _series(values: Sequence[float], bars: int, metric: str) -> str:
     """Return a cell of so many bars and ENDS characters: without bars where there is no room for any."""
-    ends = " → ".join(number(value, 2) for value in (values[:1] + values[-1:] if len(values) > 1 else values))
+    ends = " → ".join(number(value, 2) for value in dict.fromkeys((values[0], values[-1])))
     line = sparkline(values, bars, logarithmic=metric == RATE) if bars > 0 else ""
     return f"{line:<{max(bars, 0)}} {ends:<{ENDS - 1}}"
 
