@@ -1,25 +1,24 @@
-"""Trains the demo's model with 12 layers from two seeds, removes layers, and compares ways of choosing them.
+"""Trains the demo's model with 12 layers from three seeds, removes layers, and compares ways of choosing them.
 
-Takes about seven minutes of one processor:
+Takes about twelve minutes of one processor, in pieces as benchmarks/pieces.py says:
 
-    python benchmarks/pruning.py FOLDER [SEED…]
+    python benchmarks/pruning.py FOLDER [trainN] [seedN] [--report]
 
 For each seed, FOLDER then holds seedN/run and seedN.json, what `spectra ablate` and `spectra prune --compare` found on
-text that the run was not trained on, with their figures; the findings over seeds are printed. What is there already is
-kept. Where other programs run, OMP_NUM_THREADS=1 is faster than torch's own choice.
+text that the run was not trained on, with their figures. The report is the findings over seeds.
 """
 
 from __future__ import annotations
 
 import json
-import sys
-import time
+import shutil
 from collections.abc import Sequence
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pieces import keep, run_study, time_line
 from scipy import stats
 
 from spectra_cli.jobs import demo
@@ -31,30 +30,30 @@ from spectra_cli.views.console.prune import pruning_json
 from spectra_cli.views.figures.ablate import draw_ablation
 from spectra_cli.views.figures.prune import draw_pruning
 
-SEEDS = (0, 1)
+SEEDS = (0, 1, 2)
 LAYERS, STEPS, REMOVED, MOST_SETS = 12, 400, 4, 30
 BLOCKS, LENGTH = 32, 256
 READING = EvaluationOptions(context=demo.CONTEXT, stride=demo.CONTEXT, blocks=BLOCKS)
 DRAWS = 9999
 
 
-def make(folder: Path, seed: int) -> dict[str, Any]:
-    """Train one model, remove its layers, and return what was found."""
-    folder.mkdir(exist_ok=True)
-    facts = folder / f"seed{seed}.json"
-    if facts.exists():
-        return dict(json.loads(facts.read_text()))
-    began = time.perf_counter()
+def make(folder: Path, piece: str) -> None:
+    """Train one model, or remove layers of it."""
+    kind, seed = piece[:-1], int(piece[-1])
     with chdir(folder):  # figures are titled by the path of the model
-        if not Path(f"seed{seed}/run/step{STEPS}").exists():
-            recipe = demo.Recipe(layers=LAYERS, seed=seed)
-            demo.train(Path(f"seed{seed}"), on_progress=lambda _: None, steps=STEPS, saved=(0, STEPS), recipe=recipe)
-        trained = time.perf_counter()
-        result = remove_layers(f"seed{seed}")
-    facts.write_text(json.dumps(result))
-    took = time.perf_counter() - trained
-    print(f"seed {seed}: {trained - began:.0f} s of training, {took:.0f} s of removing layers", file=sys.stderr)
-    return result
+        if kind == "train":
+            keep(Path(f"{piece}.json"), lambda: train(seed))
+        else:
+            make(Path(), f"train{seed}")
+            keep(Path(f"{piece}.json"), lambda: remove_layers(piece))
+
+
+def train(seed: int) -> None:
+    """Train one model."""
+    folder = Path(f"seed{seed}")
+    shutil.rmtree(folder, ignore_errors=True)
+    recipe = demo.Recipe(layers=LAYERS, seed=seed)
+    demo.train(folder, on_progress=lambda _: None, steps=STEPS, saved=(0, STEPS), recipe=recipe)
 
 
 def remove_layers(name: str) -> dict[str, Any]:
@@ -114,8 +113,12 @@ def rises(results: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
+def report(folder: Path) -> list[str]:
+    """Return the findings over the seeds that are there."""
+    files = [path for seed in SEEDS if (path := folder / f"seed{seed}.json").exists()]
+    found = [json.loads(path.read_text())["result"] for path in files]
+    return [*ranks(found), "", *rises(found), "", time_line([*files, *sorted(folder.glob("train?.json"))])]
+
+
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit("usage: python benchmarks/pruning.py FOLDER [SEED...]")
-    found = [make(Path(sys.argv[1]), int(seed)) for seed in sys.argv[2:] or SEEDS]
-    print("\n".join([*ranks(found), "", *rises(found)]))
+    run_study([f"{kind}{seed}" for seed in SEEDS for kind in ("train", "seed")], make, report)

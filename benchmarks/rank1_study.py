@@ -1,29 +1,28 @@
 """Trains small models at a constant rate, with a decay and with Muon, and asks whether their checkpoints lie on a line.
 
-Takes under twenty minutes on two idle cores:
+Takes about ten minutes of one processor, in pieces as benchmarks/pieces.py says:
 
-    python benchmarks/rank1_study.py FOLDER [NAME-SEED…]
+    python benchmarks/rank1_study.py FOLDER [NAME-SEED…] [--report]
 
 FOLDER then holds NAME-SEED/run, NAME-SEED.wW.parquet (of `spectra rank1 --window W`) and NAME-SEED.json: losses on
-text that no run is trained on, of the last checkpoint, of means of the last W, and of steps further along. What is
-there already is kept. With names (constant-0, …) only those are made; otherwise the tables of docs/studies/rank1.md are
-printed.
+text that no run is trained on, of the last checkpoint, of means of the last W, and of steps further along. The report
+is the tables of docs/studies/rank1.md, and its figure.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from pieces import keep, run_study, time_line
 from transformers import GPTNeoXForCausalLM
 
+from spectra_cli.cli.app import main
 from spectra_cli.gram import components, moving_average
 from spectra_cli.jobs import demo
 from spectra_cli.jobs.rank1 import rank1_checkpoints
@@ -31,7 +30,7 @@ from spectra_cli.studies.inputs.run_inputs import read_inputs
 from spectra_cli.studies.rank1 import Rank1
 from spectra_cli.studies.rank1.rows import rank1_of
 
-LAYERS = 2
+LAYERS = 4
 RECIPES = {
     "constant": demo.Recipe(layers=LAYERS, schedule="constant"),
     "cosine": demo.Recipe(layers=LAYERS, schedule="cosine"),
@@ -44,27 +43,21 @@ PIECES, BATCH = 64, 32
 LEADS = (0.0, 2.0)
 
 
-def make(folder: Path, name: str, seed: int) -> None:
+def make(folder: Path, piece: str) -> None:
     """Train one model, study its last checkpoints, and keep the losses of what can be made of them."""
-    target = folder / f"{name}-{seed}.json"
-    if target.exists():
-        return
-    began = time.perf_counter()
+    name, _, seed = piece.partition("-")
     saved = tuple(range(FIRST, STEPS + 1, EVERY))
-    run = folder / f"{name}-{seed}" / "run"
-    if not (run / f"step{STEPS}" / "model.safetensors").exists():
+    run = folder / piece / "run"
+
+    def work() -> dict[str, list[float]]:
         shutil.rmtree(run.parent, ignore_errors=True)
-        recipe = replace(RECIPES[name], seed=seed)
+        recipe = replace(RECIPES[name], seed=int(seed))
         demo.train(run.parent, on_progress=lambda _: None, steps=STEPS, saved=saved, recipe=recipe)
-    trained = time.perf_counter()
-    for window in WINDOWS:
-        table = folder / f"{name}-{seed}.w{window}.parquet"
-        if not table.exists():
-            rank1_checkpoints(run, table, window=window)
-    losses = merged_losses([run / f"step{step}" for step in saved])
-    target.write_text(json.dumps(losses) + "\n")
-    rest = time.perf_counter() - trained
-    print(f"{name}, seed {seed}: {trained - began:.0f} s of training, {rest:.0f} s of studying", file=sys.stderr)
+        for window in WINDOWS:
+            rank1_checkpoints(run, folder / f"{piece}.w{window}.parquet", window=window)
+        return merged_losses([run / f"step{step}" for step in saved])
+
+    keep(folder / f"{piece}.json", work)
 
 
 def merged_losses(checkpoints: list[Path]) -> dict[str, list[float]]:
@@ -109,9 +102,14 @@ def piece_losses(model: Any, names: list[str], weights: torch.Tensor) -> list[fl
     return losses
 
 
+def seeds_of(folder: Path, name: str) -> list[int]:
+    """Return the seeds of a recipe that are there."""
+    return [seed for seed in SEEDS if (folder / f"{name}-{seed}.json").exists()]
+
+
 def findings_of(folder: Path, name: str, window: int) -> list[Rank1]:
     """Return the findings of all seeds of a recipe."""
-    tables = [folder / f"{name}-{seed}.w{window}.parquet" for seed in SEEDS]
+    tables = [folder / f"{name}-{seed}.w{window}.parquet" for seed in seeds_of(folder, name)]
     return [rank1_of(read_inputs([table], None)[0].run) for table in tables]
 
 
@@ -154,7 +152,8 @@ def step_lines(folder: Path) -> list[str]:
 
 def loss_lines(folder: Path) -> list[str]:
     """Return losses less the last checkpoint's, over the held-out pieces of each seed; errors over seeds and pieces."""
-    losses = {name: [json.loads((folder / f"{name}-{seed}.json").read_text()) for seed in SEEDS] for name in RECIPES}
+    files = {name: [folder / f"{name}-{seed}.json" for seed in seeds_of(folder, name)] for name in RECIPES}
+    losses = {name: [json.loads(path.read_text())["result"] for path in paths] for name, paths in files.items()}
     lines = [f"| | {' | '.join(RECIPES)} |", f"|---|{'---|' * len(RECIPES)}"]
     lasts = [mean_error([float(np.mean(one["last"])) for one in losses[name]]) for name in RECIPES]
     lines.append(f"| the last checkpoint | {' | '.join(lasts)} |")
@@ -169,14 +168,14 @@ def loss_lines(folder: Path) -> list[str]:
     return lines
 
 
+def report(folder: Path) -> list[str]:
+    """Return all tables, and draw a run of a constant rate."""
+    table = folder / f"constant-0.w{WINDOWS[0]}.parquet"
+    main(["plot", str(table), "--kind", "rank1", "-o", str(folder / "rank1-constant.png")])
+    parts = [part(folder) for part in (share_lines, step_lines, loss_lines)]
+    times = time_line(folder / f"{name}-{seed}.json" for name in RECIPES for seed in seeds_of(folder, name))
+    return [*(line for part in parts for line in (*part, "")), times]
+
+
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit("usage: python benchmarks/rank1_study.py FOLDER [NAME-SEED...]")
-    target, only = Path(sys.argv[1]), sys.argv[2:]
-    target.mkdir(exist_ok=True)
-    torch.set_num_threads(1 if only else 2)
-    for run_name in only or [f"{recipe}-{seed}" for seed in SEEDS for recipe in RECIPES]:
-        recipe_name, _, number = run_name.partition("-")
-        make(target, recipe_name, int(number))
-    if not only:
-        print("\n\n".join("\n".join(part(target)) for part in (share_lines, step_lines, loss_lines)))
+    run_study([f"{name}-{seed}" for seed in SEEDS for name in RECIPES], make, report)

@@ -1,8 +1,10 @@
 """Rank 1 on real checkpoints: shares that a singular value decomposition of all weights gives, and what is refused."""
 
 import json
+import random
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +22,7 @@ from spectra_cli.studies.inputs.run_inputs import read_inputs
 from spectra_cli.studies.rank1.rows import rank1_of
 from spectra_cli.views.report.report import report
 from tests.support import runs
+from tests.support.processes import CommandLine
 
 COUNT = 12
 
@@ -128,6 +131,23 @@ def test_an_interrupted_run_is_resumed_and_gives_the_same_table(run, tmp_path):
     rank1_checkpoints(run, parted, on_done=lambda done, _: seen.append(done))
     assert seen[0] == 7
     assert parted.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_leaves_the_table_whole_or_absent_and_the_same_command_ends_it(run, tmp_path):
+    target, instants, killed = tmp_path / "line.parquet", random.Random(5), 0
+    command = ("rank1", run, "-o", target, "-q")
+    with CommandLine() as command_line:
+        began = time.monotonic()
+        assert command_line.run(*command).code == 0
+        usual, whole = time.monotonic() - began, target.read_bytes()
+        while killed < 4:
+            target.unlink(missing_ok=True)
+            killed += command_line.run(*command, within=instants.uniform(0, usual)).code == -9
+            assert not target.exists() or target.read_bytes() == whole
+            assert command_line.run(*command).code == 0
+            assert target.read_bytes() == whole
+            assert [path.name for path in tmp_path.iterdir()] == [target.name]
 
 
 def refused(error, *words):
