@@ -48,6 +48,7 @@ def train(
     folder: Path,
     *,
     on_progress: Callable[[str], None],
+    on_step: Callable[[int, int], None] = lambda *_: None,
     steps: int = STEPS,
     saved: Sequence[int] = SAVED,
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen
@@ -55,8 +56,9 @@ def train(
 ) -> Path:
     """Train for so many steps, save Pythia-like checkpoints and `loss.jsonl`, and return the folder of the run.
 
-    folder: must not exist, or be empty. on_progress: called with a line about what happens. saved: the steps that are
-    saved; the last always is. start: the folder of a checkpoint of this model, to start from its weights.
+    folder: must not exist, or be empty. on_progress: called with a line about what happens. on_step: called with how
+    many steps are done, and of how many. saved: the steps that are saved; the last always is. start: the folder of a
+    checkpoint of this model, to start from its weights.
     Deterministic for one machine and one seed; fp16 checkpoints. Raises SpectraError where the folder is taken or there
     is no text to train on.
     """
@@ -75,15 +77,12 @@ def train(
     loss = math.nan
     with open(run / "loss.jsonl", "w", encoding="utf-8") as log:
         for step in range(steps + 1):
+            on_step(step, steps)
             rate = learning_rate(step, steps, recipe)
             if step in saved or step == steps:
                 _save(model, run / f"step{step}")
-                line = {
-                    "step": step,
-                    "train_loss": None if math.isnan(loss) else loss,
-                    "val_loss": _loss(model, fixed),
-                    "lr": rate,
-                }
+                losses = {"train_loss": None if math.isnan(loss) else loss, "val_loss": _loss(model, fixed)}
+                line = {"step": step, **losses, "lr": rate}
                 log.write(json.dumps(line) + "\n")
                 on_progress(f"step {step:>4} · held-out loss {line['val_loss']:.3f}")
             if step < steps:
