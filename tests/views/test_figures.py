@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pytest
 from PIL import Image
 
+from spectra_cli import figures
 from spectra_cli.cli.app import app
 from spectra_cli.storage.schema import SCHEMA
 from spectra_cli.storage.table import read_metadata, row_groups, write_table
@@ -274,6 +275,19 @@ def test_a_look_that_cannot_be_is_said_in_two_lines(arguments, says, table_path,
     assert (result.code, result.err.count("\n")) == (2, 2)
     assert says in result.err
     assert not (tmp_path / "a.svg").exists()
+
+
+@pytest.mark.slow
+def test_a_notebook_gets_a_chart_of_every_kind_that_it_can_change(table_of, losses, tmp_path):
+    for name in NAMES:
+        draw = getattr(figures, name)
+        assert draw.__doc__.startswith(KINDS[NAMES.index(name)].shows)
+        chart = draw(table_of(name), **({"losses": [str(losses)]} if name == "loss" else {}))
+        assert "vega-lite" in chart.properties(title="ours").to_dict()["$schema"]
+    figures.roles([table_of("roles")], metric="alpha", roles=["q"]).save(tmp_path / "a.html")
+    assert "stable_rank" not in (tmp_path / "a.html").read_text()
+    with pytest.raises(AttributeError, match="they are trajectory, alignment"):
+        _ = figures.trajectories
 
 
 def test_a_run_without_depth_is_refused_in_two_lines(table_path, spectra, tmp_path):
