@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -13,6 +16,37 @@ from numpy.typing import NDArray
 
 Index = int | slice
 Against = Literal["final", "prev"]
+
+
+class Summarised(ABC):
+    """What shows itself by a few facts: on one line, as a tree where rich prints it, as a table in a notebook."""
+
+    @abstractmethod
+    def summary(self) -> Mapping[str, object]:
+        """Return the facts by their names, the most important first."""
+
+    def __repr__(self) -> str:
+        """Return the facts on one line."""
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.summary().items())})"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+        """Yield the facts, for rich."""
+        yield from self.summary().items()
+
+    def _repr_html_(self) -> str:
+        """Return the facts as a table, for a notebook."""
+        facts = self.summary().items()
+        rows = (f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in facts)
+        return f"<table>{''.join(rows)}</table>"
+
+
+def span_of(steps: Sequence[int]) -> str:
+    """Return how many checkpoints there are, and their steps.
+
+    >>> span_of([0, 100, 600])
+    '3, steps 0 … 600'
+    """
+    return f"{len(steps)}, steps {steps[0]} … {steps[-1]}" if len(steps) else "0"
 
 
 class FileRange(NamedTuple):

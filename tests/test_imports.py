@@ -13,7 +13,7 @@ RANKS = (
     ("measure", "studies", "evaluation", "surgery"),
     ("jobs", "monitor"),
     ("views",),
-    ("cli",),
+    ("cli", "figures"),
 )
 
 

@@ -20,10 +20,12 @@ def demo(
     """Train a tiny model on Python's own sources, scan its checkpoints, and say what was found."""
     from spectra_cli.jobs import demo as training
     from spectra_cli.views.console.output import make_console
+    from spectra_cli.views.console.progress import TrainingProgress
 
     console = make_console(error=True)
     table = folder / "demo.parquet"
-    run = training.train(folder, on_progress=lambda line: console.print(line, soft_wrap=True))
+    with TrainingProgress(console, quiet=False, doing="loading torch and transformers").running() as progress:
+        run = training.train(folder, on_progress=progress.note, on_step=progress, recipe=training.DEMO)
     training.write_held_out(folder)
     target = Target(table, str(table), advise=False)
     code = scan_to(target, str(run), (), restart=False, quiet=False, answer=Answer())

@@ -20,8 +20,8 @@ class Drawing:
         typer.Option(
             "--kind",
             metavar="NAME",
-            help="trajectory, alignment, spectrum, heatmap, profile, roles; over depth: wave, gradients, depth, "
-            "asymmetry, timescales; of `spectra rank1`: rank1: docs/figures.md.",
+            help="trajectory, alignment, spectrum, heatmap, profile, roles, layers, snapshot, loss; over depth: wave, "
+            "gradients, depth, models, asymmetry, timescales; of `spectra rank1`: rank1: docs/figures.md.",
         ),
     ]
     output: Annotated[

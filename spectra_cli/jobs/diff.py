@@ -18,13 +18,13 @@ from spectra_cli.measure.plan import OnWait, Plan, make_client
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.results import unique
 from spectra_cli.measure.trajectory import Trajectory
-from spectra_cli.records import Checkpoint, Problem
+from spectra_cli.records import Checkpoint, Problem, Summarised
 from spectra_cli.storage.parts import write_whole
 from spectra_cli.storage.table import to_arrow
 
 
-@dataclass(frozen=True)
-class Diff:
+@dataclass(frozen=True, repr=False)
+class Diff(Summarised):
     """Two checkpoints compared. table: SCHEMA, the rows of A (`_final` against B), then of B (`_prev` against A).
     rows_of_a: how many of them are A's.
 
@@ -39,6 +39,11 @@ class Diff:
     metadata: Mapping[str, Any]
     problems: tuple[Problem, ...]
     fallbacks: tuple[Problem, ...] = ()
+
+    def summary(self) -> dict[str, object]:
+        """Return what was compared."""
+        facts = {"a": self.a.revision, "b": self.b.revision, "rows": self.table.num_rows}
+        return facts | ({"problems": len(self.problems)} if self.problems else {})
 
 
 def diff_checkpoints(

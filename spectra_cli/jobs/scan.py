@@ -18,7 +18,7 @@ from spectra_cli.measure.plan import OnWait, Plan, make_plan
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.results import CheckpointResult, unique
 from spectra_cli.measure.trajectory import Trajectory
-from spectra_cli.records import Checkpoint, Layout, Problem
+from spectra_cli.records import Checkpoint, Layout, Problem, Summarised
 from spectra_cli.storage.manifest import CheckpointNotes
 from spectra_cli.storage.parts import Parts
 from spectra_cli.storage.table import to_arrow
@@ -26,8 +26,8 @@ from spectra_cli.storage.table import to_arrow
 OnStart = Callable[[Plan, Layout, str, int], None]
 
 
-@dataclass(frozen=True)
-class Scan:
+@dataclass(frozen=True, repr=False)
+class Scan(Summarised):
     """What a scan gave: where the table is, how many rows it holds, its metadata, and what could not be read.
 
     steps: how many different steps the run was found to have. losses: the file beside the table with the run's loss
@@ -43,6 +43,14 @@ class Scan:
     losses: Path | None = None
     fallbacks: tuple[Problem, ...] = ()
     computed: bool = True
+
+    def summary(self) -> dict[str, object]:
+        """Return where the table is and what it holds."""
+        facts = {
+            "output": str(self.output), "model": self.metadata["model"], "rows": self.rows,
+            "checkpoints": len(self.metadata["checkpoints"]), "reference": self.metadata["reference"],
+        }  # fmt: skip
+        return facts | ({"problems": len(self.problems)} if self.problems else {})
 
 
 def scan_checkpoints(

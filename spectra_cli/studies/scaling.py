@@ -15,6 +15,7 @@ from scipy import stats
 from statsmodels.regression.linear_model import OLS
 
 from spectra_cli.errors import SpectraError
+from spectra_cli.records import Summarised
 from spectra_cli.storage.table import read_table
 from spectra_cli.studies.lifecycle import Lifecycle, lifecycle_tables
 from spectra_cli.studies.null_exponents import deviation, null_exponents, spread_range
@@ -69,8 +70,8 @@ class PowerLaw:
     null: tuple[float, float] = (0.0, 0.0)
 
 
-@dataclass(frozen=True)
-class Scaling:
+@dataclass(frozen=True, repr=False)
+class Scaling(Summarised):
     """The models, and Δα, α's deviation and the depth of the peak against layers and parameters.
 
     The peak has laws only where three models of different depth have one. tests: how many p-values there are, each of
@@ -81,6 +82,11 @@ class Scaling:
     models: tuple[Model, ...]
     laws: tuple[PowerLaw, ...]
     tests: int
+
+    def summary(self) -> dict[str, object]:
+        """Return the models, and the power of each law with its p-value."""
+        laws = [f"{law.of} with {law.on}: {law.exponent:.2g} (p {law.p:.2g})" for law in self.laws]
+        return {"models": [model.label for model in self.models], "laws": laws}
 
 
 def scaling(tables: Sequence[str | Path], labels: Sequence[str] | None, alpha: str) -> Scaling:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pytest
 from PIL import Image
 
+from spectra_cli import figures
 from spectra_cli.cli.app import app
 from spectra_cli.storage.schema import SCHEMA
 from spectra_cli.storage.table import read_metadata, row_groups, write_table
@@ -30,7 +31,7 @@ from spectra_cli.views.figures.studied import StudiedRun
 from tests.support.planted_runs import plant_table
 
 NAMES = [kind.name for kind in KINDS]
-OVER_DEPTH = ("wave", "gradients", "depth", "asymmetry", "timescales")
+OVER_DEPTH = ("wave", "gradients", "depth", "asymmetry", "timescales", "models")
 
 
 @pytest.fixture
@@ -48,8 +49,8 @@ def table_of(table_path, deep_table, rank1_table):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_kind_is_drawn_as_svg_with_its_marks(name, table_of, tmp_path):
-    plot([table_of(name)], name, str(tmp_path / "a.svg"))
+def test_every_kind_is_drawn_as_svg_with_its_marks(name, table_of, losses, tmp_path):
+    plot([table_of(name)], name, str(tmp_path / "a.svg"), Choice(losses=[str(losses)] if name == "loss" else ()))
     drawn = (tmp_path / "a.svg").read_text()
     assert drawn.startswith("<svg")
     assert drawn.count("<path") > 10
@@ -57,8 +58,8 @@ def test_every_kind_is_drawn_as_svg_with_its_marks(name, table_of, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_kind_is_drawn_on_a_terminal(name, table_of, spectra):
-    result = spectra("plot", table_of(name), "--kind", name, "-o", "-")
+def test_every_kind_is_drawn_on_a_terminal(name, table_of, losses, spectra):
+    result = spectra("plot", table_of(name), "--kind", name, *(["--loss", losses] if name == "loss" else []), "-o", "-")
     assert result.code == 0
     assert "┤" in result.out or set("░▒▓█") <= set(result.out)
     assert "\x1b" not in result.out, "a pipe gets plain text"
@@ -77,9 +78,11 @@ def test_a_pdf_is_a_pdf(table_path, tmp_path):
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF-")
 
 
-def test_several_runs_are_drawn_side_by_side(table_of, tmp_path):
+@pytest.mark.slow
+def test_several_runs_are_drawn_side_by_side(table_of, losses, tmp_path):
     for name in NAMES:
-        plot([table_of(name)] * 2, name, str(tmp_path / "a.svg"), Choice(labels=("adam", "muon")))
+        choice = Choice(labels=("adam", "muon"), losses=[str(losses)] * 2 if name == "loss" else ())
+        plot([table_of(name)] * 2, name, str(tmp_path / "a.svg"), choice)
         drawn = (tmp_path / "a.svg").read_text()
         assert "adam" in drawn
         assert "muon" in drawn
@@ -188,6 +191,103 @@ def test_the_exponent_drawn_over_depth_is_the_one_chosen(deep_table):
     points = [values for values in spec["datasets"].values() if "layer" in values[0]]
     drawn_at = [row["value"] for values in points for row in values if row["layer"] == 2]
     assert sorted(drawn_at) == pytest.approx(sorted(want), rel=1e-12)
+
+
+def test_lines_of_layers_and_the_map_of_roles_hold_the_means_that_pandas_finds(table_path):
+    numbers = read_run(table_path, ["alpha"]).numbers
+    at = (numbers["layer"] == 1) & (numbers["role"] == "v")
+    for name, steps in (("layers", numbers["step"].unique()), ("snapshot", [numbers["step"].max()])):
+        (rows,) = drawn(name, table_path, metric="alpha")["datasets"].values()
+        found = {row["step"]: row["value"] for row in rows if (row["layer"], row["role"]) == (1, "v")}
+        want = {step: numbers[at & (numbers["step"] == step)]["alpha"].mean() for step in steps}
+        assert found == pytest.approx(want, rel=1e-12)
+
+
+def test_a_metric_stands_at_the_loss_that_was_logged_at_its_step(table_path, losses):
+    (rows,) = drawn("loss", table_path, losses=[str(losses)])["datasets"].values()
+    numbers = read_run(table_path, ["alpha"]).numbers
+    for row in rows:
+        at = numbers[(numbers["step"] == row["step"]) & (numbers["role"] == row["role"])]
+        assert (row["loss"], row["value"]) == pytest.approx((5 - row["step"] / 10, at["alpha"].mean()))
+
+
+def test_a_metric_against_the_loss_takes_a_log(table_path, spectra, tmp_path):
+    result = spectra("plot", table_path, "--kind", "loss", "-o", tmp_path / "a.png")
+    assert (result.code, result.err.count("\n")) == (2, 2)
+    assert "--loss FILE" in result.err
+
+
+def test_the_extremes_and_the_velocity_of_a_model_are_those_of_the_study(deep_table):
+    study = lifecycle_tables([deep_table], None, "alpha")[0]
+    data = drawn("models", deep_table)["datasets"].values()
+    (extremes,) = [rows for rows in data if "end" in rows[0]]
+    (waves,) = [rows for rows in data if "velocity" in rows[0]]
+    values = study.alpha_gradient.values[:, -1]
+    assert {row["end"]: row["value"] for row in extremes} == {"largest": values.max(), "smallest": values.min()}
+    assert [(row["layers"], row["velocity"]) for row in waves] == [(6, study.wave.velocity)]
+
+
+def svg_size(path):
+    width, height = re.search(r'<svg[^>]*? width="([\d.]+)" height="([\d.]+)"', path.read_text()).groups()
+    return float(width), float(height)
+
+
+@pytest.mark.slow
+def test_a_figure_is_as_large_as_was_asked_for(table_path, spectra, tmp_path):
+    given = ("--kind", "trajectory", "--width", 500, "--height", 520)
+    assert spectra("plot", table_path, *given, "-o", tmp_path / "a.svg").code == 0
+    assert svg_size(tmp_path / "a.svg") == pytest.approx((500, 520), abs=1.5)
+
+
+@pytest.mark.slow
+def test_a_column_of_a_paper_has_its_width_and_letters_in_inches_of_a_png(table_path, spectra, tmp_path):
+    given = ("--kind", "roles", "--column", "single", "--theme", "paper")
+    assert spectra("plot", table_path, *given, "-o", tmp_path / "a.svg").code == 0
+    assert svg_size(tmp_path / "a.svg")[0] == pytest.approx(3.25 * 72, abs=1.5)
+    assert set(re.findall(r'font-size="([\d.]+)px"', (tmp_path / "a.svg").read_text())) <= {"8", "10"}
+    assert spectra("plot", table_path, *given, "--dpi", 300, "-o", tmp_path / "a.png").code == 0
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.width == pytest.approx(3.25 * 300, abs=8)
+
+
+def test_a_title_is_the_user_s_or_none_and_the_caption_says_what_it_said(table_path, spectra, tmp_path):
+    drawing = ("plot", table_path, "--kind", "trajectory", "-o", tmp_path / "a.svg")
+    assert spectra(*drawing, "--title", "Two runs of ours").code == 0
+    assert "Two runs of ours" in (tmp_path / "a.svg").read_text()
+    assert spectra(*drawing, "--no-title", "--caption", tmp_path / "a.txt").code == 0
+    said = (tmp_path / "a.txt").read_text()
+    assert "dashed: the peak" in said
+    assert "dashed: the peak" not in (tmp_path / "a.svg").read_text()
+    assert said.endswith("Runs: small.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--width", "20"], "from 150 to 10000"),
+        (["--column", "triple"], "single or double"),
+        (["--theme", "dark"], "screen or paper"),
+        (["--width", "200", "--font-size", "40"], "has no room for this figure"),
+    ],
+)
+def test_a_look_that_cannot_be_is_said_in_two_lines(arguments, says, table_path, spectra, tmp_path):
+    result = spectra("plot", table_path, "--kind", "roles", *arguments, "-o", tmp_path / "a.svg")
+    assert (result.code, result.err.count("\n")) == (2, 2)
+    assert says in result.err
+    assert not (tmp_path / "a.svg").exists()
+
+
+@pytest.mark.slow
+def test_a_notebook_gets_a_chart_of_every_kind_that_it_can_change(table_of, losses, tmp_path):
+    for name in NAMES:
+        draw = getattr(figures, name)
+        assert draw.__doc__.startswith(KINDS[NAMES.index(name)].shows)
+        chart = draw(table_of(name), **({"losses": [str(losses)]} if name == "loss" else {}))
+        assert "vega-lite" in chart.properties(title="ours").to_dict()["$schema"]
+    figures.roles([table_of("roles")], metric="alpha", roles=["q"]).save(tmp_path / "a.html")
+    assert "stable_rank" not in (tmp_path / "a.html").read_text()
+    with pytest.raises(AttributeError, match="they are trajectory, alignment"):
+        _ = figures.trajectories
 
 
 def test_a_run_without_depth_is_refused_in_two_lines(table_path, spectra, tmp_path):

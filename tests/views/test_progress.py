@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from spectra_cli.jobs.scan import scan_checkpoints
-from spectra_cli.views.console.progress import ScanProgress
+from spectra_cli.views.console.progress import ScanProgress, TrainingProgress
 from tests.support import runs
 from tests.support.terminals import in_terminal
 
@@ -57,6 +57,30 @@ def test_after_a_resume_what_was_kept_is_told_and_does_not_count_for_the_rate(tm
     assert float(last[2].removesuffix(" matrices/s")) >= 28 / passed
     assert seen[3][1:] != seen[2][1:] or len(seen[2]) == 3  # no rate before something was measured
     assert all(len(words) == 3 for words in seen[1:3])
+
+
+def trained(**console):
+    screen = io.StringIO()
+    with TrainingProgress(Console(file=screen, **console), quiet=False, doing="loading").running() as progress:
+        shown = [list(progress.shown())]
+        progress.note("training a small model")
+        for step in range(3):
+            progress(step, 4)
+            progress.note(f"step {step} · held-out loss {5 - step}")
+        shown.append(list(progress.shown()))
+    return shown, screen.getvalue()
+
+
+def test_a_training_shows_its_steps_the_time_left_and_the_last_loss():
+    (before, during), screen = trained(force_terminal=True, width=80)
+    assert before == ["loading"]
+    assert (during[0], during[2]) == ("step 2 of 4", "held-out loss 3")
+    assert during[1].endswith("left")
+    assert "training a small model" in screen
+
+
+def test_a_training_without_a_terminal_shows_a_line_a_checkpoint():
+    assert trained()[1].splitlines()[:2] == ["training a small model", "step 0 · held-out loss 5"]
 
 
 @pytest.mark.slow  # 2 s: a process of its own

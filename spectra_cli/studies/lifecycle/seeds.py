@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spectra_cli.records import Summarised
 from spectra_cli.studies.inputs.run_inputs import read_inputs
 from spectra_cli.studies.lifecycle.gradients import FIRST, Gradient
 from spectra_cli.studies.lifecycle.significance import CHANCE
@@ -18,13 +19,17 @@ from spectra_cli.studies.pools import Agreement, Contrast, OverSeeds, Pool, cont
 NOT_SHOWN = "not shown"
 
 
-@dataclass(frozen=True, eq=False)
-class LifecycleComparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class LifecycleComparison(Summarised):
     """Several runs. pools: those that differ by seed alone, and contrasts each pool against the first; else none."""
 
     runs: tuple[Lifecycle, ...]
     pools: tuple[Pool, ...] = ()
     contrasts: tuple[Contrast, ...] = ()
+
+    def summary(self) -> dict[str, object]:
+        """Return which runs are compared."""
+        return {"runs": [run.label for run in self.runs], "pools": len(self.pools)}
 
 
 def compare_lifecycles(

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spectra_cli.errors import SpectraError
+from spectra_cli.records import Summarised, span_of
 from spectra_cli.studies.inputs.run_inputs import read_inputs
 from spectra_cli.studies.inputs.runs import MLP, Run
 from spectra_cli.studies.lifecycle.asymmetry import QK, VO, Asymmetry, asymmetries
@@ -26,8 +27,8 @@ ALPHAS = ("alpha", "alpha_ols", "alpha_hill", "alpha_tail")
 FEWEST_STEPS = 4
 
 
-@dataclass(frozen=True, eq=False)
-class Lifecycle:
+@dataclass(frozen=True, eq=False, repr=False)
+class Lifecycle(Summarised):
     """The findings on one run, of layers 0 … L−1; those that the table does not hold are NaN. layers: how many it has.
 
     by_role: compression in %, (T,) of each role, mean over its matrices. gradient: of compression. alpha_by_role: that
@@ -46,6 +47,15 @@ class Lifecycle:
     entropy_gradient: Gradient | None
     asymmetry: tuple[Asymmetry, ...]
     timescales: Timescales
+
+    def summary(self) -> dict[str, object]:
+        """Return the run's size, and how far and in which order its layers compress."""
+        low, high = self.span
+        return {
+            "label": self.label, "layers": self.layers, "checkpoints": span_of(self.steps.tolist()),
+            "compression": f"{low:.0f} … {high:.0f}%", "wave_rho": round(self.wave.rho, 2),
+            "wave_p": float(f"{self.wave.p:.2g}"), "alpha": self.alpha,
+        }  # fmt: skip
 
     @property
     def compressed(self) -> Array:
@@ -118,8 +128,9 @@ def _steps(run: Run, numbers: pd.DataFrame) -> NDArray[np.int64]:
         )
     layers = numbers["layer"].nunique()
     if len(steps) < FEWEST_STEPS or layers < FEWEST_LAYERS:
+        many = f"{len(steps)} checkpoint{'s' * (len(steps) != 1)} of {layers} layers"
         raise SpectraError(
-            f"{run.label} has {len(steps)} checkpoints of {layers} layers: too few for a course over depth",
+            f"{run.label} has {many}: too few for a course over depth",
             hint=f"it takes {FEWEST_STEPS} checkpoints and {FEWEST_LAYERS} layers",
         )
     return np.asarray(steps, dtype=np.int64)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spectra_cli.records import Summarised, span_of
 from spectra_cli.studies.pools import Contrast, Pool
 
 Interval = tuple[float, float]
@@ -159,8 +160,8 @@ class ShapeContrast:
     beyond: bool
 
 
-@dataclass(frozen=True, eq=False)
-class RunStability:
+@dataclass(frozen=True, eq=False, repr=False)
+class RunStability(Summarised):
     """The findings on one run. steps: of all checkpoints. groups: `all` first, layers last. notes: what limits them.
 
     constant: how often a constant rate with such noise varies as much as the whole model's; None with too few
@@ -175,6 +176,15 @@ class RunStability:
     notes: tuple[str, ...]
     constant: float | None = None
     attention_over_mlp: ShapeContrast | None = None
+
+    def summary(self) -> dict[str, object]:
+        """Return where the whole model's variation peaks and settles, and where the loss bends."""
+        whole = self.groups[0]
+        facts = {
+            "label": self.label, "checkpoints": span_of(self.steps), "groups": len(self.groups),
+            "peak": None if self.is_constant else whole.peak.step, "onset": _rounded(whole.onset),
+        }  # fmt: skip
+        return facts | ({"loss_onset": _rounded(self.loss.onset)} if self.loss else {})
 
     @property
     def is_constant(self) -> bool:
@@ -201,8 +211,8 @@ class Ratio:
     interval: Interval | None
 
 
-@dataclass(frozen=True, eq=False)
-class RunComparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class RunComparison(Summarised):
     """Several runs, and each against the first.
 
     Where runs of one label differ by seed alone they are pools, contrasts are each pool against the first, and ratios
@@ -213,3 +223,11 @@ class RunComparison:
     ratios: tuple[Ratio, ...]
     pools: tuple[Pool, ...] = ()
     contrasts: tuple[Contrast, ...] = ()
+
+    def summary(self) -> dict[str, object]:
+        """Return which runs are compared."""
+        return {"runs": [run.label for run in self.runs], "ratios": len(self.ratios), "pools": len(self.pools)}
+
+
+def _rounded(onset: Onset) -> int | None:
+    return None if onset.step is None else round(onset.step)

@@ -138,6 +138,38 @@ class ScanProgress(BarOrLines):
         return [*parts, f"{self._done():,}/{whole:,} matrices", self.current]
 
 
+class TrainingProgress(BarOrLines):
+    """Shows how far the demo's training is: without a terminal, a line a checkpoint."""
+
+    step = steps = 0
+    started = 0.0
+    saved = ""
+
+    def note(self, line: str) -> None:
+        """Show a line about what happens: before the first step, and without a bar, as it is; else beside the bar."""
+        if self.bar and self.steps:
+            self.saved = line.partition(" · ")[2]
+        else:
+            print_lines(self.console, line)
+
+    def __call__(self, step: int, steps: int) -> None:
+        """Note how many steps are done; the first call starts the clock."""
+        if not self.steps:
+            self.started = time.monotonic()
+        self.step, self.steps = step, steps
+        self.move(step, steps)
+
+    def parts(self) -> Sequence[str]:
+        """Return how far the training is."""
+        if not self.steps:
+            return [self.doing]
+        parts = [f"step {self.step} of {self.steps}"]
+        if self.step:
+            left = (time.monotonic() - self.started) / self.step * (self.steps - self.step)
+            parts.append(f"{duration(left)} left")
+        return [*parts, self.saved]
+
+
 def headline(plan: Plan, layout: Layout, device: str) -> str:
     """Return two lines: what is about to be scanned, and how."""
     from spectra_cli import svd

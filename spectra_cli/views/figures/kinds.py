@@ -7,11 +7,15 @@ import difflib
 from spectra_cli.errors import SpectraError
 from spectra_cli.studies.rank1.metric_names import METRICS, NEEDED
 from spectra_cli.views.figures import (
+    against_loss,
     alignment,
     asymmetry,
     depth,
     gradients,
     heatmap,
+    layer_by_role,
+    layer_lines,
+    over_models,
     profile,
     rank1,
     roles,
@@ -38,6 +42,9 @@ KINDS: tuple[Kind, ...] = (
     Kind("heatmap", "Any metric by layer and checkpoint.", heatmap, metric="stable_rank"),
     Kind("profile", "Any metric over depth, at a few checkpoints.", profile, metric="stable_rank"),
     Kind("roles", "Any metric over training, a panel for each role.", roles, metric="stable_rank"),
+    Kind("layers", "Any metric over training, a line for each layer.", layer_lines, metric="stable_rank"),
+    Kind("snapshot", "Any metric by layer and role, at one checkpoint or a few.", layer_by_role, metric="alpha"),
+    Kind("loss", "Any metric against the loss, a point for each checkpoint.", against_loss, metric="alpha"),
     Kind(
         "wave", "Compression by layer and step, with the front that goes through the depth.",
         wave, metrics=("stable_rank",), also=("alpha",),
@@ -49,6 +56,10 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "depth", "An exponent over normalised depth at the end, for one model or several.",
         depth, metrics=("stable_rank",), metric="alpha",
+    ),
+    Kind(
+        "models", "An exponent's extremes over the layers and the wave's velocity, of several models by their depth.",
+        over_models, metrics=("stable_rank",), metric="alpha",
     ),
     Kind(
         "asymmetry", "How far q and k, and v and o, spread over depth, in compression and an exponent.",

@@ -18,7 +18,7 @@ THEMES = ("screen", "paper")
 LEAST_PANEL = 96  # pixels of a panel with its axis, below which fewer stand side by side
 NARROWEST, WIDEST = 150, 10_000
 TRIES, SMALL_SCALES = 14, (0.05, 0.2)
-LETTER = 0.54  # width of a letter over its size
+LETTERS, LETTER = 12, 0.6  # their own size, and the width of one over its size
 OF_ROWS, OF_COLUMNS = "vconcat", "hconcat"
 
 
@@ -68,7 +68,7 @@ def looking(spec: Spec, look: Look, measure: Callable[[Spec], tuple[float, float
     spec["config"] = configured(spec["config"], look)
     _retitle(spec, look)
     if look.whole_width:
-        _reflow(spec, look.whole_width)
+        _reflow(spec, look.whole_width, look.letters or LETTERS)
         _fit(spec, "width", look.whole_width, lambda drawn: measure(drawn)[0])
     if look.height:
         _fit(spec, "height", look.height, lambda drawn: measure(drawn)[1])
@@ -113,22 +113,30 @@ def _retitle(spec: Spec, look: Look) -> None:
     for part in parts(spec):
         title = part.get("title")
         if look.whole_width and isinstance(title, dict) and isinstance(title.get("subtitle"), list):
-            letters = max(20, int(look.whole_width / (LETTER * (look.letters or 12))))
+            letters = max(20, int(look.whole_width / (LETTER * (look.letters or LETTERS))))
             title["subtitle"] = textwrap.wrap(" ".join(title["subtitle"]), letters)
 
 
-def _reflow(spec: Spec, width: float) -> None:
-    """Let fewer panels stand side by side where the width has no room for them."""
+def _reflow(spec: Spec, width: float, letters: float) -> None:
+    """Let fewer panels stand side by side where the width has no room for them, and their axes' titles take lines."""
     columns = max(1, int(width // LEAST_PANEL))
     for part in parts(spec):
-        if "facet" in part or "columns" in part:
-            part["columns"] = min(part.get("columns", columns), columns)
         facet = part.get("encoding", {}).get("facet", {})
-        if "columns" in facet:
-            facet["columns"] = min(facet["columns"], columns)
+        for holder in (part, facet):
+            if "columns" in holder:
+                holder["columns"] = min(holder["columns"], columns)
+                _wrap(part, int(width / holder["columns"] / (LETTER * letters)))
         if OF_COLUMNS in part and len(part[OF_COLUMNS]) > max(1, width // (2 * LEAST_PANEL)):
             part[OF_ROWS] = part.pop(OF_COLUMNS)
     spec["config"]["legend"]["columns"] = max(2, int(width // 90))
+
+
+def _wrap(panel: Spec, letters: int) -> None:
+    """Break the titles of the axes along x into lines of so many letters."""
+    for part in parts(panel):
+        axis = part.get("encoding", {}).get("x", {})
+        if isinstance(axis.get("title"), str):
+            axis["title"] = textwrap.wrap(axis["title"], max(8, letters - 4))
 
 
 def _fit(spec: Spec, side: str, wanted: float, measure: Callable[[Spec], float]) -> None:

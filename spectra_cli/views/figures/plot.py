@@ -30,6 +30,14 @@ class Choice:
     loss_columns: Mapping[str, str] | None = None
     labels: Sequence[str] | None = None
 
+    def options(self, kind: Kind) -> Options:
+        """Return what a kind is drawn with. Raises SpectraError, code 2, for a metric that it has no choice of."""
+        if self.metric and kind.metric is None:
+            raise SpectraError(
+                f"the kind {kind.name} has no choice of --metric", hint="roles draws any metric by role", code=2
+            )
+        return Options(self.metric or kind.metric, tuple(self.steps), self.match)
+
 
 def plot(
     tables: Sequence[str | Path],
@@ -47,10 +55,9 @@ def plot(
     """
     kind, suffix = kind_of(name), suffix_of(output)
     choice = choice or Choice()
-    if choice.metric and kind.metric is None:
-        raise SpectraError(f"the kind {name} has no choice of --metric", hint="roles draws any metric by role", code=2)
+    options = choice.options(kind)
     runs = read_runs(tables, kind, choice)
-    data = kind.figure.prepare(runs, Options(choice.metric or kind.metric, tuple(choice.steps), choice.match))
+    data = kind.figure.prepare(runs, options)
     if suffix == "-":
         from spectra_cli.views.figures.terminal import draw
 

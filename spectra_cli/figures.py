@@ -1,0 +1,47 @@
+"""Figures in Python: `trajectory(tables)` and a function for each other kind of `spectra plot` return Altair charts.
+
+A notebook shows such a chart, and it can be changed like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from spectra_cli.views.figures.colours import theme
+from spectra_cli.views.figures.figure import Chart, Kind
+from spectra_cli.views.figures.kinds import KINDS
+from spectra_cli.views.figures.plot import Choice, read_runs
+
+Tables = str | Path | Sequence[str | Path]
+
+
+def __getattr__(name: str) -> Callable[..., Chart]:
+    """Return the function that draws a kind (PEP 562)."""
+    for kind in KINDS:
+        if kind.name == name:
+            return _function(kind)
+    raise AttributeError(f"there is no kind of figure {name!r}: they are {', '.join(__dir__())}")
+
+
+def __dir__() -> list[str]:
+    """Return the kinds."""
+    return [kind.name for kind in KINDS]
+
+
+def _function(kind: Kind) -> Callable[..., Chart]:
+    def draw(tables: Tables, **choices: Any) -> Chart:
+        choice = Choice(**choices)
+        options = choice.options(kind)
+        paths = [tables] if isinstance(tables, str | Path) else tables
+        return kind.draw(read_runs(paths, kind, choice), options).configure(**theme())
+
+    draw.__name__ = draw.__qualname__ = kind.name
+    draw.__doc__ = f"""{kind.shows}
+
+    tables: one table, or several. choices, as for `spectra plot`: metric, roles, match, steps, losses (a file for each
+    table), loss_columns, labels. Returns an Altair chart. Raises SpectraError where a table does not hold what the
+    figure needs, or a choice fits nothing.
+    """
+    return draw
