@@ -44,9 +44,9 @@ def _findings(material: Material, captions: Mapping[str, str], left_out: Sequenc
     if material.comparison is not None:
         yield "## The runs against the first"
         yield _list(ratio_sentences(material.comparison))
-    for label, found in rank1_findings(material):
+    for label, findings in rank1_findings(material):
         yield f"## {_escaped(label)}: rank 1"
-        yield from _lists(found)
+        yield from _lists(findings)
     yield "## Figures"
     for name, caption in captions.items():
         yield f"![{name}](figures/{name}.png)"
@@ -56,9 +56,9 @@ def _findings(material: Material, captions: Mapping[str, str], left_out: Sequenc
         yield _list([f"{name}: {why}" for name, why in left_out])
 
 
-def _lists(found: Sequence[Finding]) -> Iterator[str]:
-    seen = [finding.sentence for finding in found if finding.seen]
-    unseen = [finding.sentence for finding in found if not finding.seen]
+def _lists(findings: Sequence[Finding]) -> Iterator[str]:
+    seen = [finding.sentence for finding in findings if finding.seen]
+    unseen = [finding.sentence for finding in findings if not finding.seen]
     if seen:
         yield _list(seen)
     if unseen:
@@ -85,8 +85,8 @@ def findings_facts(material: Material) -> dict[str, Any]:
         "stability": stability_json(studied),
         "lifecycle": lifecycle_json(LifecycleComparison(tuple(run for run in depths if run is not None))),
         "rank1": [
-            {"label": label, "findings": [vars(finding) for finding in found]}
-            for label, found in rank1_findings(material)
+            {"label": label, "findings": [vars(finding) for finding in findings]}
+            for label, findings in rank1_findings(material)
         ],
     }
 

@@ -123,7 +123,7 @@ def comparison(material: Material) -> Shown:
 def on_a_line(material: Material) -> Shown:
     """Return whether checkpoints lie on a line, in sentences for each table of `spectra rank1`, and their figure."""
     several = len(material.rank1) > 1
-    runs = [(label if several else None, *_apart(found)) for label, found in rank1_findings(material)]
+    runs = [(label if several else None, *_apart(said)) for label, said in rank1_findings(material)]
     return {"runs": runs, "figures": material.figures(["rank1"])} if runs else None
 
 
@@ -131,12 +131,12 @@ def rank1_findings(material: Material) -> list[tuple[str, list[Finding]]]:
     """Return for each table of `spectra rank1` its label and what was found."""
     from spectra_cli.studies.rank1.rows import rank1_of
 
-    found = []
+    by_label = []
     for studied in material.rank1:
         result = rank1_of(studied.run)
         sentences = [f"{run_sentence(result)}.", *rank1_sentences(result)]
-        found.append((studied.label, [Finding("rank1", sentence) for sentence in sentences]))
-    return found
+        by_label.append((studied.label, [Finding("rank1", sentence) for sentence in sentences]))
+    return by_label
 
 
 def matrices(material: Material) -> Shown:
