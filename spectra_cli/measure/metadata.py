@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
 from importlib import metadata as distributions
 from typing import Any
 
@@ -25,8 +26,14 @@ def settings(plan: Plan, device: str) -> dict[str, Any]:
         "options": {**options, "metrics": list(plan.metrics)},
         "device": device.partition(":")[0],
         "precision": svd.describe(device),
-        "packages": {name: distributions.version(name) for name in PACKAGES},
+        "packages": {name: _version(name) for name in PACKAGES},
     }
+
+
+@cache
+def _version(package: str) -> str:
+    """Return a package's version; looking it up takes milliseconds, and a table that grows asks again and again."""
+    return distributions.version(package)
 
 
 def notes_of(result: CheckpointResult) -> CheckpointNotes:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 COMPILED = "_orig_mod"  # torch.compile's name for what it wraps, at the top or inside
+DEEPSPEED = "DeepSpeedEngine"  # DeepSpeed's wrapper, recognised by its name: it is not imported for this
 WATCH = "or let `spectra watch` scan the checkpoints that the run saves"
 
 
@@ -72,12 +73,13 @@ def saved_names(model: nn.Module) -> dict[str, str]:
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the model inside of what torch.compile, DistributedDataParallel and DataParallel put around it."""
+    """Return the model inside of what torch.compile, a DataParallel of torch or DeepSpeed put around it."""
     from torch import nn
 
     while True:
         inner = getattr(model, COMPILED, None)
-        if inner is None and isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+        copied = isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel)
+        if inner is None and (copied or type(model).__name__ == DEEPSPEED):
             inner = model.module
         if not isinstance(inner, nn.Module):
             return model

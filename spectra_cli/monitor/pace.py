@@ -31,8 +31,9 @@ class Cost:
         >>> print(Cost(measured=40, waited=1.5, beside=8.5, elapsed=500.0))
         40 steps measured: training waited 1.5 s, and 8.5 s of a processor were taken beside it; 2.0% of 500.0 s
         """
+        steps = "1 step" if self.measured == 1 else f"{self.measured} steps"
         return (
-            f"{self.measured} steps measured: training waited {self.waited:.1f} s, and {self.beside:.1f} s of a "
+            f"{steps} measured: training waited {self.waited:.1f} s, and {self.beside:.1f} s of a "
             f"processor were taken beside it; {self.share:.1%} of {self.elapsed:.1f} s"
         )
 

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +44,14 @@ class AppendedCheckpoint:
     checkpoint: Checkpoint
     notes: CheckpointNotes
     fingerprint: str = ""
+
+    @cached_property
+    def plain(self) -> dict[str, Any]:
+        """The checkpoint as plain data without its layout, made once: it is written again with each that follows."""
+        path = self.checkpoint.path
+        names = {name: value for name, value in vars(self.checkpoint).items() if name != "path"}
+        commit = [path.repository, path.commit, path.folder] if isinstance(path, Remote) else None
+        return {**names, "commit": commit, "notes": _without_layout(self.notes), "fingerprint": self.fingerprint}
 
 
 Describe = Callable[[Sequence[AppendedCheckpoint]], Mapping[str, Any]]
@@ -211,13 +220,14 @@ def _packed(checkpoints: Sequence[AppendedCheckpoint]) -> dict[str, Any]:
     layouts = list(dict.fromkeys(entry.notes.layout for entry in checkpoints))
     lines = []
     for entry in checkpoints:
-        checkpoint = entry.checkpoint
-        remote = checkpoint.path if isinstance(checkpoint.path, Remote) else None
-        names = {name: value for name, value in vars(checkpoint).items() if name != "path"}
-        names["commit"] = [remote.repository, remote.commit, remote.folder] if remote else None
-        notes = {**asdict(entry.notes), "layout": layouts.index(entry.notes.layout)}
-        lines.append({**names, "notes": notes, "fingerprint": entry.fingerprint})
+        notes = {**entry.plain["notes"], "layout": layouts.index(entry.notes.layout)}
+        lines.append({**entry.plain, "notes": notes})
     return {"layouts": [asdict(layout) for layout in layouts], "checkpoints": lines}
+
+
+def _without_layout(notes: CheckpointNotes) -> dict[str, Any]:
+    plain = {name: value for name, value in vars(notes).items() if name != "layout"}
+    return {**plain, "problems": [asdict(problem) for problem in notes.problems]}
 
 
 def _unpacked(data: Mapping[str, Any]) -> list[AppendedCheckpoint]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from spectra_cli.monitor import SpectralMonitor
 from tests.monitor.test_trainers import Tokens, hugging_face_trainer
 from tests.support.training import neox, rows_of
 
@@ -20,7 +21,26 @@ def run(name, **names):
 
 
 def test_every_block_is_run_below():
-    assert BLOCKS.keys() == {"loop", "transformers", "lightning", "table"}
+    assert BLOCKS.keys() == {"loop", "transformers", "lightning", "table", "events", "cost"}
+
+
+def test_events_stop_a_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    layer = torch.nn.Linear(8, 8)
+
+    def ruin():
+        with torch.no_grad():
+            layer.weight.fill_(torch.nan)
+
+    with pytest.raises(RuntimeError, match="step 25: 0: NaN or Inf"):
+        run("events", model=torch.nn.Sequential(layer), train_one_step=ruin)
+
+
+def test_what_was_paid(tmp_path, capsys):
+    with SpectralMonitor(torch.nn.Linear(8, 8), every=1, out=tmp_path / "run.parquet") as monitor:
+        monitor.step(0)
+    run("cost", monitor=monitor)
+    assert capsys.readouterr().out.startswith("1 step measured: training waited 0.")
 
 
 def test_a_loop_and_what_is_read_of_its_table(tmp_path, monkeypatch, capsys):

@@ -82,7 +82,15 @@ def test_a_model_without_a_configuration_is_read_as_its_state_dict_is(tmp_path):
     assert differing(rows_of(table), rows_of(tmp_path / "scan.parquet"), but=("revision",)) == []
 
 
-@pytest.mark.parametrize("wrap", [partial(torch.compile, backend="eager"), torch.nn.DataParallel])
+class DeepSpeedEngine(torch.nn.Module):
+    """Holds the model as DeepSpeed's own does."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+
+@pytest.mark.parametrize("wrap", [partial(torch.compile, backend="eager"), torch.nn.DataParallel, DeepSpeedEngine])
 def test_wrapped_models_give_the_names_of_the_model_inside(tmp_path, wrap):
     model = neox()
     with SpectralMonitor(wrap(model), every=1, out=tmp_path / "wrapped.parquet", name="x") as monitor:

@@ -11,7 +11,6 @@ from spectra_cli.storage.table import read_metadata
 from tests.support.training import differing, rows_of
 
 ROOT = Path(__file__).parents[2]
-METRICS = ("alpha", "sd_variation_prev")
 
 
 def in_two_processes(folder, kind, what=""):

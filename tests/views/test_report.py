@@ -16,6 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from spectra_cli.jobs.scan import scan_checkpoints
+from spectra_cli.jobs.watch import Conditions, watch_run
 from spectra_cli.storage.table import read_metadata, row_groups, write_table
 from spectra_cli.studies.stability import compare_tables
 from spectra_cli.views.report.report import report
@@ -458,6 +459,25 @@ def test_every_command_on_the_page_runs(opened, page_path, deep_page, spectra, m
                 words[words.index("-o") + 1] = str(tmp_path / "again.parquet")
             result = spectra(*words[1:])
             assert result.code == 0, (command, result.err)
+
+
+def test_the_page_of_a_run_that_goes_on_says_so_and_shows_more_after_a_reload(kept_run, tmp_path, opened):
+    run, output, page = tmp_path / "small", tmp_path / "a.parquet", tmp_path / "a.html"
+
+    def watch_and_report(*steps):
+        for step in steps:
+            shutil.copytree(kept_run / f"step{step}", run / f"step{step}")
+        watch_run(run, output, conditions=Conditions(quiet=0.01, poll=0.01, idle=0.2))
+        report([output], str(page))
+
+    watch_and_report(0, 1, 2, 4)
+    shown = opened(page)
+    assert "The run is not known to be over; the last checkpoint seen is step 4." in shown.inner_text("header")
+    watch_and_report(8, 16)
+    with shown.expect_navigation():
+        shown.get_by_role("link", name="Reload the page").click()
+    shown.wait_for_selector("body[data-ready=yes]")
+    assert "the last checkpoint seen is step 16." in shown.inner_text("header")
 
 
 def test_on_paper_what_is_chosen_is_spelled_out_and_nothing_is_folded(opened, deep_page):

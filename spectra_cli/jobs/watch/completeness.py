@@ -74,6 +74,7 @@ class _Look:
     files: str
     since: float
     being_removed: bool = False
+    whole: bool = False
 
 
 class Completeness:
@@ -117,7 +118,9 @@ class Completeness:
             ready = _marker(path, self._conditions.marker).exists() and (rested or not look.being_removed)
         else:
             ready = rested or (_says_so(path) and not look.being_removed)
-        return look.files if ready and self._is_whole(path) and files_of(checkpoint) == look.files else None
+        if ready and not look.whole:
+            look.whole = self._is_whole(path) and files_of(checkpoint) == look.files
+        return look.files if ready and look.whole else None
 
     def forget(self, key: str) -> None:
         """Forget a checkpoint that was measured, or is gone."""

@@ -13,30 +13,39 @@ from spectra_cli.studies.events.measurement import Measurement
 WITHIN = 5  # measurements
 HALVED = 1.0  # in log₂
 SPREADS = 4.0  # robust standard deviations of how matrices differ from their role
+PAST, FEWEST = 12, 8  # measurements whose falls a collapse must exceed, at most and at least
 
 
 class Collapse:
-    """Remembers the last stable ranks, and which matrices have collapsed: each does so once."""
+    """Remembers the last stable ranks and falls, and which matrices have collapsed: each does so once."""
 
     def __init__(self) -> None:
         """Nothing has been seen."""
-        self._past: deque[Mapping[str, float]] = deque(maxlen=WITHIN)
+        self._ranks: deque[Mapping[str, float]] = deque(maxlen=WITHIN)
+        self._largest_falls: deque[float] = deque(maxlen=PAST + WITHIN)
         self._collapsed: set[str] = set()
 
     def see(self, now: Measurement) -> tuple[Event, ...]:
         """Return the collapses that this checkpoint shows for the first time.
 
-        A matrix collapses where log₂ of its stable rank falls by 1, and by 1 and SPREADS robust standard deviations
-        more than the median of the others in its role. A role of one matrix has nothing to compare with, and none.
+        A matrix collapses where log₂ of its stable rank falls by 1 within WITHIN measurements, by 1 and SPREADS robust
+        standard deviations more than the median of the others in its role, and further than any matrix of the model
+        fell in the PAST measurements before these: early in training all fall, each at a time of its own. A role of
+        one matrix has nothing to compare with, and none.
         """
         ranks = {matrix: value for matrix, value in now.of("stable_rank").items() if value > 0}
+        past = list(self._largest_falls)[:-WITHIN]
+        limit = max(HALVED, *past) if len(past) >= FEWEST else math.inf
         new: dict[str, float] = {}
-        for before in self._past:
-            changes = {matrix: math.log2(ranks[matrix] / before[matrix]) for matrix in ranks if matrix in before}
-            for matrix in _fallen(changes, now.roles):
+        largest = 0.0
+        for before in self._ranks:
+            beyond = _beyond_role(ranks, before, now.roles)
+            largest = max(largest, *(-change for change, _ in beyond.values()), 0.0)
+            for matrix in _fallen(beyond, limit):
                 if matrix not in self._collapsed:
                     new[matrix] = max(before[matrix], new.get(matrix, 0.0))
-        self._past.append(ranks)
+        self._ranks.append(ranks)
+        self._largest_falls.append(largest)
         self._collapsed |= set(new)
         if not new:
             return ()
@@ -44,21 +53,28 @@ class Collapse:
         return (Event(COLLAPSE, now.revision, now.step, tuple(new), numbers),)
 
 
-def _fallen(changes: Mapping[str, float], roles: Mapping[str, str]) -> list[str]:
-    """Return the matrices that fall beyond their role. changes: of log₂ of the stable rank."""
-    if min(changes.values(), default=0.0) > -HALVED:
-        return []
+def _beyond_role(
+    ranks: Mapping[str, float], before: Mapping[str, float], roles: Mapping[str, str]
+) -> dict[str, tuple[float, float]]:
+    """Return by matrix how log₂ of its stable rank changed, and how much more than the median of others in its role."""
+    changes = {matrix: math.log2(ranks[matrix] / before[matrix]) for matrix in ranks if matrix in before}
     of_role: dict[str, list[float]] = {}
     for matrix, change in changes.items():
         of_role.setdefault(roles[matrix], []).append(change)
-    beyond = {
-        matrix: change - _median_of_others(of_role[roles[matrix]], change)
+    return {
+        matrix: (change, change - _median_of_others(of_role[roles[matrix]], change))
         for matrix, change in changes.items()
         if len(of_role[roles[matrix]]) > 1
     }
-    spread = 1.4826 * median(abs(excess) for excess in beyond.values()) if beyond else 0.0
-    limit = -max(HALVED, SPREADS * spread)
-    return [matrix for matrix, excess in beyond.items() if changes[matrix] <= -HALVED and excess <= limit]
+
+
+def _fallen(beyond: Mapping[str, tuple[float, float]], limit: float) -> list[str]:
+    """Return the matrices that fell further than the limit, and beyond their role."""
+    if not any(change < -limit for change, _ in beyond.values()):
+        return []
+    spread = 1.4826 * median(abs(excess) for _, excess in beyond.values())
+    least = max(HALVED, SPREADS * spread)
+    return [matrix for matrix, (change, excess) in beyond.items() if change < -limit and excess <= -least]
 
 
 def _median_of_others(changes: list[float], own: float) -> float:

@@ -29,6 +29,9 @@ SHOWN = ((RATE, "variation"), ("stable_rank", "stable rank"), ("alpha", "α"))
 LATEST_EVENTS = 4
 KEPT = 200  # values a role and metric: a sparkline shows fewer
 REMEMBERED = 20  # times between checkpoints
+ROLE, ENDS = 11, 19  # characters of a role's name, and of the first and last value
+FEWEST_BARS, MOST_BARS = 6, 16  # of a metric; where there is no room for so many, there are fewer metrics
+WAITS_LONG = 60.0  # seconds
 
 
 @dataclass
@@ -45,6 +48,7 @@ class WatchView:
     last: Measurement | None = None
     waiting: tuple[str, ...] = ()
     _came: list[float] = field(default_factory=list)
+    _tell_at: float = math.inf
     _live: Live | None = None
 
     @contextmanager
@@ -95,10 +99,13 @@ class WatchView:
             self._line(f"step {step} was written anew: it and what follows are measured again")
 
     def looked(self, waiting: tuple[str, ...]) -> None:
-        """Show what is waited for."""
-        if self._live is None and waiting != self.waiting and waiting:
-            self._line(f"not complete yet: {printable(', '.join(waiting[:3]))}")
-        self.waiting = waiting
+        """Show what is waited for; a line says so once, and where it takes long."""
+        now = time.monotonic()
+        if waiting != self.waiting:
+            self.waiting, self._tell_at = waiting, now + WAITS_LONG
+        if self._live is None and waiting and now >= self._tell_at:
+            self._line(f"not complete yet: {', '.join(waiting[:3])}")
+            self._tell_at = math.inf
         self._draw()
 
     def finished(self, watched: Watched, name: str) -> None:
@@ -131,7 +138,9 @@ class WatchView:
         if not gaps:
             return "waiting for a checkpoint"
         left = median(gaps) - (time.monotonic() - self._came[-1])
-        return f"the next in about {duration(left)}" if left > 0 else f"the next is due since {duration(-left)}"
+        if left > 0:
+            return f"the next in about {duration(left)}"
+        return f"the next was expected {duration(-left)} ago" if left < -1 else "the next is due"
 
     def _draw(self) -> None:
         if self._live is not None:
@@ -141,11 +150,15 @@ class WatchView:
         """Return what a terminal of this width shows: less of each role where it is narrow."""
         lines: list[Any] = [f"{self._headline()} · {self._next()}"]
         columns = [column for column in SHOWN if any(kept[column[0]] for kept in self.series.values())]
-        bars = min(16, (width - 10) // max(1, len(columns)) - 28)
+        columns = columns[: max(1, (width - ROLE) // (FEWEST_BARS + ENDS))]
+        bars = min(MOST_BARS, (width - ROLE) // max(1, len(columns)) - ENDS)
         settled = next((event for event in self.events if event.kind == PHASE_TWO), None)
+        if columns:
+            heads = (f"{name:<{max(bars, 0) + ENDS}}" for _, name in columns)
+            lines.append(f"{'':<{ROLE}}{''.join(heads)}".rstrip())
         for role, kept in self.series.items():
-            parts = [f"{name} {_series(kept[metric], bars, metric)}" for metric, name in columns if kept[metric]]
-            lines.append(f"  {role:<8} {'   '.join(parts)}")
+            cells = (_series(kept[metric], bars, metric) for metric, _ in columns)
+            lines.append(f"  {role:<{ROLE - 2}}{''.join(cells)}".rstrip())
         if columns:
             lines.append(f"  {'phase II' if settled else 'phase I, or not told from it yet'}")
         lines += [event_sentence(event) for event in self.events[-LATEST_EVENTS:]]
@@ -167,9 +180,10 @@ def role_means(measurement: Measurement) -> dict[str, dict[str, float]]:
 
 
 def _series(values: Sequence[float], bars: int, metric: str) -> str:
-    ends = number(values[-1], 2) if len(values) == 1 else f"{number(values[0], 2)} → {number(values[-1], 2)}"
-    line = sparkline(values, bars, logarithmic=metric == RATE) if bars >= 4 else ""
-    return f"{line:<{max(bars, 0)}} {ends:<17}" if line else f"{ends:<17}"
+    """Return a cell of so many bars and ENDS characters: without bars where there is no room for any."""
+    ends = " → ".join(number(value, 2) for value in dict.fromkeys((values[0], values[-1])))
+    line = sparkline(values, bars, logarithmic=metric == RATE) if bars > 0 else ""
+    return f"{line:<{max(bars, 0)}} {ends:<{ENDS - 1}}"
 
 
 def sparkline(values: Sequence[float], most: int, *, logarithmic: bool = False) -> str:

@@ -27,6 +27,7 @@ from spectra_cli.views.report.overview import overview
 from spectra_cli.views.report.page_data import Detail, read_detail
 from spectra_cli.views.report.sections import SECTIONS, Material
 from spectra_cli.views.report.shell import asset, libraries, render, themes, trusted
+from spectra_cli.views.report.unfinished import unfinished
 
 SCRIPTS = ("state.js", "adapt.js", "figures.js", "tools.js", "table.js", "controls.js")
 
@@ -89,6 +90,9 @@ def make_page(material: Material) -> str:
         scripts=[libraries(), *(asset(name) for name in SCRIPTS)],
         heading=heading,
         summary=_summaries(material),
+        unfinished=[
+            (material.label(detail), said) for detail in details if (said := unfinished(detail.studied)) is not None
+        ],
         overview=overview(material),
         first=material.figures(["trajectory"]),
         sections=[(section, part) for section, part in shown if part is not None],
