@@ -25,7 +25,7 @@ def demo(
     console = make_console(error=True)
     table = folder / "demo.parquet"
     with TrainingProgress(console, quiet=False, doing="loading torch and transformers").running() as progress:
-        run = training.train(folder, on_progress=progress.note, on_step=progress)
+        run = training.train(folder, on_progress=progress.note, on_step=progress, recipe=training.DEMO)
     training.write_held_out(folder)
     target = Target(table, str(table), advise=False)
     code = scan_to(target, str(run), (), restart=False, quiet=False, answer=Answer())

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     import torch
 
 STEPS = 360
-SAVED = (0, 1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 180, 240, 300, 360)
+SAVED = (
+    0, 1, 2, 4, 8, 12, 16, 20, 25, 30, 34, 38, 43, 48, 54, 60, 67, 75, 84, 94, 105, 118, 132, 148, 166, 186, 208, 233,
+    261, 292, 327, STEPS,
+)  # fmt: skip
 WARMUP = 30
 PEAK_RATE = 2e-3
 BATCH, CONTEXT = 8, 128
@@ -25,15 +28,17 @@ SEED = 0
 TEXT_BYTES = 6_000_000
 HELD_OUT, HELD_OUT_BYTES = "held-out.txt", 20_000
 STEADY_SHARE, STEP_SHARES = 0.8, (0.5, 0.8)
+HELD_FROM, HELD_AT = 0.4, 0.03
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How a run is trained. optimizer: `adamw`, or `muon` for the layers' matrices with AdamW for all else.
 
-    schedule: after the warm-up `constant`, `cosine` down to a tenth, `wsd` (steady, then straight down to a tenth over
-    the last fifth) or `step` (a third at half of the run, a tenth at four fifths). peak_rate: what the schedule starts
-    from. layers: of the model. seed: of its first weights and of the order of what it reads.
+    schedule: after the warm-up `constant`, `cosine` down to a tenth, `held` (a cosine down to HELD_AT at HELD_FROM of
+    the run, and no further), `wsd` (steady, then straight down to a tenth over the last fifth) or `step` (a third at
+    half of the run, a tenth at four fifths). peak_rate: what the schedule starts from. layers: of the model. seed: of
+    its first weights and of the order of what it reads.
     """
 
     optimizer: str = "adamw"
@@ -42,6 +47,9 @@ class Recipe:
     peak_rate: float = PEAK_RATE
     layers: int = 6
     seed: int = SEED
+
+
+DEMO = Recipe(schedule="held")  # the variation falls with the rate, and is seen to settle where it no longer does
 
 
 def train(
@@ -99,6 +107,8 @@ def learning_rate(step: int, steps: int = STEPS, recipe: Recipe = Recipe()) -> f
     (0.002, 0.0002)
     >>> [round(learning_rate(step, 360, Recipe(schedule="step")), 6) for step in (179, 180, 288)]
     [0.002, 0.000667, 0.0002]
+    >>> [round(learning_rate(step, 360, DEMO), 6) for step in (30, 144, 360)]
+    [0.002, 6e-05, 6e-05]
     """
     if step <= WARMUP:
         return recipe.peak_rate * step / WARMUP
@@ -109,8 +119,9 @@ def learning_rate(step: int, steps: int = STEPS, recipe: Recipe = Recipe()) -> f
         return recipe.peak_rate * (1 - 0.9 * progress)
     if recipe.schedule == "step":
         return recipe.peak_rate * (1, 1 / 3, 1 / 10)[sum(step >= share * steps for share in STEP_SHARES)]
-    progress = (step - WARMUP) / max(1, steps - WARMUP)
-    return recipe.peak_rate * (0.55 + 0.45 * math.cos(math.pi * progress))
+    end, least = (HELD_FROM * steps, HELD_AT) if recipe.schedule == "held" else (steps, 0.1)
+    progress = min(1.0, (step - WARMUP) / max(1, end - WARMUP))
+    return recipe.peak_rate * (least + (1 - least) * (1 + math.cos(math.pi * progress)) / 2)
 
 
 def what_next(folder: Path) -> str:

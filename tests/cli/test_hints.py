@@ -188,7 +188,20 @@ def scan_again(failed: Failed) -> Words:
     return failed.words
 
 
+def one_scanned(folder: Path) -> Words:
+    runs.write_run(folder / "run", (0, 1, 2, 4))
+    scan_checkpoints(folder / "run", folder / "t.parquet", steps="0")
+    return ["stability", str(folder / "t.parquet")]
+
+
+def scan_more(failed: Failed) -> Words:
+    assert "scan two or more" in failed.hint
+    scan_checkpoints(failed.folder / "run", failed.folder / "t.parquet", restart=True)
+    return failed.words
+
+
 HINTS = {
+    "one checkpoint for a study of changes": Hint(one_scanned, scan_more),
     "two of one step": Hint(tiny("step1", "step4", "global_step4"), option("--revisions")),
     "two of one step, otherwise called": Hint(tiny("step1", "step4", "step4-fp16"), option("--revisions")),
     "stages, one alone": Hint(tiny("code-step10", "math-step5"), option("--revisions")),

@@ -10,7 +10,8 @@ import pytest
 from spectra_cli.studies.inputs.runs import Run
 from spectra_cli.studies.inputs.training_logs import Losses
 from spectra_cli.studies.stability import RunComparison, ratios, stability
-from spectra_cli.views.sentences.stability import CHANCE, ratio_sentences, stability_sentences
+from spectra_cli.views.sentences.headline import headlines, verdict
+from spectra_cli.views.sentences.stability import CHANCE, ratio_sentences, stability_findings, stability_sentences
 
 NUMBER = r"−?\d+(?:\.\d+)?(?:e-?\d+)?"
 INTERVAL = rf"({NUMBER}) … ({NUMBER})"
@@ -72,6 +73,11 @@ def random_run(seed):
     loss = 2 + random.uniform(0.5, 3) * np.exp(-x * random.choice([0.1, 0.8])) + correlated(random, len(steps), 0.02)
     log = pd.DataFrame({"step": steps, "loss": loss, "train_loss": loss, "val_loss": loss, "lr": lr})
     return Run(f"run {seed}", pd.DataFrame(lines), {}), Losses(Path("loss.jsonl"), log, "validation", {})
+
+
+def plain(text):
+    """The numbers of a text, without the commas of thousands."""
+    return re.sub(r"(?<=\d),(?=\d)", "", text)
 
 
 def check_steps(sentence):
@@ -151,6 +157,17 @@ def check_as_a_whole(sentences):
         assert "Phase II:" not in text
 
 
+def check_headline(run):
+    """The verdict, the cards and the findings say the same of peak and stable phase; a step lies in its interval."""
+    said, cards = verdict(run, None, ""), {card.claim: card for card in headlines(run, None)}
+    seen = {claim: any(f.seen for f in stability_findings(run) if f.claim == claim) for claim in ("peak", "onset")}
+    assert ("peak" in cards) == seen["peak"] == ("variation peaks at" in said), said
+    assert ("Two phases" in said) == (cards["onset"].value != "not seen") == seen["onset"], said
+    for step, *ends in re.findall(rf"step ({NUMBER}) \(90%: {INTERVAL}\)", plain(said)):
+        low, high = map(value, ends)
+        assert low <= value(step) <= high
+
+
 def contradictions(seeds):
     """How many statements each of CHECKS has read; one that contradicts itself raises."""
     read = dict.fromkeys(CHECKS, 0)
@@ -161,6 +178,7 @@ def contradictions(seeds):
         studied = stability(run, losses)
         sentences = stability_sentences(studied)
         check_as_a_whole(sentences)
+        check_headline(studied)
         compared = RunComparison((base, studied), tuple(ratios((first[0], run), (base, studied))))
         for sentence in (*sentences, *ratio_sentences(compared)):
             for check in CHECKS:

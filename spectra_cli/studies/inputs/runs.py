@@ -43,9 +43,7 @@ def read_run(path: str | Path, metrics: Sequence[str], label: str | None = None)
     metadata = read_metadata(path)
     frame = read_table(path, metrics=metrics, columns=(*COLUMNS, "metric", "value")).to_pandas()
     if frame.empty:
-        raise SpectraError(
-            f"{path} holds none of {', '.join(metrics)}", hint="scan again with these --metrics, or without --metrics"
-        )
+        raise SpectraError(f"{path} holds none of {', '.join(metrics)}", hint=_way_to(metrics, metadata))
     deepest = frame["layer"].max()
     if deepest > DEEPEST:
         raise SpectraError(
@@ -53,6 +51,13 @@ def read_run(path: str | Path, metrics: Sequence[str], label: str | None = None)
             hint="scan again without that matrix, by --layers or --match",
         )
     return Run(label or Path(path).stem, _widen(frame, metrics), metadata)
+
+
+def _way_to(metrics: Sequence[str], metadata: Mapping[str, Any]) -> str:
+    """Return how to have a table with metrics that one lacks, whether it was scanned for them or not."""
+    if set(metrics) <= set(metadata.get("options", {}).get("metrics", ())):
+        return "it was scanned for them, and they compare checkpoints: scan two or more"
+    return "scan again with these --metrics, or without --metrics"
 
 
 def metrics_in(path: str | Path) -> list[str]:

@@ -128,8 +128,9 @@ def _steps(run: Run, numbers: pd.DataFrame) -> NDArray[np.int64]:
         )
     layers = numbers["layer"].nunique()
     if len(steps) < FEWEST_STEPS or layers < FEWEST_LAYERS:
+        many = f"{len(steps)} checkpoint{'s' * (len(steps) != 1)} of {layers} layers"
         raise SpectraError(
-            f"{run.label} has {len(steps)} checkpoints of {layers} layers: too few for a course over depth",
+            f"{run.label} has {many}: too few for a course over depth",
             hint=f"it takes {FEWEST_STEPS} checkpoints and {FEWEST_LAYERS} layers",
         )
     return np.asarray(steps, dtype=np.int64)

@@ -10,7 +10,7 @@ from spectra_cli.errors import printable
 from spectra_cli.studies.lifecycle import CHANCE, Lifecycle
 from spectra_cli.studies.stability import GroupStability, Onset, RunStability
 from spectra_cli.views.formatting import count, number
-from spectra_cli.views.sentences.stability import CLOSE, FEWEST, is_stable_phase, step
+from spectra_cli.views.sentences.stability import CLOSE, FEWEST, has_peak, is_stable_phase, step
 
 NO_PHASES = "No phases were looked for"
 PHASES = {"floor": "stays on a floor", "slow decline": "declines slowly"}
@@ -50,18 +50,30 @@ def _phases(run: RunStability) -> str:
     whole = run.groups[0]
     if len(whole.series.steps) < FEWEST:
         return f"{count(len(whole.series.steps), 'checkpoint')} with a variation are too few for phases."
-    if run.is_constant:
-        return "The spectra move at no rate that differs from a constant one: no phases are seen."
     onset, of = shown_onset(whole)
-    if whole.peak.step == whole.series.steps[-1]:
-        return f"The spectra's variation still rises at the last step, {whole.peak.step:,}: no second phase has begun."
-    peak = f"the spectra's variation peaks at step {whole.peak.step:,}"
     if onset is None or onset.step is None:
-        fallen = number(whole.peak.value / whole.floor.value, 2)
-        return f"One phase is seen: {peak} and falls by a factor of {fallen}; no stable phase is supported."
+        return _without_a_stable_phase(run, whole)
     span = f" (90%: {_span(onset)})" if onset.interval else ""
     then = f"from step {_thousands(onset.step)}{span} on it {PHASES[onset.phase or 'floor']}{of}"
-    return f"Two phases are seen: {peak}, and {then}."
+    return f"Two phases are seen: the spectra's variation {_largest(run, whole)}, and {then}."
+
+
+def _without_a_stable_phase(run: RunStability, whole: GroupStability) -> str:
+    if run.is_constant:
+        return "The spectra move at no rate that differs from a constant one: no phases are seen."
+    if whole.peak.step == whole.series.steps[-1]:
+        return f"The spectra's variation still rises at the last step, {whole.peak.step:,}: no second phase has begun."
+    seen = "One phase is seen" if has_peak(run) else "No peak is seen"
+    fallen = f"falls by a factor of {number(whole.peak.value / whole.floor.value, 2)}"
+    return f"{seen}: the spectra's variation {_largest(run, whole)} and {fallen}; no stable phase is supported."
+
+
+def _largest(run: RunStability, whole: GroupStability) -> str:
+    if has_peak(run):
+        return f"peaks at step {whole.peak.step:,}"
+    if run.is_constant:
+        return f"is largest at step {whole.peak.step:,}, though no larger than a constant rate with such noise may be"
+    return f"is largest at the first step seen, {whole.peak.step:,}"
 
 
 def headlines(stability: RunStability | None, lifecycle: Lifecycle | None) -> list[Headline]:
@@ -69,7 +81,8 @@ def headlines(stability: RunStability | None, lifecycle: Lifecycle | None) -> li
     numbers = []
     if stability is not None and len(stability.groups[0].series.steps) >= FEWEST:
         whole = stability.groups[0]
-        numbers += [_peak(whole), _onset(whole), *_decoupling(whole)]
+        peak = [_peak(whole)] if has_peak(stability) else []
+        numbers += [*peak, _onset(whole), *_decoupling(whole)]
     if lifecycle is not None:
         low, high = lifecycle.span
         lost = f"−{_mean_lost(lifecycle):.0f}%"

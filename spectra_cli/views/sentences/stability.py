@@ -47,14 +47,19 @@ def _phases(run: RunStability, whole: GroupStability) -> list[Finding]:
     if len(whole.series.steps) < FEWEST:
         few = count(len(whole.series.steps), "checkpoint")
         return [Finding("peak", f"The variation is known at {few} only: too few for a course.", False)]
-    steps, per_lr = whole.series.steps, whole.onset_per_lr
-    peaked = steps[0] < whole.peak.step < steps[-1] and not run.is_constant
+    per_lr = whole.onset_per_lr
     return [
-        Finding("peak", _peak(run, whole), peaked),
+        Finding("peak", _peak(run, whole), has_peak(run)),
         Finding("onset", _onset(whole), is_stable_phase(whole.onset)),
         *(Finding("onset", sentence, is_stable_phase(per_lr)) for sentence in _per_rate(whole)),
         Finding("floor", _floor(whole)),
     ]
+
+
+def has_peak(run: RunStability) -> bool:
+    """Whether the variation is largest between two steps, and varies more than a constant rate would."""
+    whole = run.groups[0]
+    return bool(whole.series.steps[0] < whole.peak.step < whole.series.steps[-1]) and not run.is_constant
 
 
 def is_stable_phase(onset: Onset | None) -> bool:
