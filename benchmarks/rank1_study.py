@@ -1,6 +1,6 @@
 """Trains small models at a constant rate, with a decay and with Muon, and asks whether their checkpoints lie on a line.
 
-Takes about ten minutes of one processor, in pieces as benchmarks/pieces.py says:
+Takes about five minutes of one processor, in pieces as benchmarks/pieces.py says:
 
     python benchmarks/rank1_study.py FOLDER [NAME-SEED…] [--report]
 
@@ -116,7 +116,7 @@ def findings_of(folder: Path, name: str, window: int) -> list[Rank1]:
 def mean_error(values: list[float], digits: int = 3) -> str:
     """Return mean and standard error over seeds."""
     error = np.std(values, ddof=1) / np.sqrt(len(values))
-    return f"{np.mean(values):.{digits}f} ± {error:.{digits}f}"
+    return f"{np.mean(values):.{digits}f} ± {error:.{digits}f}".replace("-", "−")
 
 
 def share_lines(folder: Path) -> list[str]:

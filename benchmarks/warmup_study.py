@@ -1,6 +1,6 @@
 """Trains small models from a trained one's spectra, from two controls of the same norms, and from the usual start.
 
-Takes about eight minutes of one processor, in pieces as benchmarks/pieces.py says:
+Takes about four minutes of one processor, in pieces as benchmarks/pieces.py says:
 
     python benchmarks/warmup_study.py FOLDER [reference] [SEED-START…] [--report]
 
@@ -89,7 +89,7 @@ def report(folder: Path) -> list[str]:
     for start, against in (*((start, "default") for start in STARTS[1:]), ("trained", "mp"), ("trained", "flat")):
         row = losses[start] - losses[against]
         lines.append(f"| {start} − {against} | {' | '.join(map(_cell, row.T))} |")
-    draw(losses, folder / "warmup-differences.svg")
+    draw(losses, folder / "warmup-differences.png")
     return [*lines, "", time_line(sorted(folder.glob("*.json")))]
 
 
@@ -112,7 +112,7 @@ def draw(losses: dict[str, np.ndarray], output: Path) -> None:
     seeds = base.mark_line(opacity=0.35, point=True).encode(detail="seed:N")
     means = base.mark_line(strokeWidth=3).encode(y=alt.Y("mean(difference):Q"))
     zero = alt.Chart(pd.DataFrame({"difference": [0.0]})).mark_rule(strokeDash=[4, 3]).encode(y="difference:Q")
-    (zero + seeds + means).properties(width=420, height=260).save(output)
+    (zero + seeds + means).properties(width=420, height=260).save(output, scale_factor=2)
 
 
 def _cell(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str:

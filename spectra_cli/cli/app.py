@@ -16,7 +16,7 @@ from spectra_cli.cli.demo import demo
 from spectra_cli.cli.exporting import export
 from spectra_cli.cli.flat import flat
 from spectra_cli.cli.help import HelpfulCommand, HelpfulGroup
-from spectra_cli.cli.looking import plot, report
+from spectra_cli.cli.looking import plot, report, study
 from spectra_cli.cli.models import ablate, evaluate, prune
 from spectra_cli.cli.rank1 import rank1
 from spectra_cli.cli.scanning import diff, scan
@@ -54,6 +54,7 @@ COMMANDS = (
             rank1,
             plot,
             report,
+            study,
         ),
     ),
     (

@@ -25,6 +25,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spectra plot mine.parquet --kind heatmap --metric entropy -o -",
     ),
     "report": ("spectra report mine.parquet --loss runs/mine/loss.jsonl -o mine.html",),
+    "study": ("spectra study mine.parquet --loss runs/mine/loss.jsonl -o appendix",),
     "evaluate": ("spectra evaluate runs/mine/step0 runs/mine/step16 --text held-out.txt",),
     "ablate": ("spectra ablate runs/mine/step16 --text held-out.txt",),
     "prune": ("spectra prune runs/mine/step16 --layers 2 -o smaller",),

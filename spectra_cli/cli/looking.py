@@ -1,4 +1,4 @@
-"""The commands that draw tables: plot and report."""
+"""The commands that draw tables: plot, report and study."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import typer
 
 from spectra_cli.cli.flat import Fields
 from spectra_cli.cli.options import RunInputs, Selection, Tables
+
+Rank1Tables = Annotated[
+    list[str] | None, typer.Option("--rank1", metavar="FILE", help="A table that `spectra rank1` wrote.")
+]
 
 
 @dataclass(frozen=True)
@@ -108,9 +112,7 @@ def report(
     tables: Tables,
     *,
     output: Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="The page.")] = "report.html",
-    rank1: Annotated[
-        list[str] | None, typer.Option("--rank1", metavar="FILE", help="A table that `spectra rank1` wrote.")
-    ] = None,
+    rank1: Rank1Tables = None,
     inputs: RunInputs,
 ) -> int:
     """Write one page that stands alone: findings, figures to explore, the table of matrices, how it was made."""
@@ -128,4 +130,28 @@ def report(
         rank1=tuple(rank1 or ()),
     )
     typer.echo(f"{printable(output)} · {size(written)} · opens in any browser, without a network", err=True)
+    return 0
+
+
+def study(
+    tables: Tables,
+    *,
+    output: Annotated[str, typer.Option("-o", "--output", metavar="FOLDER", help="A new folder.")],
+    rank1: Rank1Tables = None,
+    inputs: RunInputs,
+) -> int:
+    """Write what a paper's appendix needs: page, figures with captions, findings, methods, references."""
+    from spectra_cli.errors import printable
+    from spectra_cli.studies.inputs.parse import parse_columns, parse_labels
+    from spectra_cli.views.appendix import write_appendix
+    from spectra_cli.views.formatting import count
+    from spectra_cli.views.report.commands import PageInputs
+
+    losses, columns, labels = tuple(inputs.loss or ()), parse_columns(inputs.loss_columns), parse_labels(inputs.label)
+    asked = PageInputs(tables, output, losses, columns, labels, tuple(rank1 or ()))
+    written = write_appendix(asked, lambda name: typer.echo(f"drawing {name}", err=True))
+    for name, why in written.left_out:
+        typer.echo(f"not drawn: {name}: {why}", err=True)
+    figures = count(len(written.figures), "figure")
+    typer.echo(f"{printable(output, 400)}/ · {figures}, report.html, findings, methods, references.bib", err=True)
     return 0

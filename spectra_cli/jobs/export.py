@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.storage.atomic import replace_file
+from spectra_cli.storage.new_folder import check_output, new_folder, scratch_beside
 from spectra_cli.storage.table import METADATA_KEY, WITHOUT_VECTORS, read_metadata
 from spectra_cli.storage.wide import plain_schema, whole_checkpoints, wide_schema, widened
 from spectra_cli.studies.inputs.runs import metrics_in
-from spectra_cli.surgery.new_folder import check_output, new_folder, scratch_beside
 
 
 @dataclass(frozen=True)

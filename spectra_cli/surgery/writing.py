@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from spectra_cli.records import ITEMSIZE
-from spectra_cli.surgery.new_folder import check_output, new_folder
+from spectra_cli.storage.new_folder import check_output, new_folder
 
 if TYPE_CHECKING:
     import torch

@@ -25,7 +25,9 @@ def show_ablation(console: Console, ablation: Ablation) -> None:
         f"{len(ablation.core)} of them core (* are not) · context {ablation.windows.context:,}, stride "
         f"{ablation.windows.stride:,} · {ablation.device}, {ablation.dtype}",
     )
-    layers = PlainTable("layer", "loss without it", *(NAMED[name] for name in SHOWN))
+    layers = PlainTable(
+        "layer", "loss without it", *(NAMED[name] for name in SHOWN), least=[NAMED["alpha_tail"], NAMED["alpha_hill"]]
+    )
     for layer in ablation.layers:
         name = str(layer.layer) if layer.core else f"{layer.layer} *"
         numbers = (number(layer.measures[metric]) for metric in SHOWN)

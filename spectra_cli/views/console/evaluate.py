@@ -33,7 +33,7 @@ def show_evaluation(console: Console, evaluation: Evaluation) -> None:
         f"{printable(evaluation.text.name)} · {len(evaluation.text.data):,} bytes in {evaluation.text.blocks} blocks · "
         f"context {windows.context:,}, stride {windows.stride:,} · {evaluation.device}, {evaluation.dtype}",
     )
-    table = PlainTable("model", "tokens", "loss per token", "bits per byte")
+    table = PlainTable("model", "tokens", "loss per token", "bits per byte", least=["tokens"])
     for model in evaluation.models:
         scored = f"{int(model.losses.tokens.sum()):,}"
         table.add_row(printable(model.model), scored, with_error(model.loss), with_error(model.bits_per_byte))

@@ -35,7 +35,7 @@ def show_merge(console: Console, merge: Merge) -> None:
 
 
 def _losses(judgement: Judgement) -> PlainTable:
-    table = PlainTable("c", "lead", "loss, half A", "loss, half B", "against the mean (paired, half B)")
+    table = PlainTable("c", "lead", "loss, half A", "loss, half B", "against the mean\n(paired, half B)")
     for judged in judgement.judged:
         against = with_error(judged.against_mean, signed=True) if judged.against_mean else "–"
         c, lead = f"{judged.candidate.c:g}", _signed(judged.candidate.lead)

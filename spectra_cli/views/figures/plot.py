@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.views.figures.figure import Kind, Options
+from spectra_cli.views.figures.figure import Chart, Kind, Options
 from spectra_cli.views.figures.kinds import kind_of
 from spectra_cli.views.figures.look import Look
 from spectra_cli.views.figures.save import save, specification, suffix_of, write_whole
@@ -66,9 +66,15 @@ def plot(
     chart = kind.figure.chart(data)
     save(chart, output, f"{name}: {labels}", look)
     if caption is not None:
-        _, sentences = without_titles(specification(chart))
-        write_whole(Path(caption), " ".join([kind.shows, *sentences, f"Runs: {labels}."]).encode() + b"\n")
+        write_whole(Path(caption), caption_of(kind, chart, runs).encode() + b"\n")
     return None
+
+
+def caption_of(kind: Kind, chart: Chart, runs: Sequence[StudiedRun]) -> str:
+    """Return what a figure shows in words, to stand beneath it."""
+    _, sentences = without_titles(specification(chart))
+    whole = [f"{sentence[:1].upper()}{sentence[1:].rstrip('.')}." for sentence in sentences]
+    return " ".join([kind.shows, *whole, f"Runs: {', '.join(studied.label for studied in runs)}."])
 
 
 def read_runs(tables: Sequence[str | Path], kind: Kind, choice: Choice) -> list[StudiedRun]:

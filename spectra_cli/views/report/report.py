@@ -48,17 +48,23 @@ def report(
     """
     if Path(output).suffix.lower() not in (".html", ".htm"):
         raise SpectraError(f"a report is a page, and {output} is no name for one", hint="end it in .html", code=2)
-    _refuse_rank1(tables)
-    inputs = read_inputs(tables, None, also=METRICS, losses=losses, columns=loss_columns, labels=labels)
-    details = [read_detail(StudiedRun(given), number) for number, given in enumerate(inputs)]
-    on_lines = read_runs(rank1, kind_of("rank1"), Choice()) if rank1 else []
-    charts = drawn_charts([detail.studied for detail in details], on_lines)
-    asked = PageInputs(tables, output, losses, loss_columns, labels, rank1)
-    page = make_page(Material(details, asked, charts, _compared(details), on_lines)).encode()
+    page = make_page(read_material(PageInputs(tables, output, losses, loss_columns, labels, rank1))).encode()
     if len(page) > LARGEST:
         raise SpectraError(f"{output} would have {len(page):,} bytes", hint="report on fewer tables at a time")
     write_whole(Path(output), page)
     return len(page)
+
+
+def read_material(asked: PageInputs) -> Material:
+    """Read all that the page shows. Raises SpectraError where a table is none, or not of the command it should be."""
+    _refuse_rank1(asked.tables)
+    inputs = read_inputs(
+        asked.tables, None, also=METRICS, losses=asked.losses, columns=asked.loss_columns, labels=asked.labels
+    )
+    details = [read_detail(StudiedRun(given), number) for number, given in enumerate(inputs)]
+    on_lines = read_runs(asked.rank1, kind_of("rank1"), Choice()) if asked.rank1 else []
+    charts = drawn_charts([detail.studied for detail in details], on_lines)
+    return Material(details, asked, charts, _compared(details), on_lines)
 
 
 def _refuse_rank1(tables: Sequence[str | Path]) -> None:

@@ -42,6 +42,11 @@ class Material:
         """Return what a run is called on the page, None where it is the only one."""
         return detail.run.label if len(self.details) > 1 else None
 
+    def commands(self) -> list[str]:
+        """Return the commands that make the tables and the page again."""
+        scans = [scan_command(detail.run, detail.studied.path) for detail in self.details]
+        return [*scans, self.inputs.report_command()]
+
     def figures(self, names: Sequence[str]) -> list[Mapping[str, Any]]:
         """Return what the templates say of figures, those that the page has."""
         has_spectra = any(detail.facts["ranks"] for detail in self.details)
@@ -81,10 +86,14 @@ def findings(material: Material) -> Shown:
     """Return the findings of each run, what was seen apart from what was looked for in vain."""
     runs = []
     for detail in material.details:
-        lifecycle, phases = lifecycle_of(detail.studied), detail.studied.stability
-        every = [*(stability_findings(phases) if phases else []), *(lifecycle_findings(lifecycle) if lifecycle else [])]
-        runs.append((material.label(detail), *_apart(every)))
+        runs.append((material.label(detail), *_apart(findings_of(detail))))
     return {"runs": runs} if any(seen or unseen for _, seen, unseen in runs) else None
+
+
+def findings_of(detail: Detail) -> list[Finding]:
+    """Return all that was looked for in one run."""
+    lifecycle, phases = lifecycle_of(detail.studied), detail.studied.stability
+    return [*(stability_findings(phases) if phases else []), *(lifecycle_findings(lifecycle) if lifecycle else [])]
 
 
 def _apart(findings: Sequence[Finding]) -> tuple[list[Any], list[Any]]:
@@ -113,15 +122,21 @@ def comparison(material: Material) -> Shown:
 
 def on_a_line(material: Material) -> Shown:
     """Return whether checkpoints lie on a line, in sentences for each table of `spectra rank1`, and their figure."""
+    several = len(material.rank1) > 1
+    runs = [(label if several else None, *_apart(said)) for label, said in rank1_findings(material)]
+    return {"runs": runs, "figures": material.figures(["rank1"])} if runs else None
+
+
+def rank1_findings(material: Material) -> list[tuple[str, list[Finding]]]:
+    """Return for each table of `spectra rank1` its label and what was found."""
     from spectra_cli.studies.rank1.rows import rank1_of
 
-    runs = []
+    by_label = []
     for studied in material.rank1:
         result = rank1_of(studied.run)
-        label = studied.label if len(material.rank1) > 1 else None
         sentences = [f"{run_sentence(result)}.", *rank1_sentences(result)]
-        runs.append((label, *_apart([Finding("rank1", sentence) for sentence in sentences])))
-    return {"runs": runs, "figures": material.figures(["rank1"])} if runs else None
+        by_label.append((studied.label, [Finding("rank1", sentence) for sentence in sentences]))
+    return by_label
 
 
 def matrices(material: Material) -> Shown:
@@ -148,8 +163,7 @@ def accuracy(material: Material) -> Shown:
 
 def commands(material: Material) -> Shown:
     """Return the commands that make the tables and the page again."""
-    scans = [scan_command(detail.run, detail.studied.path) for detail in material.details]
-    return {"commands": [*scans, material.inputs.report_command()]}
+    return {"commands": material.commands()}
 
 
 SECTIONS: tuple[Section, ...] = (

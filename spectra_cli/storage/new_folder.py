@@ -1,4 +1,4 @@
-"""The folder of a new checkpoint: whole or absent whenever the program ends, and one process at a time.
+"""A new folder: whole or absent whenever the program ends, and one process at a time.
 
 It grows inside another folder beside its place, whose lock is held, and is renamed at the end. Knows nothing of what is
 in it.
@@ -19,7 +19,7 @@ from spectra_cli.storage.lock import remove_folder, take_lock
 
 
 def check_output(output: Path, nbytes: int = 0) -> None:
-    """Raise SpectraError where no checkpoint of so many bytes can be written, before anything is read for it."""
+    """Raise SpectraError where no folder of so many bytes can be written there, before anything is read for it."""
     shown = printable(output, 400)
     if output.is_symlink() or (output.exists() and not output.is_dir()):
         raise SpectraError(f"{shown} is there and no folder", hint="give -o the name of a new folder")
