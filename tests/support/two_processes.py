@@ -1,4 +1,6 @@
-"""Run as one of two processes that train one model over gloo: `python two_processes.py FOLDER WRAP RANK [WHAT]`.
+"""One of two processes that train one model over gloo.
+
+    python -m tests.support.two_processes FOLDER WRAP RANK [WHAT]
 
 WRAP: fsdp2 or ddp. WHAT: `slow`, where the second is slow in every step; `killed`, where it ends itself at step 30.
 Each process writes what it met into FOLDER/RANK.txt, and both save the checkpoints of some steps.
