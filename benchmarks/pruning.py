@@ -1,6 +1,6 @@
 """Trains the demo's model with 12 layers from two seeds, removes layers, and compares ways of choosing them.
 
-Takes about eight minutes of one processor, in pieces as benchmarks/pieces.py says:
+Takes about six minutes of one processor, in pieces as benchmarks/pieces.py says:
 
     python benchmarks/pruning.py FOLDER [trainN] [seedN] [--report]
 

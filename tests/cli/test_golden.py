@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -22,7 +23,12 @@ WIDTHS = (80, 120, 200)
 MEASURED = re.compile(r"\d[\d.,]*(?= (?:B|kB|MB|GB)\b)")
 # Its memory is that of the process that runs all tests, its time that of the machine.
 COST = re.compile(r"(?<=to read: ).*?machine", re.DOTALL)
-SLOW = ("stability-compared", "plot-trajectory")  # 2 s each
+OF_MODELS = {  # of models without training: only where their numbers stand is compared
+    "report": "spectra report small.parquet --loss loss.jsonl -o made.html",
+    "evaluate": "spectra evaluate model --text held-out.txt --blocks 8",
+    "prune": "spectra prune model --layers 2 -o made",
+}
+SLOW = ("stability-compared", "plot-trajectory", *OF_MODELS)  # 2 s each
 COMMANDS = {
     "inspect": "spectra inspect run",
     "scan": "spectra scan run -o again.parquet --threads 1",
@@ -41,6 +47,7 @@ COMMANDS = {
     "plot-heatmap": "spectra plot small.parquet --kind heatmap --metric entropy --roles q,down -o -",
     "plot-wave": "spectra plot small.parquet --kind wave -o -",
     "error": "spectra scan nowhere",
+    **OF_MODELS,
 }
 
 
@@ -71,17 +78,32 @@ def shown(monkeypatch, command, width):
         patched.setattr(sys, "stderr", terminal)
         code = main(shlex.split(command)[1:])
     screen = COST.sub("#", screen_of(terminal.bytes.getvalue().decode()))
-    screen = MEASURED.sub(lambda found: "#" * len(found[0]), screen)
+    numbers = re.compile(r"\d") if command in OF_MODELS.values() else MEASURED
+    screen = numbers.sub(lambda found: "#" * len(found[0]), screen)
     return f"{f' {width} columns, exit code {code} ':─^{width}}\n{screen}"
 
 
+@pytest.fixture
+def model(place):
+    """A small language model beside the others, and a text."""
+    from tests.support.language_models import BYTES, TEXT, write_model
+
+    if not (place / "model").exists():
+        write_model(place / "model", "gpt_neox", BYTES | {"num_hidden_layers": 5}, 0)
+        (place / "held-out.txt").write_text(TEXT)
+    return place / "model"
+
+
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in COMMANDS])
-def test_it_shows_what_it_showed(place, monkeypatch, name):
+def test_it_shows_what_it_showed(place, monkeypatch, request, name):
     monkeypatch.chdir(place)
+    if name in OF_MODELS:
+        request.getfixturevalue("model")
     screens = []
     for width in WIDTHS:
         for made in ("again.parquet", "again.rank1.parquet", "mine.csv"):
             (place / made).unlink(missing_ok=True)
+        shutil.rmtree(place / "made", ignore_errors=True)
         screens.append(shown(monkeypatch, COMMANDS[name], width))
     text = "\n".join([f"$ {COMMANDS[name]}", *screens])
     kept = GOLDEN / f"{name}.txt"

@@ -156,3 +156,27 @@ def test_a_resumed_run_goes_on_with_its_table(tmp_path):
     with SpectralMonitor(model, every=1, out=table, restart=True) as monitor:
         monitor.step(7)
     assert set(rows_of(table)["step"]) == {7}
+
+
+def test_a_resumed_run_reports_an_event_once_and_drops_those_of_steps_that_come_again(tmp_path):
+    model, table, events = small_model(), tmp_path / "run.parquet", []
+
+    def watch(steps, ruined, resume):
+        with SpectralMonitor(model, every=1, out=table, on_event=events.append, resume=resume) as monitor:
+            for step in steps:
+                if step in ruined:
+                    with torch.no_grad():
+                        model[ruined[step]].weight.fill_(torch.nan)
+                monitor.step(step)
+
+    def not_numbers(events):
+        return [(event.step, event.matrices) for event in events if event.numbers.get("what") == "NaN or Inf"]
+
+    watch(range(5), {1: 0, 4: 1}, resume=False)
+    assert not_numbers(events) == [(1, ("0",)), (4, ("1",))]
+    torch.nn.init.ones_(model[1].weight)
+    events.clear()
+    watch(range(2, 6), {5: 1}, resume=True)  # its checkpoint was of step 2
+    assert not_numbers(events) == [(5, ("1",))]
+    written = (tmp_path / "run.parquet.events.jsonl").read_text(encoding="utf-8").splitlines()
+    assert not_numbers(map(Event.from_line, written)) == [(1, ("0",)), (5, ("1",))]
