@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +20,7 @@ from spectra_cli.storage.table import read_metadata, row_groups, write_table
 from spectra_cli.studies.stability import compare_tables
 from spectra_cli.views.report.report import report
 from tests.support import runs
+from tests.support.large_tables import write_large
 from tests.support.planted_runs import plant_table
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
@@ -29,8 +29,6 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 FIGURES = ("trajectory", "alignment", "spectrum", "heatmap", "profile", "course")
-PARTS = ("attn.q", "attn.k", "attn.v", "attn.o", "mlp.up", "mlp.down")
-SLOWER = 4  # the machine may be busy: a page that loads what it should load later takes far longer than that
 HOSTILE = "</script><script>window.hurt=1</script><img src=x onerror=window.hurt=1>"
 LINES = "entropy\u2028window.hurt=1\u2029"  # ends of lines in a script of old, which Vega's expressions still refuse
 
@@ -90,29 +88,6 @@ def opened(browser, page_path):
 
 def asks_elsewhere(url, path):
     return url.split("#")[0] != path.as_uri() and not url.startswith(("blob:", "data:"))
-
-
-def write_large(path, small, *, checkpoints, matrices, ranks):
-    """Repeat one matrix's rows of a small table as many matrices at many steps, with spectra of real length."""
-    group = next(row_groups(small)).to_pandas()
-    rows = group[(group.matrix == "layers.0.attn.q")].drop(columns="vector")
-    names = [f"layers.{place // 6}.{PARTS[place % 6]}" for place in range(matrices)]
-    frame = pd.concat([rows.assign(matrix=name, role=name[-1], layer=at // 6) for at, name in enumerate(names)])
-    random = np.random.default_rng(0)
-    schema = next(row_groups(small)).schema
-    spectrum = random.random(ranks)
-
-    def parts():
-        for index in range(checkpoints):
-            vectors = [spectrum if metric == "sd" else None for metric in frame.metric]
-            new = frame.assign(
-                revision=f"step{index * 1000}", step=index * 1000, vector=vectors,
-                value=frame.value * random.uniform(0.9, 1.1, len(frame)),
-            )  # fmt: skip
-            yield pa.Table.from_pandas(new[schema.names], schema, preserve_index=False)
-
-    write_table(path, parts(), read_metadata(small))
-    return path
 
 
 def names_in(page):
@@ -311,14 +286,13 @@ def test_one_run_is_compared_with_none(opened):
     assert opened().locator("#comparison").count() == 0
 
 
-def test_a_table_of_154_checkpoints_and_98_matrices_opens_within_two_seconds(table_path, tmp_path, opened):
+def test_a_table_of_154_checkpoints_and_98_matrices_has_a_page_of_a_few_megabytes(table_path, tmp_path, opened):
     table = write_large(tmp_path / "large.parquet", table_path, checkpoints=154, matrices=98, ranks=2048)
     report([table], str(tmp_path / "large.html"))
-    assert (tmp_path / "large.html").stat().st_size < 20_000_000
+    assert (tmp_path / "large.html").stat().st_size < 8_000_000
     page = opened(tmp_path / "large.html")
-    ready = page.evaluate("performance.now() - performance.getEntriesByType('navigation')[0].startTime")
-    assert ready < 2000 * SLOWER
     assert page.locator("#matrices tbody tr").count() == 98
+    assert page.locator(".drawing svg").count() == page.locator(".drawing").count()
 
 
 @pytest.mark.parametrize("runs_shown", [1, 2, 5])

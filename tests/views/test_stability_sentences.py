@@ -171,16 +171,18 @@ def check_headline(run):
 def contradictions(seeds):
     """How many statements each of CHECKS has read; one that contradicts itself raises."""
     read = dict.fromkeys(CHECKS, 0)
-    first = random_run(10_000)
-    base = stability(*first)
+    before = base = None
     for seed in seeds:
         run, losses = random_run(seed)
         studied = stability(run, losses)
         sentences = stability_sentences(studied)
         check_as_a_whole(sentences)
         check_headline(studied)
-        compared = RunComparison((base, studied), tuple(ratios((first[0], run), (base, studied))))
-        for sentence in (*sentences, *ratio_sentences(compared)):
+        if before is not None:
+            compared = RunComparison((base, studied), tuple(ratios((before, run), (base, studied))))
+            sentences += ratio_sentences(compared)
+        before, base = run, studied
+        for sentence in sentences:
             for check in CHECKS:
                 read[check] += check(sentence)
     return read

@@ -47,6 +47,12 @@ def test_without_colours_shades_tell_low_from_high_and_what_is_missing_is_a_dot(
     assert drawn[1].split()[-1] == "░▓█·"
 
 
+@pytest.mark.parametrize("values", [[[1, np.inf, 2]], [[np.nan, np.nan, np.inf]]])
+def test_what_is_not_finite_is_missing_and_scales_nothing(values):
+    drawn = draw_grid(grid(values), 9, coloured=False).plain.split("\n")
+    assert drawn[1].split()[-1] == "".join("░█"[int(value - 1)] if np.isfinite(value) else "·" for value in values[0])
+
+
 def test_a_wide_quantity_is_coloured_by_its_logarithm_and_says_so():
     text = draw_grid(grid([[1, 100, 10_000]], log=True), 40, coloured=True)
     assert looks(text)[0][20] == ("▀", f"{MIDDLE} on {MIDDLE}")

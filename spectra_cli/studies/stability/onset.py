@@ -60,7 +60,7 @@ def find_onset(
     low, high = breakpoints.interval(line, draws, LEVEL)
     low, high = min(low, line.knots[last]), max(high, line.knots[last])
     slope, slope_interval = _slope(line, y, last + 1, beside)
-    after = line.knots[last + 1 :]
+    steeper = line.slopes[last + 2 :] < line.slopes[last + 1]
     return replace(
         described,
         step=float(np.exp(line.knots[last])),
@@ -68,7 +68,7 @@ def find_onset(
         phase=_phase(slope_interval),
         slope=slope,
         slope_interval=slope_interval,
-        until=float(np.exp(after[0])) if len(after) else None,
+        until=float(np.exp(line.knots[last + 1])) if steeper.any() else None,
         draws=np.exp(draws),
     )
 
@@ -135,8 +135,11 @@ def _described(line: breakpoints.PiecewiseLinearFit, back: Callable[[Array], Arr
 
 
 def _last_flattening(line: breakpoints.PiecewiseLinearFit) -> int | None:
+    """Return the last knot that leaves at most MOST_KEPT of the slope, or else the last that flattens it."""
     flatter = np.flatnonzero(np.diff(line.slopes) > 0)
-    return int(flatter[-1]) if len(flatter) else None
+    enough = flatter[line.slopes[flatter + 1] >= MOST_KEPT * line.slopes[flatter]]
+    last = enough if len(enough) else flatter
+    return int(last[-1]) if len(last) else None
 
 
 def _phase(slope: Interval) -> str:

@@ -52,10 +52,18 @@ def draw_grid(grid: Grid, width: int, *, coloured: bool) -> Text:
 
 def _shares(grid: Grid) -> NDArray[np.float64]:
     """Return where each value lies between the least, 0, and the largest, 1."""
-    values = np.log(grid.values) if grid.log else grid.values
-    low, high = np.nanmin(values), np.nanmax(values)
+    values = np.where(np.isfinite(grid.values), grid.values, np.nan)
+    low, high = _ends(grid)
+    if grid.log:
+        values, low, high = np.log(values), math.log(low), math.log(high)
     shares: NDArray[np.float64] = (values - low) / (high - low) if high > low else values - low
     return shares
+
+
+def _ends(grid: Grid) -> tuple[float, float]:
+    """Return the least and the largest value that is finite; zeros where there is none."""
+    finite = grid.values[np.isfinite(grid.values)]
+    return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
 
 
 def _line_of(grid: Grid, row: int, times: int) -> int:
@@ -114,10 +122,11 @@ def _axis(grid: Grid, shown: NDArray[np.int64], wide: int, margin: int) -> str:
 
 def _scale(grid: Grid, width: int, margin: int, *, coloured: bool) -> Text:
     """Return a line that says which values the colours stand for."""
-    bar = Text(f"{'':>{margin}}{number(float(np.nanmin(grid.values)))} ")
+    low, high = _ends(grid)
+    bar = Text(f"{'':>{margin}}{number(low)} ")
     for share in np.linspace(0, 1, min(SCALE, max(2, (width - margin) // 3))):
         bar.append(*_cells(share, share, coloured=coloured))
-    return bar.append(f" {number(float(np.nanmax(grid.values)))}{', logarithmic' if grid.log else ''}\n")
+    return bar.append(f" {number(high)}{', logarithmic' if grid.log else ''}\n")
 
 
 def _notes(grid: Grid, *, left_out: int) -> str:

@@ -163,6 +163,18 @@ def test_a_power_law_s_loss_is_said_to_flatten_gradually():
     assert "it flattens gradually" in found.reason
 
 
+def test_a_phase_begins_where_most_of_the_slope_is_lost_and_not_where_a_little_more_is():
+    steps = np.geomspace(60, 60_000, 60)
+    x = np.log(steps / 60)
+    logs = -1.2 * np.minimum(x, 2) - 0.4 * np.clip(x - 2, 0, 3) - 0.3 * np.maximum(x - 5, 0)
+    noise = 0.001 * np.random.default_rng(0).standard_normal(len(x))
+    onset = find_onset(steps, np.exp(logs + noise))
+    assert onset.step == pytest.approx(60 * np.exp(2), rel=0.1)
+    assert onset.until is None
+    shallow = find_onset(steps, np.exp(-1.2 * np.minimum(x, 3) - 0.8 * np.maximum(x - 3, 0) + noise))
+    assert "keeps 67% of its slope" in shallow.reason
+
+
 def test_the_law_of_the_gaps_counts_only_where_it_changes():
     assert law_of_gaps(np.log(PYTHIA), gaps_of(PYTHIA)) is not None
     even = np.arange(1000.0, 60_000.0, 1000.0)
