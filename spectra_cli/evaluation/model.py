@@ -32,6 +32,7 @@ LAYER_COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 SPARE = 4  # a model may have so many times the elements that its files hold before nothing is made of it
 MASKS = 1 << 28  # numbers that a small model may keep beside its weights, such as the mask of a long context
 NO_MODEL = "give the folder of a language model that transformers knows, with its config.json"
+UNLIKE = "its weights do not make the model of its config.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,17 +91,15 @@ def make_model(
     floats = {n: t.to(getattr(torch, dtype)) if t.is_floating_point() else t for n, t in tensors.items()}
     try:
         module, loading = kind.from_pretrained(
-            None, config=config, state_dict=floats, dtype=getattr(torch, dtype), output_loading_info=True
-        )
+            None, config=config, state_dict=floats, dtype=getattr(torch, dtype), output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below, by name
+        )  # fmt: skip
         module = module.eval().to(device)
     except MemoryError:
         raise
     except Exception as error:
-        raise _no_model(called, "its weights do not make the model of its config.json", error) from None
-    if missing := sorted(loading["missing_keys"]):
-        raise SpectraError(
-            f"{called} lacks {_some(missing)}", hint="copy the checkpoint again, with every file of its weights"
-        )
+        raise _no_model(called, UNLIKE, error) from None
+    _check_loading(loading, called)
     unused = tuple(
         sorted(
             n
@@ -204,14 +203,28 @@ def _check_size(config: Any, tensors: Mapping[str, torch.Tensor], called: str) -
         )
 
 
+def _check_loading(loading: Mapping[str, Any], called: str) -> None:
+    """Raise SpectraError where tensors have other shapes than the model's, or are not there."""
+    for name, stored, described in sorted(loading["mismatched_keys"]):
+        raise SpectraError(
+            f"{called}: {UNLIKE}: {printable(name)} is {list(stored)}, and {list(described)} by it",
+            hint="put the config.json that was saved with these weights beside them",
+        )
+    if missing := sorted(loading["missing_keys"]):
+        raise SpectraError(
+            f"{called} lacks {_some(missing)}", hint="copy the checkpoint again, with every file of its weights"
+        )
+
+
 def _no_model(called: str, what: str, error: Exception) -> SpectraError:
     return SpectraError(f"{called}: {what}: {_reason(error)}", hint=NO_MODEL)
 
 
 def _reason(error: Exception) -> str:
-    """Return the first line of what a library says."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return printable(lines[0] if lines else type(error).__name__, 200)
+    """Return the first line of what a library says, and the next where it only announces that."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = lines[: 2 if lines[0].endswith(":") else 1] if lines else [type(error).__name__]
+    return printable(" ".join(said), 200)
 
 
 def _some(names: list[str]) -> str:

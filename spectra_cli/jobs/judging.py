@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,8 @@ class Judging:
         with scratch_beside(self.output, "candidate") as path:
             with adding_up(self.originals, candidate.coefficients, self.threads) as total:
                 write_checkpoint(path, total.tensors(), Description(last.config, dict, "", last.companions))
-            with self.options.open(str(path), lambda _: None) as files:
+            with self.options.open(str(path), lambda _: None) as opened:
+                files = replace(opened, called=f"{last.called}, merged")
                 windows = choose_windows(most_context(files.config()), self.options.context, self.options.stride)
                 model = files.load(choose_device(self.options.device), self.options.dtype)
                 losses = block_losses(model, files.tokens(text, model), windows)

@@ -59,6 +59,17 @@ def test_what_cannot_be_merged_is_two_lines_and_nothing_is_written(spectra, run,
     assert "has no config.json" in refused("--window", 2)
 
 
+def test_a_model_that_does_not_load_is_named_as_the_run_has_it(spectra, run, tmp_path):
+    config = json.loads((run / "step16" / "config.json").read_text())
+    (run / "step16" / "config.json").write_text(json.dumps(config | {"model_type": "no_such"}))
+    text = tmp_path / "text.txt"
+    text.write_text("the loss of a text that is long enough " * 100)
+    result = spectra("merge", run, "-o", tmp_path / "new", "--window", 2, "--text", text)
+    assert (result.code, result.out, result.err.count("\n")) == (1, "", 2)
+    assert "step16, merged: transformers knows no model of type no_such" in result.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted({"text.txt", run.relative_to(tmp_path).parts[0]})
+
+
 @pytest.mark.slow
 def test_a_coefficient_is_chosen_on_one_half_and_reported_on_the_other(spectra, tmp_path):
     """On a line that a model walks away from its best place, the least c is chosen, and no gain is claimed for it."""

@@ -52,7 +52,7 @@ def test_the_metadata_are_those_of_a_scan_without_a_reference(tmp_path):
     monitored_and_scanned(tmp_path, tied_llama())
     ours, scans = (read_metadata(tmp_path / name) for name in ("run.parquet", "scan.parquet"))
     apart = {name for name in ours.keys() | scans.keys() if ours.get(name) != scans.get(name)}
-    assert apart == {"source", "reference", "row_groups", "sha256"}
+    assert apart == {"source", "contents", "reference", "row_groups", "sha256"}
 
 
 @pytest.mark.slow
