@@ -180,11 +180,13 @@ class _Page:
         """Write the page; what is in the way of it does not end watching."""
         if self._page is None:
             return
+        from spectra_cli.jobs.training_log import companion
         from spectra_cli.views.console.problems import show_error
         from spectra_cli.views.report.report import report
 
+        log = Path(self._loss) if self._loss else companion(self._table)
         try:
-            report([self._table], self._page, losses=[self._loss] if self._loss and Path(self._loss).exists() else [])
+            report([self._table], self._page, losses=[str(log)] if log.exists() else [])
         except SpectraError as error:
             show_error(error.message, error.hint)
 

@@ -71,10 +71,14 @@ def test_what_can_never_be_carried_out_is_a_usage_error(kept_run, tmp_path, spec
 
 
 @pytest.mark.slow
-def test_the_page_is_written_and_says_that_the_run_goes_on(kept_run, tmp_path, spectra):
+def test_the_page_is_written_with_the_trainers_log_and_says_that_the_run_goes_on(run, tmp_path, spectra):
+    history = [{"step": step, "loss": 3 - step / 10, "learning_rate": 1e-3} for step in range(1, 17)]
+    state = {"global_step": 16, "max_steps": 20, "log_history": history}
+    (run / "step16" / "trainer_state.json").write_text(json.dumps(state))
     page = tmp_path / "a.html"
-    assert spectra("watch", kept_run, "-o", tmp_path / "a.parquet", *SOON, "-q", "--report", page).code == 0
+    assert spectra("watch", run, "-o", tmp_path / "a.parquet", *SOON, "-q", "--report", page).code == 0
     assert "The run is not known to be over; the last checkpoint seen is step 16." in page.read_text()
+    assert "a.parquet.loss.jsonl" in page.read_text()
 
 
 @pytest.mark.slow

@@ -141,24 +141,23 @@ def _marker(path: Path, name: str) -> Path:
 
 
 def _says_so(path: Path) -> bool:
-    """Whether the training program has written what it writes last.
+    """Whether the training program has written what it writes last, and no other file since, as a resumed run does.
 
-    transformers' Trainer: `trainer_state.json`, no older than any other file, since a resumed run writes into the
-    folders that are there, nor than the folder, which is younger where a file was added or removed since. torch's
+    transformers' Trainer: `trainer_state.json`; its folder is younger where a file was added or removed since. torch's
     distributed checkpoints: `.metadata`, renamed once all ranks are done.
     """
     if not path.is_dir():
         return False
-    if any((folder / DCP_METADATA).is_file() for folder in (path, *path.glob("*/"))):
+    if any(_is_last(folder / DCP_METADATA, folder.iterdir()) for folder in (path, *path.glob("*/"))):
         return True
-    return trainer_state(path) is not None and _is_last(path / TRAINER_STATE)
+    return trainer_state(path) is not None and _is_last(path / TRAINER_STATE, (path, *path.iterdir()))
 
 
-def _is_last(state: Path) -> bool:
+def _is_last(last: Path, others: Iterable[Path]) -> bool:
     try:
-        written = [file.stat().st_mtime_ns for file in (state.parent, *state.parent.iterdir())]
-        return max(written) <= state.stat().st_mtime_ns
-    except OSError:
+        written = last.stat().st_mtime_ns
+        return all(other.stat().st_mtime_ns <= written for other in others)
+    except OSError:  # it is not there, or something is removed at this moment
         return False
 
 

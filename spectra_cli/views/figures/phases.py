@@ -66,7 +66,7 @@ def named_steps(phases: RunStability) -> list[tuple[float, str]]:
     return sorted(named)
 
 
-def events(phases: RunStability, low: float, high: float, x: Any, height: int) -> list[Chart]:
+def events(phases: RunStability, low: float, high: float, x: Any) -> list[Chart]:
     """Return a dashed line with its name at each named step within the picture, one name a row above it."""
     import altair as alt
     import numpy as np
@@ -82,7 +82,7 @@ def events(phases: RunStability, low: float, high: float, x: Any, height: int) -
         base = alt.Chart(pd.DataFrame({"step": [step], "name": [f"{name}, step {step:,.0f}"]})).encode(x=x)
         top = alt.value(NEXT_ROW * (row - len(named)))
         rule = base.mark_rule(strokeDash=[4, 4], strokeWidth=1.2, clip=False)
-        marks.append(rule.encode(y=top, y2=alt.value(height)))
+        marks.append(rule.encode(y=top, y2=alt.value("height")))
         marks.append(base.mark_text(**side, baseline="top", clip=False).encode(y=top, text="name:N"))
     return marks
 

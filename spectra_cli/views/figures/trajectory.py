@@ -102,7 +102,7 @@ def _variation(data: TrajectoryData) -> tuple[Any, int]:
         (phases,), frame = data.phases, data.frames[0]
         low, high = int(frame["step"].min()), int(frame["step"].max())
         behind = shading(phases, low, high, x) if phases else []
-        return [*behind, _of_roles(data, x), *(events(phases, low, high, x, HEIGHT) if phases else [])]
+        return [*behind, _of_roles(data, x), *(events(phases, low, high, x) if phases else [])]
 
     return marks, HEIGHT
 

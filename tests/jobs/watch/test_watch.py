@@ -20,7 +20,7 @@ from spectra_cli.jobs.watch.completeness import Completeness
 from spectra_cli.measure.request import Request
 from spectra_cli.records import Checkpoint
 from spectra_cli.storage.table import read_metadata
-from tests.support import runs
+from tests.support import models, run_writers, runs
 
 SOON = {"quiet": 0.05, "poll": 0.02, "idle": 0.4}
 
@@ -205,6 +205,17 @@ def test_a_trainers_state_older_than_the_weights_says_nothing(tmp_path):
     assert looks.complete(checkpoint) is not None
     later = time.time() + 5
     os.utime(folder / "model.safetensors", (later, later))
+    assert looks.complete(checkpoint) is None
+
+
+def test_metadata_of_a_distributed_checkpoint_older_than_its_shards_says_nothing(tmp_path):
+    run_writers.torchtitan(tmp_path / "run", 20, models.gated(20))
+    folder = tmp_path / "run" / "step-20"
+    checkpoint = Checkpoint("run", "step-20", folder, 20)
+    looks = Completeness(Request(str(folder.parent)), Conditions(quiet=60.0))
+    assert looks.complete(checkpoint) is not None
+    later = time.time() + 5
+    os.utime(next(folder.glob("*.distcp")), (later, later))
     assert looks.complete(checkpoint) is None
 
 
