@@ -30,6 +30,7 @@ LARGEST_BLOCK, PIECE = 1 << 20, 1 << 17
 AVERAGED = frozenset({
     "float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz",
 })  # fmt: skip
+STEPS_OF_NOISE = 16  # roundings of a sum of checkpoints, as a share of what is added up
 UNLIKE = "merge checkpoints of one model, saved by one program"
 
 
@@ -234,12 +235,17 @@ def _within(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 
 def _lengths(kept: torch.Tensor, exact: torch.Tensor, last: torch.Tensor) -> tuple[float, float]:
-    """Return Σ (kept − exact)² and Σ (exact − last)²."""
+    """Return Σ (kept − exact)² and Σ (exact − last)², without pieces that only the adding up has moved."""
+    import torch
+
+    noise = (STEPS_OF_NOISE * torch.finfo(exact.dtype).eps) ** 2
     losses, moves = [], []
     for stored, wanted, before in _pieces(kept, exact, last):
         lost, moved = (values.to(wanted.dtype, copy=True).sub_(wanted) for values in (stored, before))
-        losses.append(float(lost.dot(lost)))
-        moves.append(float(moved.dot(moved)))
+        way = float(moved.dot(moved))
+        if way > noise * float(wanted.dot(wanted)):
+            losses.append(float(lost.dot(lost)))
+            moves.append(way)
     return math.fsum(losses), math.fsum(moves)
 
 
