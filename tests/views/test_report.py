@@ -1,6 +1,7 @@
 """The page, in a real browser without a network: nothing fails, everything is drawn, and controls do what they say."""
 
 import io
+import itertools
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from playwright.sync_api import sync_playwright
 
 from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.jobs.watch import Conditions, watch_run
-from spectra_cli.storage.table import read_metadata, row_groups, write_table
+from spectra_cli.storage.table import read_metadata, read_table, row_groups, write_table
 from spectra_cli.studies.stability import compare_tables
 from spectra_cli.views.report.report import report
 from tests.support import runs
@@ -191,16 +192,43 @@ def test_another_metric_is_drawn_and_listed_with_the_table_s_own_numbers(opened,
     assert "α" in page.locator("#figure-course svg").inner_html()
 
 
-def test_hovering_says_the_numbers_of_the_nearest_point(opened):
-    page = opened()
-    drawing = page.locator("#figure-course svg")
+def tooltips(page, name):
+    """What the figure's tooltips say at some places, each as a mapping."""
+    drawing = page.locator(f"#figure-{name} svg").first
     drawing.scroll_into_view_if_needed()
     box = drawing.bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)  # between the lines
-    page.wait_for_selector("#vg-tooltip-element.visible")
-    shown = page.locator("#vg-tooltip-element").inner_text()
-    assert "role" in shown
-    assert "value" in shown
+    said = []
+    for across, down in itertools.product((0.25, 0.4, 0.6, 0.75), (0.3, 0.5, 0.7)):
+        page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"])
+        page.evaluate("new Promise(requestAnimationFrame)")
+        rows = "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
+        said.append(dict(page.locator("#vg-tooltip-element.visible tr").evaluate_all(rows)))
+    return [facts for facts in said if facts]
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "number", "per"),
+    [
+        ("trajectory", "sd_variation_rate", "per step", "role"),
+        ("alignment", None, "cosine", "role"),
+        ("course", "stable_rank", "value", "role"),
+        ("heatmap", "stable_rank", "value", "layer"),
+        ("profile", "stable_rank", "value", "layer"),
+    ],
+)
+def test_tooltips_say_the_table_s_own_numbers(name, metric, number, per, opened, deep_page, deep_table):
+    page = opened(deep_page)
+    shown = {facts[number]: facts for facts in tooltips(page, name) if number in facts}
+    assert len(shown) >= 2
+    rows = read_table(deep_table).to_pandas()
+    rows = rows.assign(layer=rows.layer.astype("Int64").astype(str), role=rows.role.astype(str))
+    for text, facts in shown.items():
+        assert "undefined" not in facts.values()
+        asked = {"quantity": facts.get("quantity"), "role": facts.get("role", page.locator("#role").input_value())}
+        which = metric or {"spectra": "cos_spectrum_final", "weights": "cos_weights_final"}[asked["quantity"]]
+        own = rows[(rows.metric == which) & (rows.role == asked["role"]) & (rows.revision == facts["revision"])]
+        own = own if per == "role" else own[own.layer == facts["layer"]]
+        assert float(text.replace("\u2212", "-")) == pytest.approx(own.value.mean(), rel=2e-3), facts
 
 
 def test_the_keyboard_opens_a_matrix_and_comes_back(opened):

@@ -132,7 +132,10 @@ def _heatmap(run: RunWave) -> Chart:
             x=step_x(step_scale(run.study.steps.tolist()), grid=False), x2="end:Q",
             y=alt.Y("low:Q", title="layer", axis=axis, scale=scale), y2="high:Q",
             color=alt.Color("value:Q", title=LOST, scale=alt.Scale(scheme=SCHEME), legend=legend),
-            tooltip=["layer:Q", "at:Q", alt.Tooltip("value:Q", title="compression in %", format=".1f")],
+            tooltip=[
+                "layer:Q", alt.Tooltip("at:Q", title="step"),
+                alt.Tooltip("value:Q", title="compression in %", format=".1f"),
+            ],
         )
     )  # fmt: skip
 

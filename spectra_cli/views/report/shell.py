@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ASSETS = Path(__file__).parent / "assets"
 TEMPLATES = Path(__file__).parent / "templates"
+VEGA_LITE = "6.1"  # 6.4 takes what a nearest point says in words from the wrong datum: "undefined"
 LIBRARIES = "window.vegaEmbed = vegaEmbed;"  # the rest of the bundle stays inside it
 LONGEST = 2000  # characters of a name or a sentence on the page
 
@@ -94,7 +95,7 @@ def libraries() -> str:
     require_room()
     import vl_convert
 
-    return str(vl_convert.javascript_bundle(LIBRARIES)).replace("</script", "<\\/script")
+    return str(vl_convert.javascript_bundle(LIBRARIES, VEGA_LITE)).replace("</script", "<\\/script")
 
 
 def asset(name: str) -> str:
