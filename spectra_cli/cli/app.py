@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -24,6 +26,7 @@ from spectra_cli.cli.studies import lifecycle, scaling, stability
 from spectra_cli.cli.surgery import merge, warmup
 from spectra_cli.cli.watching import watch
 from spectra_cli.errors import SpectraError
+from spectra_cli.views.console.problems import show_error
 
 # What the loader of libraries and the threads of Python say where the system refuses them something.
 REFUSED = ("start new thread", "failed to map segment", "annot allocate memory", "shared object")
@@ -115,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (MemoryError, ImportError, RuntimeError) as error:
         return _refused(error)
     except OSError as error:  # files are named where they are read and written: what is left is standard output
-        return _output_lost(error)
+        return _refused(MemoryError()) if error.errno == errno.ENOMEM else _output_lost(error)
 
 
 def _where_to_look(error: typer.TyperException) -> str:
@@ -150,6 +153,7 @@ def _spare_addresses() -> None:
     """Let Arrow do without its own allocator under a limit of addresses: it takes 1 GiB of them, and leaves too few."""
     if has_limited_addresses():
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+        warnings.simplefilter("ignore")  # of libraries that find less than they looked for
 
 
 def _print_any_name() -> None:
@@ -176,7 +180,5 @@ def _output_lost(error: OSError) -> int:
 
 
 def _fail(message: str, hint: str, code: int) -> int:
-    from spectra_cli.views.console.problems import show_error
-
     show_error(message, hint)
     return code

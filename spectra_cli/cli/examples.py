@@ -10,7 +10,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spectra scan hf:EleutherAI/pythia-70m --revisions 'step*' --steps 0:1000",
     ),
     "watch": (
-        "spectra watch runs/mine -o mine.parquet --report mine.html --idle 1h",
+        "spectra watch runs/mine -o watched.parquet --report watched.html --idle 1h",
         "spectra watch hf:EleutherAI/pythia-70m -o pythia.parquet --idle 1d",
     ),
     "diff": ("spectra diff runs/mine/step0 runs/mine/step16",),

@@ -28,6 +28,20 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{max(0, digits - whole + leading)}f}"
 
 
+def span_of_ratio(low: float, high: float, digits: int = 2) -> str:
+    """Return the interval of a ratio; an end that would read as 1, but is not, has more digits, so that 1 is in or out.
+
+    >>> span_of_ratio(0.5, 2.0), span_of_ratio(1.004, 8.9)
+    ('0.50 … 2.0', '1.004 … 8.9')
+    """
+    return f"{_beside_one(low, digits)} … {_beside_one(high, digits)}"
+
+
+def _beside_one(value: float, digits: int) -> str:
+    enough = (some for some in range(digits, 8) if value == 1 or float(f"{value:.{some - 1}e}") != 1)
+    return number(value, next(enough, 8))
+
+
 def hundredths(value: float) -> str:
     """Return a number with two decimals, such as an exponent; with more where it is small, so that its sign is seen.
 

@@ -1,7 +1,10 @@
 """The demo's training: a real run with checkpoints and losses, the same each time."""
 
 import json
+import os
 import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -37,7 +40,8 @@ def test_the_command_leaves_a_table_and_a_page_and_names_them(tmp_path, spectra)
     for words in commands:
         assert spectra(*words).code == 0
     (look,) = [line for line in said.err.splitlines() if line.strip().startswith("python -c")]
-    assert "unembed" in subprocess.run(look, shell=True, capture_output=True, text=True, check=True).stdout
+    found = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    assert "unembed" in subprocess.run(look, shell=True, capture_output=True, text=True, check=True, env=found).stdout
 
 
 def test_losses_lie_beside_the_checkpoints(trained):

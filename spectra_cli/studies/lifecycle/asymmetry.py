@@ -76,8 +76,11 @@ def spread_ratio(first: Array, second: Array, *, seed: int = 0) -> SpreadRatio:
     as_far = (1 + int((exchanged >= abs(observed) - 1e-12).sum())) / (PERMUTATIONS + 1)
     reach = float(np.quantile(exchanged, 1 - CHANCE))
     low, high = np.log(freedom.ppf([CHANCE / 2, 1 - CHANCE / 2])) / 2
-    interval = float(np.exp(observed - max(high, reach))), float(np.exp(observed + max(-low, reach)))
-    return SpreadRatio(float(np.exp(observed)), interval, max(as_far, 2 * min(beyond, 1 - beyond)), n)
+    p = max(as_far, 2 * min(beyond, 1 - beyond))
+    ends = float(np.exp(observed - max(high, reach))), float(np.exp(observed + max(-low, reach)))
+    # A quantile of exchanges and their share may differ by one of them.
+    interval = ends if p < CHANCE else (min(ends[0], 1.0), max(ends[1], 1.0))
+    return SpreadRatio(float(np.exp(observed)), interval, p, n)
 
 
 def _neighbours(centred: Array) -> float:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from spectra_cli.budget import has_addresses_for
 from spectra_cli.errors import SpectraError
 
-ROOM = 300 << 20
-"""Bytes of addresses that a figure, or the scripts of a page, take with the libraries that make them."""
+ROOM = 800 << 20
+"""Bytes of addresses that a figure, or the scripts of a page, take with the libraries that make them, and the studies
+with theirs."""
 
 
 def require_room() -> None:

@@ -15,6 +15,7 @@ from spectra_cli.views.figures.axes import POWERS
 from spectra_cli.views.figures.colours import run_scale
 from spectra_cli.views.figures.kinds import kind_of
 from spectra_cli.views.figures.plot import Choice, read_runs
+from spectra_cli.views.figures.room import require_room
 from spectra_cli.views.figures.save import LARGEST, write_whole
 from spectra_cli.views.figures.studied import StudiedRun
 from spectra_cli.views.formatting import count
@@ -57,6 +58,7 @@ def report(
 
 def read_material(asked: PageInputs) -> Material:
     """Read all that the page shows. Raises SpectraError where a table is none, or not of the command it should be."""
+    require_room()  # before the libraries of the studies, which die where there is none
     _refuse_rank1(asked.tables)
     inputs = read_inputs(
         asked.tables, None, also=METRICS, losses=asked.losses, columns=asked.loss_columns, labels=asked.labels

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from spectra_cli.errors import printable
 from spectra_cli.studies.lifecycle import CHANCE, FIRST, Decay, Gradient, Lifecycle, Timescales
 from spectra_cli.studies.lifecycle.timescales import EVIDENCE, LEAST_R2
-from spectra_cli.views.formatting import count, number
+from spectra_cli.views.formatting import count, number, span_of_ratio
 from spectra_cli.views.sentences.finding import Finding
 from spectra_cli.views.sentences.trends import TURNS, in_short, shape_of, shape_words, slope_words
 
@@ -118,10 +118,10 @@ def asymmetry_verdicts(run: Lifecycle) -> list[str]:
     sentences = []
     for asymmetry in run.asymmetry:
         sure = "" if asymmetry.spread.p < CHANCE else ", no significant difference"
-        ratio, (low, high) = number(asymmetry.spread.ratio, 2), asymmetry.spread.interval
+        ratio, span = number(asymmetry.spread.ratio, 2), span_of_ratio(*asymmetry.spread.interval)
         sentences.append(
             f"Over depth, {printable(asymmetry.quantity)} of q and k spreads {ratio} times as far as "
-            f"of v and o (95%: {number(low, 2)} … {number(high, 2)}; p = {number(asymmetry.spread.p, 2)}{sure})."
+            f"of v and o (95%: {span}; p = {number(asymmetry.spread.p, 2)}{sure})."
         )
     return sentences
 
@@ -133,12 +133,11 @@ def timescale_verdict(run: Lifecycle) -> str:
     missed = [f"{printable(name)} {why}" for name, fit, values in both if (why := _missed(fit, run.steps, values))]
     if missed or scales.rank is None or scales.alpha is None or scales.ratio is None or scales.ratio_interval is None:
         return f"Two timescales are not told: {'; '.join(missed)}."
-    low, high = scales.ratio_interval
     return (
         f"τ is {number(scales.rank.tau, 2)} steps for the stable rank (R² {number(scales.rank.r2, 3)}) and"
         f" {number(scales.alpha.tau, 2)} for {printable(run.alpha)} (R² {number(scales.alpha.r2, 3)}):"
-        f" {_clocks(run.alpha, scales, scales.ratio)} (ratio {number(scales.ratio, 2)}, 90%: {number(low, 2)} …"
-        f" {number(high, 2)}){_of_layers(run)}."
+        f" {_clocks(run.alpha, scales, scales.ratio)} (ratio {number(scales.ratio, 2)}, 90%:"
+        f" {span_of_ratio(*scales.ratio_interval)}){_of_layers(run)}."
     )
 
 
