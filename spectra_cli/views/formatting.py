@@ -34,10 +34,15 @@ def span_of_ratio(low: float, high: float, digits: int = 2) -> str:
     >>> span_of_ratio(0.5, 2.0), span_of_ratio(1.004, 8.9)
     ('0.50 … 2.0', '1.004 … 8.9')
     """
-    return f"{_beside_one(low, digits)} … {_beside_one(high, digits)}"
+    return f"{beside_one(low, digits)} … {beside_one(high, digits)}"
 
 
-def _beside_one(value: float, digits: int) -> str:
+def beside_one(value: float, digits: int) -> str:
+    """Return a ratio with so many digits, with more where it would read as 1 and is not.
+
+    >>> beside_one(1.0004, 3), beside_one(1.0, 3)
+    ('1.0004', '1.00')
+    """
     enough = (some for some in range(digits, 8) if value == 1 or float(f"{value:.{some - 1}e}") != 1)
     return number(value, next(enough, 8))
 

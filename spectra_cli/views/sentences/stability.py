@@ -16,7 +16,7 @@ from spectra_cli.studies.stability import (
     RunStability,
     ShapeContrast,
 )
-from spectra_cli.views.formatting import count, hundredths, number, span_of_ratio
+from spectra_cli.views.formatting import beside_one, count, hundredths, number, span_of_ratio
 from spectra_cli.views.sentences.finding import Finding
 
 CLOSE = 0.99  # of the thresholds of decoupling, the one with a sentence
@@ -86,7 +86,7 @@ def _factor(ratio: Ratio) -> str:
     if ratio.interval is None:
         return f"× {number(ratio.value)}"
     unclear = ", so no clear difference" if ratio.interval[0] <= 1 <= ratio.interval[1] else ""
-    return f"× {number(ratio.value)} (90%: {span_of_ratio(*ratio.interval, digits=3)}{unclear})"
+    return f"× {beside_one(ratio.value, 3)} (90%: {span_of_ratio(*ratio.interval, digits=3)}{unclear})"
 
 
 def ratio(value: Ratio | None) -> str:
