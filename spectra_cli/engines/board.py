@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -60,11 +61,11 @@ class Board(Generic[Key, Result]):
         self._states = dict.fromkeys(costs, OPEN)
         self._cost_of = {OPEN: sum(costs.values()), BUSY: 0.0, DONE: 0.0}
         self._number_open = len(costs)
-        self._by_cost = list(costs)
+        self._by_cost = deque(costs)
         self._results: dict[Key, Result | None] = {}
         self._failure: BaseException | None = None
         self._known = (device or Rate(), processor or Rate())
-        self._measured = (Rate(), Rate())
+        self._by_device, self._by_processor = Rate(), Rate()
         self._over = False
         self._begun = self._device_since = clock()
 
@@ -78,10 +79,8 @@ class Board(Generic[Key, Result]):
         with self.changed:
             if self._over:
                 return None
-            self._by_cost = [key for key in self._by_cost if self._states[key] is OPEN]
             most = self._most_for_device()
-            in_turn = iter(self._by_cost) if self._device_is_faster() else reversed(self._by_cost)
-            key = next((key for key in in_turn if self._costs[key] <= most), None)
+            key = next((key for key in self._open_in_turn() if self._costs[key] <= most), None)
             if key is not None:
                 if not self._cost_of[BUSY]:
                     self._device_since = self._clock()
@@ -98,8 +97,7 @@ class Board(Generic[Key, Result]):
             self._settle(key, result)
             self._device_since = self._clock()
             if result is not None:
-                done = self._measured[0].cost + self._costs[key]
-                self._measured = (Rate(done, self._device_since - self._begun), self._measured[1])
+                self._by_device = Rate(self._by_device.cost + self._costs[key], self._device_since - self._begun)
             self.changed.notify_all()
 
     def end(self, failure: BaseException | None = None) -> None:
@@ -172,8 +170,16 @@ class Board(Generic[Key, Result]):
         with self.changed:
             cost = sum(self._costs[key] for key in keys if self._states[key] is DONE and not self._results[key])
             if cost:
-                before = self._measured[1]
-                self._measured = (self._measured[0], Rate(before.cost + cost, before.seconds + seconds))
+                self._by_processor = Rate(self._by_processor.cost + cost, self._by_processor.seconds + seconds)
+
+    def _open_in_turn(self) -> Iterator[Key]:
+        """Yield what is open, in the device's order; what is not is forgotten as far as it lies at the ends."""
+        while self._by_cost and self._states[self._by_cost[0]] is not OPEN:
+            self._by_cost.popleft()
+        while self._by_cost and self._states[self._by_cost[-1]] is not OPEN:
+            self._by_cost.pop()
+        in_turn = iter(self._by_cost) if self._device_is_faster() else reversed(self._by_cost)
+        return (key for key in in_turn if self._states[key] is OPEN)
 
     def _settle(self, key: Key, result: Result | None) -> None:
         self._move(key, DONE)
@@ -191,9 +197,8 @@ class Board(Generic[Key, Result]):
 
     def _rates(self) -> tuple[float, float]:
         """Return the cost a second of the device and of one processor; 0 where nothing is known."""
-        device, processor = (
-            measured if measured.cost else known for measured, known in zip(self._measured, self._known, strict=True)
-        )
+        measured = (self._by_device, self._by_processor)
+        device, processor = (own if own.cost else known for own, known in zip(measured, self._known, strict=True))
         return device.per_second, processor.per_second
 
     def _device_is_faster(self) -> bool:

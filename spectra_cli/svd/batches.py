@@ -78,8 +78,7 @@ def in_batches(
     may take on it, half of what is free there where None is given. most: returns how many a batch may hold, asked
     before each. rounding: as for `spectrum`. Where the device refuses memory, a batch is halved until it fits; a matrix
     that does not fit alone is left to the CPU. σ is within `error` of that of `spectrum`, which is not the same to the
-    last bit, and may depend on the other matrices of its
-    batch as far as that.
+    last bit, and may depend on the other matrices of its batch as far as that.
 
     >>> import torch
     >>> attempts = dict(in_batches([("a", torch.eye(2)), ("b", 3 * torch.eye(2))], "cpu"))
