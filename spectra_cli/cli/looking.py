@@ -88,7 +88,6 @@ def plot(
     inputs: RunInputs,
 ) -> int:
     """Draw one figure of one or more tables."""
-    from spectra_cli.studies.inputs.parse import parse_columns, parse_labels
     from spectra_cli.views.figures.look import Look
     from spectra_cli.views.figures.plot import Choice, whole_numbers
     from spectra_cli.views.figures.plot import plot as draw
@@ -98,9 +97,7 @@ def plot(
         tuple(selection.roles.split(",")) if selection.roles else (),
         selection.match,
         whole_numbers(steps),
-        tuple(inputs.loss or ()),
-        parse_columns(inputs.loss_columns),
-        parse_labels(inputs.label),
+        *_read(inputs),
     )
     drawn = draw(tables, drawing.kind, drawing.output, choice, Look(**vars(appearance)), caption)
     if drawn is not None:
@@ -117,18 +114,11 @@ def report(
 ) -> int:
     """Write one page that stands alone: findings, figures to explore, the table of matrices, how it was made."""
     from spectra_cli.errors import printable
-    from spectra_cli.studies.inputs.parse import parse_columns, parse_labels
     from spectra_cli.views.formatting import size
     from spectra_cli.views.report.report import report as write_report
 
-    written = write_report(
-        tables,
-        output,
-        losses=tuple(inputs.loss or ()),
-        loss_columns=parse_columns(inputs.loss_columns),
-        labels=parse_labels(inputs.label),
-        rank1=tuple(rank1 or ()),
-    )
+    losses, columns, labels = _read(inputs)
+    written = write_report(tables, output, losses=losses, loss_columns=columns, labels=labels, rank1=tuple(rank1 or ()))
     typer.echo(f"{printable(output)} · {size(written)} · opens in any browser, without a network", err=True)
     return 0
 
@@ -142,16 +132,21 @@ def study(
 ) -> int:
     """Write what a paper's appendix needs: page, figures with captions, findings, methods, references."""
     from spectra_cli.errors import printable
-    from spectra_cli.studies.inputs.parse import parse_columns, parse_labels
     from spectra_cli.views.appendix import write_appendix
     from spectra_cli.views.formatting import count
     from spectra_cli.views.report.commands import PageInputs
 
-    losses, columns, labels = tuple(inputs.loss or ()), parse_columns(inputs.loss_columns), parse_labels(inputs.label)
-    asked = PageInputs(tables, output, losses, columns, labels, tuple(rank1 or ()))
+    asked = PageInputs(tables, output, *_read(inputs), tuple(rank1 or ()))
     written = write_appendix(asked, lambda name: typer.echo(f"drawing {name}", err=True))
     for name, why in written.left_out:
         typer.echo(f"not drawn: {name}: {why}", err=True)
     figures = count(len(written.figures), "figure")
     typer.echo(f"{printable(output, 400)}/ · {figures}, report.html, findings, methods, references.bib", err=True)
     return 0
+
+
+def _read(inputs: RunInputs) -> tuple[tuple[str, ...], dict[str, str], tuple[str, ...] | None]:
+    """Return logs, their columns, and labels. Raises SpectraError, code 2, where one cannot be understood."""
+    from spectra_cli.studies.inputs.parse import parse_columns, parse_labels
+
+    return tuple(inputs.loss or ()), parse_columns(inputs.loss_columns), parse_labels(inputs.label)

@@ -161,9 +161,10 @@ class _Page:
 
     def __init__(self, written: Written) -> None:
         parquet_name(written.output)
-        if written.report is not None and Path(written.report).suffix.lower() not in (".html", ".htm"):
-            message = f"a report is a page, and {written.report} is no name for one"
-            raise SpectraError(message, hint="end it in .html", code=2)
+        if written.report is not None:
+            from spectra_cli.views.report.shell import check_page_name
+
+            check_page_name(written.report)
         self._page, self._table, self._loss = written.report, Path(written.output), written.loss
         self._seen, self._due = -1, 0.0
 

@@ -63,17 +63,12 @@ def write_appendix(inputs: PageInputs, on_figure: OnFigure = lambda _: None) -> 
 
 def _draw(inputs: PageInputs, folder: Path, on_figure: OnFigure) -> Iterator[tuple[str, str, str | None]]:
     """Draw every kind as PDF and PNG with a caption; yield its name, caption, and why it was not drawn."""
+    of_scan = Choice(losses=inputs.losses, loss_columns=inputs.loss_columns, labels=inputs.labels)
     for kind in KINDS:
-        tables = inputs.tables if kind.written_by == "scan" else inputs.rank1
+        tables, choice = (inputs.tables, of_scan) if kind.written_by == "scan" else (inputs.rank1, Choice())
         if not tables:
             continue
         on_figure(kind.name)
-        of_scan = kind.written_by == "scan"
-        choice = (
-            Choice(losses=inputs.losses, loss_columns=inputs.loss_columns, labels=inputs.labels)
-            if of_scan
-            else Choice()
-        )
         try:
             runs = read_runs(tables, kind, choice)
             chart = kind.draw(runs, choice.options(kind))

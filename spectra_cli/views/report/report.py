@@ -27,7 +27,7 @@ from spectra_cli.views.report.metric_facts import metric_facts
 from spectra_cli.views.report.overview import overview
 from spectra_cli.views.report.page_data import Detail, read_detail
 from spectra_cli.views.report.sections import SECTIONS, Material
-from spectra_cli.views.report.shell import asset, libraries, render, themes, trusted
+from spectra_cli.views.report.shell import asset, check_page_name, libraries, render, themes, trusted
 from spectra_cli.views.report.unfinished import unfinished
 
 SCRIPTS = ("state.js", "adapt.js", "figures.js", "tools.js", "table.js", "controls.js")
@@ -47,8 +47,7 @@ def report(
     losses: files of what the runs logged, one for each table. rank1: tables that `spectra rank1` wrote. Raises
     SpectraError where a table is none, or the page would be larger than LARGEST.
     """
-    if Path(output).suffix.lower() not in (".html", ".htm"):
-        raise SpectraError(f"a report is a page, and {output} is no name for one", hint="end it in .html", code=2)
+    check_page_name(output)
     page = make_page(read_material(PageInputs(tables, output, losses, loss_columns, labels, rank1))).encode()
     if len(page) > LARGEST:
         raise SpectraError(f"{output} would have {len(page):,} bytes", hint="report on fewer tables at a time")

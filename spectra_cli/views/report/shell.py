@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spectra_cli.errors import printable
+from spectra_cli.errors import SpectraError, printable
 from spectra_cli.views.figures.room import require_room
 
 if TYPE_CHECKING:
@@ -23,6 +23,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 VEGA_LITE = "6.1"  # 6.4 takes what a nearest point says in words from the wrong datum: "undefined"
 LIBRARIES = "window.vegaEmbed = vegaEmbed;"  # the rest of the bundle stays inside it
 LONGEST = 2000  # characters of a name or a sentence on the page
+
+
+def check_page_name(output: str) -> None:
+    """Raise SpectraError, code 2, for a name that no page has."""
+    if Path(output).suffix.lower() not in (".html", ".htm"):
+        raise SpectraError(f"a report is a page, and {output} is no name for one", hint="end it in .html", code=2)
 
 
 def render(template: str, title: str, *, styles: Sequence[str], scripts: Sequence[str], **context: object) -> str:
