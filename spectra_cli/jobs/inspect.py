@@ -13,8 +13,8 @@ from typing import Any
 
 from spectra_cli import sources, svd, weights
 from spectra_cli.errors import SpectraError
+from spectra_cli.measure.layouts import open_weights
 from spectra_cli.measure.left_out import left_out_problem
-from spectra_cli.measure.open_checkpoint import open_weights
 from spectra_cli.measure.plan import OnWait, Plan, make_plan
 from spectra_cli.measure.request import Request
 from spectra_cli.records import Checkpoint, Layout, Problem, Remote, StoredTensor

@@ -19,7 +19,7 @@ from spectra_cli.errors import SpectraError, printable
 from spectra_cli.evaluation.memory_needed import announce
 from spectra_cli.evaluation.model import make_config
 from spectra_cli.jobs.only_checkpoint import only_checkpoint
-from spectra_cli.measure.open_checkpoint import open_weights
+from spectra_cli.measure.layouts import open_weights
 from spectra_cli.measure.plan import OnWait, make_client
 from spectra_cli.measure.request import Request
 from spectra_cli.records import Checkpoint, Layout, Matrix

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from spectra_cli import architectures, gram, weights
 from spectra_cli.engines import processors
 from spectra_cli.errors import SpectraError, printable
+from spectra_cli.measure.layouts import open_weights, vectors_of
 from spectra_cli.measure.left_out import left_out_problem
-from spectra_cli.measure.open_checkpoint import open_weights, vectors_of
 from spectra_cli.measure.plan import Plan
 from spectra_cli.records import Checkpoint, Layout, Matrix, Problem, Remote, StoredTensor
 

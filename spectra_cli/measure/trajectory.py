@@ -11,7 +11,8 @@ from types import TracebackType
 from spectra_cli import weights
 from spectra_cli.errors import SpectraError
 from spectra_cli.measure.comparison import Comparison
-from spectra_cli.measure.open_checkpoint import OpenCheckpoint, SpectrumCache, open_weights
+from spectra_cli.measure.layouts import open_weights
+from spectra_cli.measure.open_checkpoint import OpenCheckpoint, SpectrumCache
 from spectra_cli.measure.plan import Plan
 from spectra_cli.records import Checkpoint, Layout, Problem, Remote
 from spectra_cli.sources import CheckpointFiles, recurring

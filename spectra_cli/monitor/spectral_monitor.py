@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.measure.open_checkpoint import chosen_layout
+from spectra_cli.measure.layouts import chosen_layout
 from spectra_cli.measure.plan import Plan
 from spectra_cli.measure.request import Request
 from spectra_cli.monitor import distributed
