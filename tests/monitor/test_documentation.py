@@ -8,7 +8,7 @@ import torch
 
 from spectra_cli.monitor import SpectralMonitor
 from tests.monitor.test_trainers import Tokens, hugging_face_trainer
-from tests.support.training import neox, rows_of
+from tests.support.training import lightning_model, neox, rows_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"```python (\w+)\n(.*?)```", PAGE, re.DOTALL))
@@ -61,19 +61,8 @@ def test_transformers(tmp_path):
 def test_lightning(tmp_path, monkeypatch):
     import lightning
 
-    class Model(lightning.LightningModule):
-        def __init__(self):
-            super().__init__()
-            self.model = neox()
-
-        def training_step(self, batch, _):
-            return self.model(**batch).loss
-
-        def configure_optimizers(self):
-            return torch.optim.SGD(self.parameters(), lr=0.5)
-
     monkeypatch.chdir(tmp_path)
     batches = torch.utils.data.DataLoader(Tokens(), batch_size=16)
-    run("lightning", lightning=lightning, model=Model(), batches=batches)
+    run("lightning", lightning=lightning, model=lightning_model(), batches=batches)
     (table,) = tmp_path.rglob("spectra.parquet")
     assert 0 in set(rows_of(table)["step"])

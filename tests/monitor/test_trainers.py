@@ -6,7 +6,7 @@ import torch
 from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.metrics import METRICS
 from spectra_cli.monitor import SpectraCallback, SpectraLightningCallback
-from tests.support.training import SIZES, differing, neox, rows_of, tied_llama
+from tests.support.training import SIZES, differing, lightning_model, neox, rows_of, tied_llama
 
 pytestmark = pytest.mark.filterwarnings("default")  # of trainers and what they import
 AGAINST_PREVIOUS = [metric.name for metric in METRICS if metric.against == "prev"]
@@ -81,19 +81,8 @@ def test_lightning_leaves_the_rows_of_a_scan(tmp_path):
     from lightning.pytorch.callbacks import ModelCheckpoint
     from lightning.pytorch.loggers import CSVLogger
 
-    class Model(lightning.LightningModule):
-        def __init__(self):
-            super().__init__()
-            self.model = neox()
-
-        def training_step(self, batch, _):
-            return self.model(**batch).loss
-
-        def configure_optimizers(self):
-            return torch.optim.SGD(self.parameters(), lr=0.5)
-
     run = tmp_path / "run"
-    model = Model()
+    model = lightning_model()
     saving = ModelCheckpoint(run, filename="{step}", every_n_train_steps=2, save_top_k=-1)
     watching = SpectraLightningCallback(tmp_path / "run.parquet", every=2)
     trainer = lightning.Trainer(

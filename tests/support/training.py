@@ -35,6 +35,24 @@ def tied_llama(dtype: torch.dtype = torch.float32) -> Any:
     return LlamaForCausalLM(LlamaConfig(**SIZES, num_key_value_heads=2, tie_word_embeddings=True)).to(dtype)
 
 
+def lightning_model() -> Any:
+    """Make Lightning's module around a GPT-NeoX, as both of its tests train it."""
+    import lightning
+
+    class Model(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = neox()
+
+        def training_step(self, batch: Any, _: int) -> Any:
+            return self.model(**batch).loss
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=0.5)
+
+    return Model()
+
+
 def train(model: Any, steps: int, after: Callable[[int], None]) -> None:
     """Train on random tokens, the same each time; after: called with 0 before the first step, and after each."""
     generator = torch.Generator().manual_seed(1)
