@@ -33,7 +33,7 @@ def random_run(seed):
         course = 1 - np.exp(-time / random.choice([3, 40, 2000])) + random.choice([0, 0.5]) * np.sin(np.log1p(time))
         noise = random.choice([0.01, 0.1, 0.5])
         if seed % 10 == 0:  # each layer begins after the one before it
-            shape, walk, noise = 0, 0, 0.01
+            shape, walk, noise = 0 * shape, 0 * walk, 0.01
             course = np.clip(0.5 + np.log1p(time) - np.log1p(10 + 190 * depth), 0, 1)
         fields = (course * (1 + shape + walk) + noise * random.normal(size=(layers, time.size)) for _ in range(3))
         lost, alpha, entropy = fields
