@@ -65,6 +65,10 @@ def routes(device: str, sides: tuple[tuple[int, int], ...], rounds: int) -> None
         print(f"{f'{side} × {count}':<14}" + "".join(f"{cell:>20}" for cell in cells))
 
 
+def _copy(one: torch.Tensor, device: str) -> torch.Tensor:
+    return one.clone().to(device)
+
+
 def parts(checkpoint: Path, device: str, rounds: int) -> None:
     """Print which share of the kernels' time is the copy, the Gram and the eigenvalues, each waited for."""
     taken = dict.fromkeys(("copy", "Gram", "eigenvalues"), 0.0)
@@ -79,7 +83,7 @@ def parts(checkpoint: Path, device: str, rounds: int) -> None:
                 summed.addmm_(block.mT, block)
             return summed
 
-        taken["copy"] += timed(lambda one=one: one.clone().to(device), device, rounds)
+        taken["copy"] += timed(partial(_copy, one, device), device, rounds)
         taken["Gram"] += timed(gram, device, rounds)
         taken["eigenvalues"] += timed(partial(torch.linalg.eigvalsh, gram()), device, rounds)
     whole = sum(taken.values())

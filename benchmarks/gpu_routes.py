@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -20,7 +21,8 @@ TRIES = 40  # of the iteration to the sign of a matrix, which doubles its digits
 
 def batched(grams: torch.Tensor) -> torch.Tensor:
     """Give all to one call: what a scan does."""
-    return torch.linalg.eigvalsh(grams)
+    values: torch.Tensor = torch.linalg.eigvalsh(grams)
+    return values
 
 
 def looped(grams: torch.Tensor) -> torch.Tensor:
@@ -30,7 +32,8 @@ def looped(grams: torch.Tensor) -> torch.Tensor:
 
 def jacobi(grams: torch.Tensor) -> torch.Tensor:
     """Take the singular values, which of a Gram matrix are the eigenvalues, by cuSOLVER's Jacobi rotations."""
-    return torch.linalg.svdvals(grams, driver="gesvdj").flip(-1)
+    values: torch.Tensor = torch.linalg.svdvals(grams, driver="gesvdj")
+    return values.flip(-1)
 
 
 def on_processors(grams: torch.Tensor) -> torch.Tensor:
@@ -98,6 +101,6 @@ def compared(side: int, count: int, device: str, rounds: int) -> Iterator[tuple[
         try:
             found = route(grams).cpu()
             error = float(((found - exact).abs() / exact[:, -1:]).max())
-            yield name, 1e3 * timed(lambda route=route: route(grams), device, rounds) / count, error
+            yield name, 1e3 * timed(partial(route, grams), device, rounds) / count, error
         except (RuntimeError, ValueError):  # no such driver here, or no memory
             yield name, float("nan"), float("nan")
