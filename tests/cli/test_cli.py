@@ -18,7 +18,7 @@ HEAVY = ("torch", "pyarrow", "transformers", "scipy", "huggingface_hub", "pandas
 
 def run_in_new_process(*arguments, **options):
     """The command in a process of its own."""
-    command = [sys.executable, "-m", "spectra_cli.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "spectra_cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, check=False, **options)
 
 
