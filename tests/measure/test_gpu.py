@@ -115,6 +115,18 @@ def test_the_benchmark_says_in_two_lines_that_there_is_no_gpu():
     assert len(done.stderr.splitlines()) == 2
 
 
+@pytest.mark.slow
+def test_the_benchmark_measures_all_its_sections_on_torchs_cpu_device():
+    benchmark = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
+    options = ["--device", "cpu:0", "--shapes", "tiny", "--rounds", "1", "--side", "256", "--minutes", "5"]
+    done = subprocess.run([sys.executable, benchmark, *options], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "not measured" not in done.stdout
+    begun = [line.partition(" (")[0] for line in done.stdout.splitlines() if line.endswith("s so far)")]
+    assert [name.partition(":")[0] for name in begun] == ["tests", "tiny", "parts of tiny", "ways to eigenvalues"]
+    assert {"scan", "floor", "svdvals32", "svdvals64"} <= {line.split(" ")[0] for line in done.stdout.splitlines()}
+
+
 LIMITED = """
 import resource, sys, threading
 import torch
