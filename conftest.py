@@ -8,7 +8,7 @@ from spectra_cli.jobs.scan import scan_checkpoints
 from tests.support import runs
 from tests.support.planted_runs import plant_wave
 
-BESIDE_FILES = ("spectra_cli.findings.", "spectra_cli.table.", "spectra_cli.figures.", "spectra_cli.jobs.")
+BESIDE_FILES = ("spectra_cli.study_findings.", "spectra_cli.arrow_table.", "spectra_cli.figures.", "spectra_cli.jobs.")
 WITH_MODEL = tuple(f"spectra_cli.jobs.{name}." for name in ("ablate", "evaluate", "prune", "warmup"))
 
 

@@ -11,12 +11,9 @@ if TYPE_CHECKING:
     from spectra_cli import figures as figures
     from spectra_cli import metrics as metrics
     from spectra_cli import monitor as monitor
+    from spectra_cli.arrow_table import Table as Table
+    from spectra_cli.arrow_table import read_table as read_table
     from spectra_cli.errors import SpectraError as SpectraError
-    from spectra_cli.findings import Findings as Findings
-    from spectra_cli.findings import lifecycle as lifecycle
-    from spectra_cli.findings import rank1 as rank1
-    from spectra_cli.findings import scaling as scaling
-    from spectra_cli.findings import stability as stability
     from spectra_cli.jobs.ablate import ablate_layers as ablate
     from spectra_cli.jobs.diff import diff_checkpoints as diff
     from spectra_cli.jobs.evaluate import EvaluationOptions as EvaluationOptions
@@ -30,10 +27,13 @@ if TYPE_CHECKING:
     from spectra_cli.jobs.verify import verify_table as verify
     from spectra_cli.jobs.warmup import WarmupOptions as WarmupOptions
     from spectra_cli.jobs.warmup import warm_start as warmup
+    from spectra_cli.study_findings import Findings as Findings
+    from spectra_cli.study_findings import lifecycle as lifecycle
+    from spectra_cli.study_findings import rank1 as rank1
+    from spectra_cli.study_findings import scaling as scaling
+    from spectra_cli.study_findings import stability as stability
     from spectra_cli.surgery.recipes import MergeOptions as MergeOptions
-    from spectra_cli.svd.arrays import singular_values as singular_values
-    from spectra_cli.table import Table as Table
-    from spectra_cli.table import read_table as read_table
+    from spectra_cli.svd.of_array import singular_values as singular_values
 
 __all__ = [
     "EvaluationOptions", "Findings", "MergeOptions", "PruneOptions", "SpectraError", "Table", "WarmupOptions",
@@ -44,26 +44,26 @@ __all__ = [
 
 _HOMES = {
     "EvaluationOptions": "jobs.evaluate.EvaluationOptions",
-    "Findings": "findings.Findings",
+    "Findings": "study_findings.Findings",
     "MergeOptions": "surgery.recipes.MergeOptions",
     "PruneOptions": "jobs.prune.PruneOptions",
     "SpectraError": "errors.SpectraError",
-    "Table": "table.Table",
+    "Table": "arrow_table.Table",
     "WarmupOptions": "jobs.warmup.WarmupOptions",
     "ablate": "jobs.ablate.ablate_layers",
     "diff": "jobs.diff.diff_checkpoints",
     "evaluate": "jobs.evaluate.evaluate_models",
     "export": "jobs.export.export_table",
     "inspect": "jobs.inspect.inspect_source",
-    "lifecycle": "findings.lifecycle",
+    "lifecycle": "study_findings.lifecycle",
     "merge": "jobs.merge.merge_checkpoints",
     "prune": "jobs.prune.prune_layers",
-    "rank1": "findings.rank1",
-    "read_table": "table.read_table",
-    "scaling": "findings.scaling",
+    "rank1": "study_findings.rank1",
+    "read_table": "arrow_table.read_table",
+    "scaling": "study_findings.scaling",
     "scan": "jobs.scan.scan_checkpoints",
-    "singular_values": "svd.arrays.singular_values",
-    "stability": "findings.stability",
+    "singular_values": "svd.of_array.singular_values",
+    "stability": "study_findings.stability",
     "verify": "jobs.verify.verify_table",
     "warmup": "jobs.warmup.warm_start",
 }  # what a public name is, and where

@@ -13,7 +13,7 @@ RANKS = (
     ("measure", "studies", "evaluation", "surgery"),
     ("jobs", "monitor"),
     ("views",),
-    ("cli", "figures", "findings", "table"),
+    ("cli", "figures", "study_findings", "arrow_table"),
 )
 
 

@@ -22,7 +22,7 @@ def takes_arrays(
     """Return a metric that takes `as_spectrum` of what it is given."""
 
     @wraps(metric)
-    def function(spectrum: Spectrum | ArrayLike, *others: Others.args, **named: Others.kwargs) -> Result:
+    def function(spectrum: Spectrum | ArrayLike, /, *others: Others.args, **named: Others.kwargs) -> Result:
         return metric(as_spectrum(spectrum), *others, **named)
 
     return function

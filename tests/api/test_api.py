@@ -130,9 +130,9 @@ def test_a_study_takes_paths_and_tables_and_says_what_the_command_says(study, tm
     shown = spectra(study.__name__, path).out
     assert all(sentence in shown for sentence in found.sentences())
     assert [line.rstrip() for line in shown.splitlines()] == repr(found).splitlines()
-    console = Console(width=160, file=io.StringIO())
+    console = Console(width=160, file=(printed := io.StringIO()))
     console.print(found)
-    assert found.sentences()[0][:60] in console.file.getvalue()
+    assert found.sentences()[0][:60] in printed.getvalue()
     assert found._repr_html_().startswith("<pre>")
 
 

@@ -162,8 +162,8 @@ def rank1(source: str | Path, output: str | Path | None = None, **options: Any) 
     >>> rank1("run", window=2).study.window
     2
     """
-    found = rank1_checkpoints(source, output, **options)
-    return Findings(found.findings, RANK1, found.problems, found.notes)
+    result = rank1_checkpoints(source, output, **options)
+    return Findings(result.findings, RANK1, result.problems, result.notes)
 
 
 def _paths(tables: Tables) -> list[str]:
@@ -190,5 +190,5 @@ STABILITY = Words(_stability_sentences, stability_json, show_stability)
 LIFECYCLE = Words(_lifecycle_sentences, lifecycle_json, show_lifecycle)
 SCALING = Words(scaling_sentences, scaling_json, show_scaling)
 RANK1: Words[Rank1] = Words(
-    rank1_sentences, rank1_json, lambda console, found: show_rank1(console, found, everything=False)
+    rank1_sentences, rank1_json, lambda console, study: show_rank1(console, study, everything=False)
 )
