@@ -1,7 +1,7 @@
 """The path of a newcomer: a fresh clone, a fresh environment, and every block of the first pages in order, as pasted.
 
-`.ci/newcomer.py --print` shows the script that it would run. Blocks that begin with `# needs the network` are left out, and so is
-the test command, which .ci/run has run. A block that fails ends the path.
+`.ci/newcomer.py --print` shows the script that it would run. Blocks that begin with `# needs the network` are left out,
+and so is the test command, which .ci/run has run. A block that fails ends the path.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def main() -> int:
     """Clone what is committed, and run the script there. Return the exit code of the first block that failed, or 0."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["git", "clone", "-q", str(ROOT), f"{folder}/clone"], check=True)
-        return subprocess.run(["bash", "-c", script()], cwd=f"{folder}/clone", stdout=subprocess.DEVNULL).returncode
+        path = ["bash", "-c", script()]
+        return subprocess.run(path, cwd=f"{folder}/clone", stdout=subprocess.DEVNULL, check=False).returncode
 
 
 if __name__ == "__main__":
