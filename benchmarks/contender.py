@@ -23,7 +23,8 @@ def scan(checkpoint: Path, device: str = "cpu") -> Work:
     from spectra_cli.jobs.scan import scan_checkpoints
 
     folder = tempfile.TemporaryDirectory()  # removed when this process ends
-    return lambda: scan_checkpoints(checkpoint, Path(folder.name) / "one.parquet", device=device)
+    table = Path(folder.name) / "one.parquet"
+    return lambda: scan_checkpoints(checkpoint, table, device=device, restart=True)  # else a finished one is kept
 
 
 def floor(checkpoint: Path) -> Work:
