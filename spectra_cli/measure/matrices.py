@@ -15,7 +15,7 @@ from spectra_cli.engines import processors
 from spectra_cli.errors import SpectraError
 from spectra_cli.measure.comparison import Comparison, has_namesake
 from spectra_cli.measure.device_spectra import SharedSpectra, equal_shapes_together, gigaflops, spectra_on_device
-from spectra_cli.measure.open_checkpoint import OpenCheckpoint
+from spectra_cli.measure.open_checkpoint import OpenCheckpoint, first_of
 from spectra_cli.measure.results import MatrixResult
 from spectra_cli.measure.taken_together import taken_together
 from spectra_cli.metrics.uncertainty import uncertain
@@ -69,13 +69,19 @@ def run(
     work: returns a result for each of the matrices that are one job.
     """
     current, workers = checkpoints[0], checkpoints[0].plan.request.workers
+
+    def recorded(job: Job) -> Sequence[Result]:
+        facts = first_of([matrix.name for matrix in job])
+        with current.plan.recorder.span("measure", checkpoint=current.checkpoint.revision, **facts):
+            return work(job)
+
     shared, ordered = None, matrices
     if svd.computes_on(current.device) != "cpu":
         ordered = sorted(matrices, key=equal_shapes_together)
         shared = SharedSpectra(checkpoints, ordered, workers)
     with spectra_on_device(shared, current) if shared else nullcontext():
         done = processors.run(
-            work,
+            recorded,
             taken_together(ordered, workers),
             threads=workers,
             exclusive=_is_exclusive,
@@ -148,7 +154,8 @@ def _result(
     current, plan = comparison.current, comparison.current.plan
     reference, previous = (pairs.get(other) if other else None for other in (comparison.reference, comparison.previous))
     names, ranks = plan.metrics, plan.request.rank_range
-    numbers = metrics.measure(spectrum, reference, previous, names, alpha_range=ranks)
+    with plan.recorder.span("metrics"):
+        numbers = list(metrics.measure(spectrum, reference, previous, names, alpha_range=ranks))
     return MatrixResult(
         tuple(Row(current.checkpoint, matrix, metric, value, vector) for metric, value, vector in numbers),
         frozenset(
@@ -197,7 +204,8 @@ def _distances(comparison: Comparison, matrix: Matrix) -> Distances:
     distances = _from_twin(current, name, others)
     rest = [other for other in others if other not in distances]
     theirs = [other.array(name) for other in rest]
-    distances |= dict(zip(rest, svd.compare_each(array, theirs), strict=True))
+    with current.plan.recorder.span("compare"):
+        distances |= dict(zip(rest, svd.compare_each(array, theirs), strict=True))
     for other, their_array in zip(rest, theirs, strict=True):
         if distances[other][1] == 0.0 and array.dtype == their_array.dtype:
             current.spectra.setdefault(name, other.spectrum(name))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spectra_cli import architectures, sources, svd
 from spectra_cli.engines.board import Promise
@@ -55,6 +55,15 @@ class SpectrumCache:
             return None
         how = (matrix.view, repr(matrix.index), matrix.swapped, matrix.rows, matrix.cols, matrix.transposed)
         return (*ranges, matrix.tensor, *how)
+
+
+def first_of(names: Sequence[str]) -> dict[str, object]:
+    """Return what a trace says of the matrices that something is done with.
+
+    >>> first_of(["layers.0.attn.q"]), first_of(["layers.0.attn.q", "layers.0.attn.k"])
+    ({'matrix': 'layers.0.attn.q'}, {'matrix': 'layers.0.attn.q', 'matrices': 2})
+    """
+    return {"matrix": names[0]} | ({"matrices": len(names)} if len(names) > 1 else {}) if names else {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +138,8 @@ class OpenCheckpoint:
         """Read several of those matrices at once; what stands in the way is met again where one is read by itself."""
         whole = [self.matrices[name] for name in names if not self.weights.is_factored(self.matrices[name].tensor)]
         try:
-            tensors = self.weights.read_together(dict.fromkeys(matrix.tensor for matrix in whole))
+            with self._reading(whole):
+                tensors = self.weights.read_together(dict.fromkeys(matrix.tensor for matrix in whole))
         except SpectraError:
             return
         for matrix in whole:
@@ -138,10 +148,15 @@ class OpenCheckpoint:
     def read(self, name: str) -> torch.Tensor | svd.Factors:
         """Read a matrix from its file, loaded or not."""
         matrix = self.matrices[name]
-        factors = self.weights.factors(matrix.tensor)
-        if factors is None:
-            return architectures.cut(self.weights.read(matrix.tensor), matrix)
-        return svd.Factors(*architectures.cut_factors(factors.b, factors.a, matrix), factors.scale)
+        with self._reading([matrix]):
+            factors = self.weights.factors(matrix.tensor)
+            if factors is None:
+                return architectures.cut(self.weights.read(matrix.tensor), matrix)
+            return svd.Factors(*architectures.cut_factors(factors.b, factors.a, matrix), factors.scale)
+
+    def _reading(self, matrices: Sequence[Matrix]) -> AbstractContextManager[None]:
+        names = [matrix.name for matrix in matrices]
+        return self.plan.recorder.span("read", checkpoint=self.checkpoint.revision, **first_of(names))
 
     def memory(self, matrix: Matrix) -> int:
         """Return about the bytes that a matrix takes while it is measured, with those that it is compared with."""
@@ -163,7 +178,7 @@ class OpenCheckpoint:
             if self._is_small(name) and self.needs_spectrum(name) and (promise is None or promise.claim()):
                 with suppress(SpectraError):  # met again where the spectrum is asked for
                     arrays[name] = self.array(name)
-        spectra = svd.spectra(list(arrays.values()), shuffle_seed=self.shuffle_seed, rounding=self.asks_rounding)
+        spectra = svd.spectra(list(arrays.values()), **self._decomposing)
         by_name = dict(zip(arrays, spectra, strict=True))
         for name in arrays:
             matrix = self.matrices[name]
@@ -188,7 +203,13 @@ class OpenCheckpoint:
         if attempt is not None and attempt.spectrum is not None:
             self.by_gpu.add(matrix.name)
             return attempt.spectrum
-        return svd.spectrum(self.array(matrix.name), shuffle_seed=self.shuffle_seed, rounding=self.asks_rounding)
+        return svd.spectrum(self.array(matrix.name), **self._decomposing)
+
+    @property
+    def _decomposing(self) -> dict[str, Any]:
+        return {
+            "shuffle_seed": self.shuffle_seed, "rounding": self.asks_rounding, "recorder": self.plan.recorder,
+        }  # fmt: skip
 
     @property
     def shuffle_seed(self) -> int | None:
