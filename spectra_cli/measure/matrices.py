@@ -192,18 +192,38 @@ def _pairs(comparison: Comparison, matrix: Matrix, distances: Distances) -> dict
 
 
 def _distances(comparison: Comparison, matrix: Matrix) -> Distances:
-    """Return ⟨A,B⟩_F and ‖A − B‖_F to each namesake; one that is the same in every bit shares its spectrum."""
+    """Return ⟨A,B⟩_F and ‖A − B‖_F to each namesake.
+
+    One that is the same in every bit shares its spectrum, and what is known of its distances to the others.
+    """
     current, name = comparison.current, matrix.name
     others = [other for other in comparison.namesakes(matrix) if other is not current]
     if not others:
         return {}
-    array, theirs = current.array(name), [other.array(name) for other in others]
+    array = current.array(name)
+    distances = _from_twin(current, name, others)
+    rest = [other for other in others if other not in distances]
+    theirs = [other.array(name) for other in rest]
     with current.plan.recorder.span("compare"):
-        distances = svd.compare_each(array, theirs)
-    for other, their_array, (_, distance) in zip(others, theirs, distances, strict=True):
-        if distance == 0.0 and array.dtype == their_array.dtype:
+        distances |= dict(zip(rest, svd.compare_each(array, theirs), strict=True))
+    for other, their_array in zip(rest, theirs, strict=True):
+        if distances[other][1] == 0.0 and array.dtype == their_array.dtype:
             current.spectra.setdefault(name, other.spectrum(name))
-    return dict(zip(others, distances, strict=True))
+    current.distances[name] = {other.checkpoint: pair for other, pair in distances.items()}
+    return {other: distances[other] for other in others}
+
+
+def _from_twin(current: OpenCheckpoint, name: str, others: Sequence[OpenCheckpoint]) -> Distances:
+    """Return the distances that follow from one that is the same in every bit: the previous one is tried first."""
+    array = current.array(name)
+    for twin in reversed(others):
+        if not svd.same_bits(array, twin.array(name)) or not (own := twin.spectrum(name)).finite:
+            continue
+        current.spectra.setdefault(name, own)
+        known = twin.distances.get(name, {})
+        distances = {other: known[other.checkpoint] for other in others if other.checkpoint in known}
+        return {**distances, twin: (float(np.dot(own.sigma, own.sigma)), 0.0)}
+    return {}
 
 
 def _rotations(current: OpenCheckpoint, other: OpenCheckpoint, name: str) -> tuple[Products, Products]:

@@ -70,9 +70,9 @@ def first_of(names: Sequence[str]) -> dict[str, object]:
 class OpenCheckpoint:
     """A checkpoint that can be measured and compared: its matrices by name, and those of their spectra already known.
 
-    spectra, vectors: what is known, by name. promised: what a GPU may give, by name. by_gpu: what it
-    gave. fallbacks: what it had no memory for. loaded: matrices that are read once while they are measured; None where
-    it was not read yet.
+    spectra, vectors: what is known, by name. distances: to those that it was compared with, by name. promised: what a
+    GPU may give, by name. by_gpu: what it gave. fallbacks: what it had no memory for. loaded: matrices that are read
+    once while they are measured; None where it was not read yet.
     """
 
     checkpoint: Checkpoint
@@ -85,6 +85,7 @@ class OpenCheckpoint:
     closing: ExitStack
     spectra: dict[str, Spectrum] = field(default_factory=dict)
     vectors: dict[str, svd.Vectors] = field(default_factory=dict)
+    distances: dict[str, dict[Checkpoint, tuple[float, float]]] = field(default_factory=dict)
     loaded: dict[str, torch.Tensor | svd.Factors | None] = field(default_factory=dict)
     promised: dict[str, Promise[svd.Attempt]] = field(default_factory=dict)
     by_gpu: set[str] = field(default_factory=set)

@@ -10,7 +10,7 @@ import numpy as np
 
 from spectra_cli.records import Spectrum
 from spectra_cli.svd.batches import in_batches
-from spectra_cli.svd.blocks import power_of_two, require_matrices
+from spectra_cli.svd.blocks import as_integers, power_of_two, require_matrices
 from spectra_cli.svd.devices import computes_on
 from spectra_cli.svd.factors import Factors, spectrum_of_factors
 from spectra_cli.svd.rounding import rounding_norm
@@ -113,7 +113,6 @@ def shuffled(matrix: torch.Tensor, seed: int) -> torch.Tensor:
     """
     import torch
 
-    integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[matrix.element_size()]
     copy = matrix.clone(memory_format=torch.contiguous_format)
-    np.random.default_rng(seed).shuffle(copy.view(integers).view(-1).numpy())
+    np.random.default_rng(seed).shuffle(as_integers(copy).view(-1).numpy())
     return copy
