@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from statsmodels.regression.linear_model import OLS
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Summarised
@@ -153,23 +152,20 @@ def power_law(
     1.0
     """
     a, b = np.log(x), np.log(y)
-    design = np.column_stack([np.ones_like(a), a])
-    fit = OLS(b, design).fit()
-    n = len(a)
-    residuals = fit.resid * np.sqrt(n / (n - 2))
-    random = np.random.default_rng(seed)
-    drawn = fit.fittedvalues + random.choice(residuals, (DRAWS, n))
+    n, design, fit = len(a), np.column_stack([np.ones_like(a), a]), stats.linregress(a, b)
+    slope, error = float(fit.slope), float(fit.stderr)
+    fitted = fit.intercept + slope * a
+    residuals = (b - fitted) * np.sqrt(n / (n - 2))
+    drawn = fitted + np.random.default_rng(seed).choice(residuals, (DRAWS, n))
     slopes = np.linalg.lstsq(design, drawn.T, rcond=None)[0][1]
     errors = []
     for out in range(n):
         others = np.arange(n) != out
         if np.ptp(a[others]) > 0:
-            slope, intercept = np.polyfit(a[others], b[others], 1)
-            errors.append(abs(np.expm1(intercept + slope * a[out] - b[out])))
+            errors.append(abs(np.expm1(np.polyval(np.polyfit(a[others], b[others], 1), a[out]) - b[out])))
     bootstrap = float(np.quantile(slopes, 0.05)), float(np.quantile(slopes, 0.95))
-    low, high = map(float, fit.conf_int()[1])
-    r2 = float(fit.rsquared) if np.ptp(b) > 0 else 0.0
-    slope, error = float(fit.params[1]), float(fit.bse[1])
+    reach = error * float(stats.t.ppf(0.975, n - 2))
+    r2 = float(fit.rvalue**2) if np.ptp(b) > 0 else 0.0
     away = abs(slope - float(np.clip(slope, *null)))
     p = 2 * float(stats.t.sf(away / error, n - 2)) if error > 0 else float(away == 0)
-    return PowerLaw(of, on, slope, (low, high), p, bootstrap, r2, float(max(errors)), n, null)
+    return PowerLaw(of, on, slope, (slope - reach, slope + reach), p, bootstrap, r2, float(max(errors)), n, null)
