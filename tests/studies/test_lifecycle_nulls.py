@@ -5,6 +5,7 @@ import pytest
 
 from spectra_cli.studies.lifecycle import CHANCE
 from spectra_cli.studies.lifecycle.asymmetry import spread_ratio
+from spectra_cli.studies.lifecycle.dissociation import dissociation
 from spectra_cli.studies.lifecycle.gradients import gradient, is_inverted_u, trend, trends
 from spectra_cli.studies.lifecycle.timescales import compare
 from spectra_cli.studies.lifecycle.waves import arrival
@@ -35,6 +36,23 @@ def test_layers_like_their_neighbours_make_no_gradient_and_no_inverted_u(layers,
     fits = trends(0.3 + 0.02 * neighbours(np.random.default_rng(11), layers, correlation, 1000))
     assert sum(fit.slope_p < CHANCE for fit in fits) <= 10 * MOST
     assert sum(is_inverted_u(fit, fit.curvature_p) for fit in fits) <= 10 * MOST
+
+
+@slow
+@pytest.mark.parametrize("turns", [True, False])
+@pytest.mark.parametrize("correlation", CORRELATIONS)
+def test_layers_like_their_neighbours_do_not_part_rank_from_shape(turns, correlation):
+    """The layers' own values stay over the steps, beside noise of each; compression turns, or wanders likewise."""
+    depth, claimed = np.linspace(-0.5, 0.5, 12)[:, None], 0
+    turning = 4 * (np.log1p(STEPS) - np.log1p(500)) if turns else 0
+    for seed in SEEDS:
+        random = np.random.default_rng(seed)
+        first, last, exponent = (neighbours(random, 12, correlation) for _ in range(3))
+        course = STEPS / STEPS[-1]
+        rank = 30 + turning * depth + (1 - course) * first + course * last
+        shape = exponent + 0.1 * random.standard_normal((12, len(STEPS)))
+        claimed += dissociation(gradient(STEPS, rank), gradient(STEPS, shape)).claimed
+    assert claimed <= MOST
 
 
 @slow

@@ -31,7 +31,7 @@ from spectra_cli.views.figures.studied import StudiedRun
 from tests.support.planted_runs import plant_table
 
 NAMES = [kind.name for kind in KINDS]
-OVER_DEPTH = ("wave", "gradients", "depth", "asymmetry", "timescales", "models")
+OVER_DEPTH = ("wave", "compression", "gradients", "dissociation", "depth", "asymmetry", "timescales", "models")
 
 
 @pytest.fixture
@@ -365,3 +365,19 @@ def test_the_help_names_every_kind_and_imports_nothing_heavy():
     assert result.returncode == 0
     shown = " ".join(result.stdout.split())
     assert all(name in shown for name in NAMES)
+
+
+def test_the_paths_of_layers_are_the_study_s_compression_and_exponent(deep_table):
+    study = lifecycle_tables([deep_table], None, "alpha")[0]
+    (paths,) = [rows for rows in drawn("dissociation", deep_table)["datasets"].values() if "compression" in rows[0]]
+    for row in paths:
+        at = row["layer"], study.steps.tolist().index(row["step"])
+        assert row["compression"] == pytest.approx(study.compressed[at])
+        assert row["value"] == pytest.approx(study.alpha_gradient.values[at])
+
+
+def test_compression_is_drawn_by_kind_of_matrix(deep_table):
+    study = lifecycle_tables([deep_table], None, "alpha")[0]
+    (rows,) = drawn("compression", deep_table)["datasets"].values()
+    for role, values in study.by_role.items():
+        assert [row["value"] for row in rows if row["role"] == role] == pytest.approx(values.tolist())

@@ -113,6 +113,7 @@ def _claims(run: Lifecycle) -> tuple[tuple[str, Callable[[Lifecycle], str | None
             (f"{test.quantity} of q and k against v and o", partial(_farther, at=at))
             for at, test in enumerate(run.asymmetry)
         ),
+        ("rank and shape part over depth", _part),
         ("two clocks", lambda run: "claimed" if run.timescales.two_clocks else NOT_SHOWN),
     )
 
@@ -150,6 +151,12 @@ def _inverted(gradient: Gradient | None) -> str | None:
     if gradient is None or gradient.inverted_u is None:
         return None
     return "claimed" if gradient.inverted_u else NOT_SHOWN
+
+
+def _part(run: Lifecycle) -> str | None:
+    if run.dissociation is None:
+        return None
+    return "claimed" if run.dissociation.claimed else NOT_SHOWN
 
 
 def _farther(run: Lifecycle, at: int) -> str | None:

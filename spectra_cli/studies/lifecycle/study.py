@@ -15,6 +15,7 @@ from spectra_cli.records import Summarised, span_of
 from spectra_cli.studies.inputs.run_inputs import read_inputs
 from spectra_cli.studies.inputs.runs import MLP, Run
 from spectra_cli.studies.lifecycle.asymmetry import QK, VO, Asymmetry, asymmetries
+from spectra_cli.studies.lifecycle.dissociation import Dissociation, dissociation
 from spectra_cli.studies.lifecycle.gradients import FEWEST_LAYERS, FIRST, Gradient, gradient, gradients_by_role
 from spectra_cli.studies.lifecycle.grids import grids_by_role, mean_of, over_layers
 from spectra_cli.studies.lifecycle.timescales import Timescales, timescales
@@ -56,6 +57,11 @@ class Lifecycle(Summarised):
             "compression": f"{low:.0f} … {high:.0f}%", "wave_rho": round(self.wave.rho, 2),
             "wave_p": float(f"{self.wave.p:.2g}"), "alpha": self.alpha,
         }  # fmt: skip
+
+    @property
+    def dissociation(self) -> Dissociation | None:
+        """Whether rank and shape part over depth; None without an exponent."""
+        return dissociation(self.gradient, self.alpha_gradient)
 
     @property
     def compressed(self) -> Array:

@@ -91,6 +91,11 @@ CLAIMS: tuple[Claim, ...] = (
         "gradients", LIFECYCLE,
     ),
     Claim(
+        "dissociation", "Rank and shape over depth",
+        "The two part where the slope of compression over depth turns and that of the exponent, significant at the "
+        "last checkpoint, does not.", "gradients", LIFECYCLE,
+    ),
+    Claim(
         "asymmetry", "Q/K–V asymmetry",
         "Spread over depth of q and k about their own means over that of v and o, with a 95% interval and a p-value.",
         "asymmetry", LIFECYCLE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,7 @@ def lifecycle_findings(run: Lifecycle) -> list[Finding]:
             [Finding("entropy", gradient_verdict("entropy", of, " nats"), _has_trend(of))]
             if (of := run.entropy_gradient) else []
         ),
+        *([Finding("dissociation", dissociation_verdict(run), parts.claimed)] if (parts := run.dissociation) else []),
         *_asymmetry_findings(run),
         Finding("timescales", timescale_verdict(run), run.timescales.two_clocks),
         Finding("limits", tested),
@@ -90,7 +92,7 @@ def gradient_verdict(name: str, gradient: Gradient, unit: str) -> str:
     last = gradient.last
     if last is None:
         return f"{printable(name)}: too few layers with a value for a gradient over depth."
-    turned = f"; its slope turned at step {', '.join(number(at, 3) for at in gradient.turns)}" if gradient.turns else ""
+    turned = f"; its slope {_turned(gradient.turns)}" if gradient.turns else ""
     slope = f"{printable(name)} {slope_words(last, unit)}, spread {number(last.spread, 2)}{unit}{turned}"
     return f"{slope}. {shape_words(last)}"
 
@@ -109,6 +111,24 @@ def role_verdicts(run: Lifecycle) -> list[str]:
             f"({number(100 * level, 3)}% each): {shown}."
         )
     return sentences
+
+
+def dissociation_verdict(run: Lifecycle) -> str:
+    """Return a sentence: whether compression's slope over depth turned while the exponent's stayed."""
+    parts, alpha = run.dissociation, printable(run.alpha)
+    if parts is None:
+        return "Rank and shape: the table has no exponent over depth."
+    rank = f"compression's slope {_turned(parts.rank_turns) or 'did not turn'}"
+    stayed = "is not significant at the end" if parts.stays_from is None else (
+        f"kept its sign from step {number(parts.stays_from, 3)} on"
+    )  # fmt: skip
+    shape = f"{alpha}'s {_turned(parts.shape_turns) or stayed}"
+    head = "Rank and shape part over depth" if parts.claimed else "Rank and shape are not shown to part over depth"
+    return f"{head}: {rank}, {shape}."
+
+
+def _turned(turns: Sequence[float]) -> str:
+    return f"turned at step {', '.join(number(at, 3) for at in turns)}" if turns else ""
 
 
 def asymmetry_verdicts(run: Lifecycle) -> list[str]:
