@@ -176,7 +176,7 @@ def main() -> None:
 def _device_peak(device: str = "cpu") -> float:
     import torch
 
-    return 0.0 if device == "cpu" else torch.get_device_module(device).max_memory_allocated(device) / 1e6
+    return 0.0 if device.startswith("cpu") else torch.get_device_module(device).max_memory_allocated(device) / 1e6
 
 
 if __name__ == "__main__":

@@ -9,10 +9,12 @@ import torch
 from safetensors.torch import save_file
 
 SHAPES = {
+    "tiny": {"layers": 2, "width": 64, "tokens": 256},
     "70m": {"layers": 6, "width": 512, "tokens": 50304},
     "160m": {"layers": 12, "width": 768, "tokens": 50304},
     "410m": {"layers": 24, "width": 1024, "tokens": 50304},
     "1b": {"layers": 16, "width": 2048, "tokens": 50304},
+    "4096": {"layers": 2, "width": 4096, "tokens": 50304},  # as wide as models of 7 B parameters
 }
 """Pythia's, heads of 64 everywhere."""
 

@@ -1,11 +1,11 @@
-"""Runs a device in a thread of its own beside the processors, with a board that says who does what.
+"""Runs devices, each in a thread of its own, beside the processors, with a board that says who does what.
 
 It knows nothing of what a piece of work is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from threading import Thread
 
@@ -15,25 +15,27 @@ Results = Generator[tuple[Key, Result | None], None, None]
 
 
 @contextmanager
-def device_beside(results: Callable[[], Results[Key, Result]], board: Board[Key, Result]) -> Iterator[None]:
-    """Let a device take from a board while the block runs.
+def devices_beside(devices: Sequence[Callable[[], Results[Key, Result]]], board: Board[Key, Result]) -> Iterator[None]:
+    """Let devices take from a board while the block runs.
 
-    results: yields what the device made of the keys that it took, None for one that it leaves to a processor. Its
-    exception is raised where one of its results would have come. At the end of the block it takes no more; what it is
-    busy with is waited for, and the generator is closed.
+    devices: each yields what it made of the keys that it took, None for one that it leaves to a processor. Its
+    exception is raised where one of its results would have come. At the end of the block they take no more; what they
+    are busy with is waited for, and the generators are closed.
 
     >>> board = Board({"a": 2.0, "b": 1.0}, processors=1)
-    >>> with device_beside(lambda: ((key, 1) for key in ["a"] if board.take()), board):
+    >>> with devices_beside([lambda: ((key, 1) for key in ["a"] if board.take())], board):
     ...     board.result("a"), board.result("b")
     (1, None)
     """
-    thread = Thread(target=_serve, args=(results, board), daemon=True)
-    thread.start()
+    threads = [Thread(target=_serve, args=(results, board), daemon=True) for results in devices]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         board.close()
-        thread.join()
+        for thread in threads:
+            thread.join()
 
 
 def _serve(results: Callable[[], Results[Key, Result]], board: Board[Key, Result]) -> None:

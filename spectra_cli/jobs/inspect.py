@@ -179,7 +179,7 @@ def _cost(layout: Layout, facts: Sequence[CheckpointFacts], device: str, request
     readable = [fact for fact in facts if fact.problem is None]
     once = math.fsum(svd.gigaflops(matrix.rows, matrix.cols) for matrix in layout.matrices)
     flops = once * len({fact.duplicate_of or fact.checkpoint.revision for fact in readable})
-    rate = svd.calibrate(device)
+    rate = svd.calibrate(svd.each_of(device)[0])
     workers = request.workers
     largest = sorted((svd.working_bytes(matrix.rows, matrix.cols) for matrix in layout.matrices), reverse=True)[
         :workers

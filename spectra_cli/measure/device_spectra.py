@@ -1,17 +1,17 @@
-"""Spectra that a GPU and the processors share out between them: the GPU takes batches of equal shapes."""
+"""Spectra that GPUs and the processors share out between them: a GPU takes batches of equal shapes."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import groupby, product
 from typing import TYPE_CHECKING
 
 from spectra_cli import svd
 from spectra_cli.engines.board import Board, Rate
-from spectra_cli.engines.shared import device_beside
+from spectra_cli.engines.shared import devices_beside
 from spectra_cli.errors import SpectraError
 from spectra_cli.measure.comparison import has_namesake
 from spectra_cli.measure.open_checkpoint import OpenCheckpoint
@@ -25,7 +25,7 @@ CALIBRATION = 0.1  # seconds, until a scan knows better
 
 
 class SharedSpectra:
-    """The spectra of some matrices of some checkpoints, shared between a GPU and the processors.
+    """The spectra of some matrices of some checkpoints, shared between GPUs and the processors.
 
     As `processors.Turns` it says which jobs of matrices may begin. matrices: the most expensive first.
     """
@@ -39,8 +39,9 @@ class SharedSpectra:
             for checkpoint, matrix in product(checkpoints, tuple(alike))
             if has_namesake(checkpoint, matrix) and checkpoint.needs_spectrum(matrix.name)
         }
-        device, processor = rate_of(checkpoints[0].device), rate_of("cpu")
-        self.board: Board[Wanted, svd.Attempt] = Board(wanted, workers, device, processor)
+        self.devices = svd.each_of(checkpoints[0].device)
+        device, processor = rate_of(self.devices[0]), rate_of("cpu")
+        self.board: Board[Wanted, svd.Attempt] = Board(wanted, workers, device, processor, devices=len(self.devices))
         self.changed = self.board.changed
 
     def keys(self, job: Iterable[Matrix]) -> list[Wanted]:
@@ -53,7 +54,7 @@ class SharedSpectra:
         return self.board.order([self.keys(job) for job in waiting])
 
     def began(self, job: Iterable[Matrix]) -> None:
-        """Leave to the processors what the GPU has not taken of a job."""
+        """Leave to the processors what no GPU has taken of a job."""
         for key in self.keys(job):
             self.board.claim(key)
 
@@ -64,24 +65,28 @@ class SharedSpectra:
 
 @contextmanager
 def spectra_on_device(shared: SharedSpectra, current: OpenCheckpoint) -> Iterator[None]:
-    """Let one thread give the GPU matrices whose spectra are shared, as long as the block runs.
+    """Let one thread for each GPU give it matrices whose spectra are shared, as long as the block runs.
 
-    Only that thread ever asks the device for memory.
+    Only that thread ever asks its device for memory.
     """
     for key in shared.board:
         shared.checkpoints[key[0]].promised[key[1]] = shared.board.promise(key)
-    with device_beside(lambda: _attempts(shared, current), shared.board):
+    with devices_beside(
+        [partial(_attempts, shared, current, number) for number in range(len(shared.devices))], shared.board
+    ):
         yield
     for checkpoint in shared.checkpoints.values():
         checkpoint.promised.clear()
 
 
-def _attempts(shared: SharedSpectra, current: OpenCheckpoint) -> Generator[tuple[Wanted, svd.Attempt | None]]:
-    """Yield the device's attempt at each matrix that can be read, with that at its entries in random order if asked."""
+def _attempts(
+    shared: SharedSpectra, current: OpenCheckpoint, number: int
+) -> Generator[tuple[Wanted, svd.Attempt | None]]:
+    """Yield a device's attempt at each matrix that can be read, with that at its entries in random order if asked."""
     seed, board = current.shuffle_seed, shared.board
 
     def stored() -> Iterator[tuple[Wanted, torch.Tensor]]:
-        for key in board.for_device():
+        for key in board.for_device(number):
             checkpoint, name = shared.checkpoints[key[0]], key[1]
             try:
                 array = checkpoint.read(name) if checkpoint.needs_spectrum(name) else None
@@ -94,7 +99,7 @@ def _attempts(shared: SharedSpectra, current: OpenCheckpoint) -> Generator[tuple
             if seed is not None:
                 yield key, svd.shuffled(array, seed)
 
-    attempts = svd.in_batches(stored(), current.device, most=board.most_at_once, rounding=current.asks_rounding)
+    attempts = svd.in_batches(stored(), shared.devices[number], most=board.most_at_once, rounding=current.asks_rounding)
     if seed is None:
         yield from attempts
         return

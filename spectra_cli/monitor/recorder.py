@@ -182,4 +182,5 @@ def open_recorder(plan: Plan, layout: Layout, output: Path, *, resume: bool, res
             f"{output} is there already",
             hint="give resume=True to go on with it, restart=True to begin it anew, or another out",
         )
-    return Recorder(plan, layout, svd.choose_device(plan.request.device), output, restart)
+    device = svd.current_of(svd.choose_device(plan.request.device))  # the other ones belong to other processes
+    return Recorder(plan, layout, device, output, restart)

@@ -36,6 +36,30 @@ def choose_device(name: str) -> str:
     return name
 
 
+def each_of(device: str) -> tuple[str, ...]:
+    """Return the devices that share the work of spectra: of a kind without a number, each that torch finds.
+
+    >>> each_of("cuda:1"), each_of("cpu:0,cpu:1")
+    (('cuda:1',), ('cpu:0', 'cpu:1'))
+    """
+    if device in ("cuda", "xpu"):
+        return tuple(f"{device}:{index}" for index in range(_count(device)))
+    return tuple(device.split(","))
+
+
+def current_of(device: str) -> str:
+    """Return the one of a kind that this process works on, for what is to leave the others alone.
+
+    >>> current_of("cpu"), current_of("cuda:1")
+    ('cpu', 'cuda:1')
+    """
+    if device not in ("cuda", "xpu"):
+        return device
+    import torch
+
+    return f"{device}:{torch.get_device_module(device).current_device()}"
+
+
 def _count(kind: str) -> int:
     """Count the devices of one kind that torch finds."""
     import torch

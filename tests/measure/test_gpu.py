@@ -19,6 +19,7 @@ from tests.support import runs
 from tests.support.gpus import EVERYWHERE, GPU, on_a_gpu
 
 everywhere = pytest.mark.parametrize("device", EVERYWHERE)
+shared = pytest.mark.parametrize("device", [*EVERYWHERE, "cpu:0,cpu:1"])  # the last are two that share the work
 ACCURACY = 1e-6  # of a number, as a share of itself, where every σ is wrong by at most 1e-9·σ₁
 
 
@@ -42,7 +43,7 @@ def assert_same(rows, others):
             assert np.allclose(row.vector, others[key].vector, rtol=ACCURACY, atol=1e-9, equal_nan=True), key
 
 
-@everywhere
+@shared
 def test_a_run_has_the_same_rows_in_the_same_order_as_on_the_cpu(kept_run, device):
     rows, results = measured(kept_run, device)
     others, expected = measured(kept_run, "cpu")
@@ -51,7 +52,7 @@ def test_a_run_has_the_same_rows_in_the_same_order_as_on_the_cpu(kept_run, devic
     assert [result.fallbacks for result in results] == [()] * len(results)
 
 
-@everywhere
+@shared
 def test_all_metrics_with_vectors_and_shuffled_entries_come_from_batches_too(kept_run, device):
     options = {"metrics": ("all",), "vectors": 2, "steps": "0:2"}
     assert_same(measured(kept_run, device, **options)[0], measured(kept_run, "cpu", **options)[0])
@@ -67,7 +68,7 @@ def test_the_very_same_entries_have_the_very_same_spectrum(run, device):
     assert found[-1].duplicate_of == "step17"
 
 
-@everywhere
+@shared
 def test_what_cannot_be_read_or_holds_nan_is_named_and_the_rest_of_its_batch_measured(run, device):
     bad = torch.full((4 * runs.WIDTH, runs.WIDTH), float("nan"), dtype=torch.float16)
     runs.edit(run / "step4", **{"gpt_neox__layers__0__mlp__dense_h_to_4h__weight": bad})
@@ -112,6 +113,18 @@ def test_the_benchmark_says_in_two_lines_that_there_is_no_gpu():
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[0] == "gpu.py: torch finds no GPU with float64 here"
     assert len(done.stderr.splitlines()) == 2
+
+
+@pytest.mark.slow
+def test_the_benchmark_measures_all_its_sections_on_torchs_cpu_device():
+    benchmark = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
+    options = ["--device", "cpu:0", "--shapes", "tiny", "--rounds", "1", "--side", "256", "--minutes", "5"]
+    done = subprocess.run([sys.executable, benchmark, *options], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "not measured" not in done.stdout
+    begun = [line.partition(" (")[0] for line in done.stdout.splitlines() if line.endswith("s so far)")]
+    assert [name.partition(":")[0] for name in begun] == ["tests", "tiny", "parts of tiny", "ways to eigenvalues"]
+    assert {"scan", "floor", "svdvals32", "svdvals64"} <= {line.split(" ")[0] for line in done.stdout.splitlines()}
 
 
 LIMITED = """

@@ -22,7 +22,7 @@ def value(text):
 
 
 def random_run(seed):
-    """Six roles over depths and steps: trends, parabolas and walks of random strength, an approach or none of it."""
+    """Six roles over depths and steps: trends, parabolas, walks, a wave every tenth time, an approach or none of it."""
     random = np.random.default_rng(seed)
     layers = int(random.choice([4, 6, 8, 12]))
     depth, time = np.linspace(0, 1, layers)[:, None], np.array(STEPS, float)[None, :]
@@ -32,6 +32,9 @@ def random_run(seed):
         walk = np.cumsum(random.normal(size=(layers, 1)), axis=0) * random.choice([0, 0.2])
         course = 1 - np.exp(-time / random.choice([3, 40, 2000])) + random.choice([0, 0.5]) * np.sin(np.log1p(time))
         noise = random.choice([0.01, 0.1, 0.5])
+        if seed % 10 == 0:  # each layer begins after the one before it
+            shape, walk, noise = 0 * shape, 0 * walk, 0.01
+            course = np.clip(0.5 + np.log1p(time) - np.log1p(10 + 190 * depth), 0, 1)
         fields = (course * (1 + shape + walk) + noise * random.normal(size=(layers, time.size)) for _ in range(3))
         lost, alpha, entropy = fields
         for layer in range(layers):

@@ -46,6 +46,12 @@ def test_a_role_is_a_line_with_its_course_and_its_ends():
     assert re.fullmatch(r"  unembed  █[▁-█]{15} 1.5e-4 → 9.8e-6 +█[▁-█]{15} 31 → 2.2", line)
 
 
+def test_a_long_source_gives_way_to_where_the_run_is():
+    view, _ = view_of(spiking(0)[:40])
+    view.source = f"/{'deep/' * 30}runs/now"
+    assert re.fullmatch(r"…[dep/]+runs/now · step 4,000, 40 checkpoints · the next .*", picture(view, 100)[0])
+
+
 def test_without_a_terminal_each_checkpoint_and_each_event_is_a_line():
     _, printed = view_of(spiking(0)[:40])
     lines = printed.getvalue().splitlines()

@@ -13,7 +13,7 @@ from spectra_cli.views.appendix.texts import findings_facts, findings_text, meth
 from spectra_cli.views.figures.kinds import KINDS
 from spectra_cli.views.figures.look import Look
 from spectra_cli.views.figures.plot import Choice, caption_of, read_runs
-from spectra_cli.views.figures.save import save
+from spectra_cli.views.figures.save import save_all
 from spectra_cli.views.report.commands import PageInputs
 from spectra_cli.views.report.report import make_page, read_material
 
@@ -75,8 +75,7 @@ def _draw(inputs: PageInputs, folder: Path, on_figure: OnFigure) -> Iterator[tup
         except SpectraError as error:
             yield kind.name, "", error.message
             continue
-        for suffix in (".pdf", ".png"):
-            save(chart, str(folder / f"{kind.name}{suffix}"), kind.name, LOOK)
+        save_all(chart, [str(folder / f"{kind.name}{suffix}") for suffix in (".pdf", ".png")], kind.name, LOOK)
         caption = caption_of(kind, chart, runs)
         (folder / f"{kind.name}.txt").write_text(f"{caption}\n", encoding="utf-8")
         yield kind.name, caption, None

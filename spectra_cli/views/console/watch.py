@@ -73,7 +73,7 @@ class WatchView:
         if seconds:
             self._came = [*self._came, time.monotonic()][-REMEMBERED:]
         if self._live is None and seconds:
-            self._line(f"{self._headline()} · {self._means(means)} · measured in {duration(seconds)}")
+            self._line(f"{self.source} · {self._at()} · {self._means(means)} · measured in {duration(seconds)}")
         self._draw()
 
     def event(self, event: Event) -> None:
@@ -119,9 +119,9 @@ class WatchView:
         if not self.quiet:
             self.console.print(printable(text, 400), soft_wrap=True)
 
-    def _headline(self) -> str:
+    def _at(self) -> str:
         at = f"step {self.last.step:,}, " if self.last is not None and self.last.step is not None else ""
-        return f"{self.source} · {at}{count(self.checkpoints, 'checkpoint')}"
+        return f"{at}{count(self.checkpoints, 'checkpoint')}"
 
     def _means(self, means: dict[str, dict[str, float]]) -> str:
         parts = []
@@ -148,7 +148,8 @@ class WatchView:
 
     def picture(self, width: int) -> Group:
         """Return what a terminal of this width shows: less of each role where it is narrow."""
-        lines: list[Any] = [f"{self._headline()} · {self._next()}"]
+        now = f" · {self._at()} · {self._next()}"
+        lines: list[Any] = [f"{_end_of(self.source, width - len(now))}{now}"]
         columns = [column for column in SHOWN if any(kept[column[0]] for kept in self.series.values())]
         columns = columns[: max(1, (width - ROLE) // (FEWEST_BARS + ENDS))]
         bars = min(MOST_BARS, (width - ROLE) // max(1, len(columns)) - ENDS)
@@ -177,6 +178,12 @@ def role_means(measurement: Measurement) -> dict[str, dict[str, float]]:
         for role, values in of_role.items():
             means.setdefault(role, {})[metric] = math.fsum(values) / len(values)
     return means
+
+
+def _end_of(source: str, room: int) -> str:
+    """Return as much of a source's end as there is room for: a long path's is what tells runs apart."""
+    kept = max(room, FEWEST_BARS)
+    return source if len(source) <= kept else f"…{source[1 - kept :]}"
 
 
 def _series(values: Sequence[float], bars: int, metric: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +30,27 @@ def suffix_of(output: str) -> str:
     return suffix
 
 
-def save(chart: Chart, output: str, title: str, look: Look | None = None) -> int:
-    """Write the chart as the suffix says and return the number of bytes. look: None for the figure's own.
+def save(chart: Chart, output: str, title: str, look: Look | None = None) -> None:
+    """Write the chart as the suffix says. look: None for the figure's own.
 
     Raises SpectraError where it would be larger than LARGEST, or the place cannot be written.
     """
-    suffix, look = suffix_of(output), look or Look()
+    save_all(chart, [output], title, look)
+
+
+def save_all(chart: Chart, outputs: Sequence[str], title: str, look: Look | None = None) -> None:
+    """Write one chart into several files as `save` does; what fits it into a width is found once."""
+    look = look or Look()
+    suffixes = [suffix_of(output) for output in outputs]
     spec = looking(specification(chart), look, _size)
-    content = _content(spec, suffix, title, look.dpi)
-    if len(content) > LARGEST:
-        raise SpectraError(
-            f"{output} would have {len(content):,} bytes", hint="fewer matrices with --match or --roles make it smaller"
-        )
-    write_whole(Path(output), content)
-    return len(content)
+    for output, suffix in zip(outputs, suffixes, strict=True):
+        content = _content(spec, suffix, title, look.dpi)
+        if len(content) > LARGEST:
+            raise SpectraError(
+                f"{output} would have {len(content):,} bytes",
+                hint="fewer matrices with --match or --roles make it smaller",
+            )
+        write_whole(Path(output), content)
 
 
 def write_whole(path: Path, content: bytes) -> None:

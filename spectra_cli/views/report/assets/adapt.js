@@ -89,9 +89,18 @@ const adapt = (() => {
     return spec;
   };
 
+  // The areas that catch the pointer are invisible: nothing to tell of for who does not see either.
+  const silenced = (part) => {
+    for (const mark of part.marks || []) {
+      if (mark.name?.endsWith("_voronoi")) mark.aria = false;
+      silenced(mark);
+    }
+    return part;
+  };
+
   const draw = async (holder, spec, config, known = {}) => {
     const room = Math.max(260, Math.floor(holder.parentElement.getBoundingClientRect().width) - 2);
-    const options = { ast: true, actions: false, renderer: "svg", config: sized(config, room) };
+    const options = { ast: true, actions: false, renderer: "svg", config: sized(config, room), patch: silenced };
     if (known.room !== room) Object.assign(known, { room, extra: 0 }); // what axes took at another width tells nothing
     const adapted = () => {
       const made = enliven(structuredClone(spec));

@@ -1,0 +1,71 @@
+"""The site is built without a warning, and loads nothing from elsewhere."""
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import spectra_cli
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The folder of the built site; links and anchors that lead nowhere are warnings, and warnings end the build."""
+    pytest.importorskip("mkdocs", reason="the extra docs is not installed")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+class Elements(HTMLParser):
+    """The elements of a page, each as its name and its attributes."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found = []
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+
+def elements(site):
+    return [(page.name, *element) for page in site.rglob("*.html") for element in Elements(page).found]
+
+
+def test_every_page_is_in_the_menu(site):
+    menu = {attributes.get("href") for name, tag, attributes in elements(site) if name == "index.html" and tag == "a"}
+    pages = {page.relative_to(site).as_posix() for page in site.rglob("*.html")} - {"404.html", "index.html"}
+    assert len(pages) > 30
+    assert pages <= menu
+
+
+def test_nothing_is_loaded_from_elsewhere(site):
+    sources = [(name, attributes.get("src")) for name, _, attributes in elements(site)]
+    sources += [(name, attributes.get("href")) for name, tag, attributes in elements(site) if tag == "link"]
+    assert [place for place in sources if re.match(r"(https?:)?//", place[1] or "")] == []
+
+
+def test_every_picture_says_what_it_shows(site):
+    pictures = [(name, attributes) for name, tag, attributes in elements(site) if tag == "img"]
+    assert pictures
+    assert [picture for picture in pictures if len(picture[1].get("alt", "")) < 10] == []
+
+
+def test_the_api_page_has_the_public_names_and_no_others(site):
+    ids = {attributes.get("id") or "" for name, _, attributes in elements(site) if name == "api.html"}
+    described = {match[1] for text in ids if (match := re.fullmatch(r"spectra_cli\.(\w+)", text))}
+    assert described == set(spectra_cli.__all__) - {"__version__"}
+
+
+def test_examples_of_docstrings_are_shown_as_code(site):
+    assert "&gt;&gt;&gt; run, noise" not in (site / "api.html").read_text(encoding="utf-8")
