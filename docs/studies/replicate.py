@@ -78,7 +78,8 @@ def read_replication() -> Replication:
 
 
 def _row(given: Mapping[str, Any]) -> Row:
-    return Row(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    commands, lines = tuple(given["commands"]), tuple(given.get("lines", ()))
+    return Row(given["says"], commands, lines, given.get("elsewhere", ""), given.get("where", ""))
 
 
 @contextlib.contextmanager

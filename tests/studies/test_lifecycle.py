@@ -9,7 +9,7 @@ import pytest
 from spectra_cli.errors import SpectraError
 from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.studies.inputs.runs import Run
-from spectra_cli.studies.lifecycle import CHANCE, LifecycleComparison, correct, lifecycle, lifecycle_tables
+from spectra_cli.studies.lifecycle import CHANCE, LifecycleComparison, compare_lifecycles, correct, lifecycle
 from spectra_cli.studies.lifecycle.asymmetry import spread_ratio
 from spectra_cli.studies.lifecycle.dissociation import dissociation
 from spectra_cli.studies.lifecycle.gradients import gradient, is_inverted_u, trend, trends, turns
@@ -229,7 +229,7 @@ def test_too_little_of_a_run_is_refused(run, says):
 
 def test_real_checkpoints_with_a_planted_wave_give_it_by_the_command_line(tmp_path, spectra):
     table = scan_checkpoints(plant_wave(tmp_path / "run"), tmp_path / "a.parquet").output
-    (found,) = lifecycle_tables([table], None, "alpha")
+    (found,) = compare_lifecycles([table], None, "alpha").runs
     assert found.wave.rho == pytest.approx(1.0)
     said = spectra("lifecycle", table)
     assert said.code == 0, said.err

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spectra_cli.studies.lifecycle.gradients import Gradient
+from spectra_cli.studies.lifecycle.gradients import Gradient, Trend
 from spectra_cli.studies.lifecycle.significance import CHANCE, correct
 
 
@@ -33,8 +33,13 @@ def dissociation(compression: Gradient, exponent: Gradient | None) -> Dissociati
     """Return whether the two part; None without an exponent. Both are of one run, at the same steps."""
     if exponent is None or exponent.last is None:
         return None
-    slopes = np.array([fit.slope if fit else np.nan for fit in exponent.trends])
-    same = (np.sign(slopes) == np.sign(slopes[-1])) & (correct(exponent.slope_p.tolist()) < CHANCE)
-    stays = exponent.last.slope_p < CHANCE
-    first = int(exponent.steps[np.append(np.flatnonzero(same), len(slopes) - 1)[0]])
-    return Dissociation(compression.turns, exponent.turns, first if stays else None)
+    return Dissociation(compression.turns, exponent.turns, _stays_from(exponent, exponent.last))
+
+
+def _stays_from(gradient: Gradient, last: Trend) -> int | None:
+    if last.slope_p >= CHANCE:
+        return None
+    slopes = np.array([fit.slope if fit else np.nan for fit in gradient.trends])
+    alike = (np.sign(slopes) == np.sign(last.slope)) & (correct(gradient.slope_p.tolist()) < CHANCE)
+    alike[-1] = True
+    return int(gradient.steps[np.argmax(alike)])

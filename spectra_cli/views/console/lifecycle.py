@@ -21,6 +21,7 @@ from spectra_cli.views.sentences.lifecycle import (
     dissociation_verdict,
     gradient_verdict,
     lifecycle_sentences,
+    loss_verdict,
     timescale_verdict,
     wave_verdict,
 )
@@ -85,6 +86,7 @@ def _run(run: Lifecycle) -> dict[str, Any]:
             for test, verdict in zip(run.asymmetry, asymmetry_verdicts(run), strict=False)
         ],
         "timescales": _timescales(run),
+        "alpha_loss": {**asdict(run.loss), "verdict": loss_verdict(run)} if run.loss else None,
         "tests": run.tests,
         "findings": lifecycle_sentences(run),
     }  # fmt: skip
@@ -92,7 +94,7 @@ def _run(run: Lifecycle) -> dict[str, Any]:
 
 def _dissociation(run: Lifecycle) -> dict[str, Any] | None:
     parts = run.dissociation
-    return parts and {**asdict(parts), "claimed": parts.claimed, "verdict": dissociation_verdict(run)}
+    return {**asdict(parts), "claimed": parts.claimed, "verdict": dissociation_verdict(run)} if parts else None
 
 
 def _timescales(run: Lifecycle) -> dict[str, Any]:

@@ -106,6 +106,11 @@ CLAIMS: tuple[Claim, ...] = (
         "their ratio with a 90% interval.", "timescales", LIFECYCLE,
     ),
     Claim(
+        "alpha_loss", "Exponent and loss",
+        "Spearman's ρ between what is new at each checkpoint in α, mean over layers, and in the loss, beyond their "
+        "trends.", "timescales", LIFECYCLE,
+    ),
+    Claim(
         "rank1", "Rank 1",
         "The share of variance of the first principal component of the checkpoints, beside that of walks with the "
         "run's own step lengths, and the cosine between the displacements of its two halves.", "rank1", EXTRA_MERGE,

@@ -44,6 +44,7 @@ def lifecycle_findings(run: Lifecycle) -> list[Finding]:
         *([Finding("dissociation", dissociation_verdict(run), parts.claimed)] if (parts := run.dissociation) else []),
         *_asymmetry_findings(run),
         Finding("timescales", timescale_verdict(run), run.timescales.two_clocks),
+        *([Finding("alpha_loss", loss_verdict(run), run.loss.claimed)] if run.loss else []),
         Finding("limits", tested),
     ]  # fmt: skip
 
@@ -159,6 +160,16 @@ def timescale_verdict(run: Lifecycle) -> str:
         f" {_clocks(run.alpha, scales, scales.ratio)} (ratio {number(scales.ratio, 2)}, 90%:"
         f" {span_of_ratio(*scales.ratio_interval)}){_of_layers(run)}."
     )
+
+
+def loss_verdict(run: Lifecycle) -> str:
+    """Return a sentence: whether the exponent and the loss go together from checkpoint to checkpoint."""
+    alpha, beside = printable(run.alpha), run.loss
+    if beside is None or beside.rho is None or beside.p is None:
+        return f"Whether {alpha} and the loss go together cannot be told from so few checkpoints with a loss."
+    seen = "go together" if beside.claimed else "are not seen to go together"
+    numbers = f"Spearman's ρ = {number(beside.rho, 2)}, p = {number(beside.p, 2)}, {beside.n} checkpoints"
+    return f"Beyond their trends, {alpha} and the loss {seen} from checkpoint to checkpoint ({numbers})."
 
 
 def _missed(fit: Decay | None, steps: NDArray[np.int64], values: NDArray[np.float64]) -> str:
