@@ -1,4 +1,4 @@
-"""The site is built without a warning, and loads nothing from elsewhere."""
+"""The site is built without a warning, opens from a disk, loads nothing from elsewhere, and is accessible."""
 
 import re
 import subprocess
@@ -9,8 +9,14 @@ from pathlib import Path
 import pytest
 
 import spectra_cli
+from tests.support import browser
 
 ROOT = Path(__file__).parents[2]
+# Pages that have, together, every kind of element that the site has.
+EVERY_KIND = (
+    "index", "tutorial", "api", "commands", "contributing", "errors", "figures", "glossary", "monitoring", "table",
+    "studies/stability",
+)  # fmt: skip
 
 pytestmark = pytest.mark.slow
 
@@ -69,3 +75,26 @@ def test_the_api_page_has_the_public_names_and_no_others(site):
 
 def test_examples_of_docstrings_are_shown_as_code(site):
     assert "&gt;&gt;&gt; run, noise" not in (site / "api.html").read_text(encoding="utf-8")
+
+
+@browser.NEEDED
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_problem(site, scheme):
+    found = {}
+    with browser.started() as chromium:
+        page = chromium.new_page(color_scheme=scheme, viewport={"width": 1280, "height": 900})
+        for name in EVERY_KIND:
+            page.goto((site / f"{name}.html").as_uri())
+            found[name] = browser.violations(page)
+    assert {name: problems for name, problems in found.items() if problems} == {}
+
+
+@browser.NEEDED
+def test_a_page_opens_from_a_disk_with_its_looks_and_without_an_error(site):
+    with browser.started() as chromium:
+        page, wrong = chromium.new_page(), []
+        page.on("requestfailed", lambda request: wrong.append(request.url))
+        page.on("pageerror", lambda error: wrong.append(error.message))
+        page.goto((site / "index.html").as_uri())
+        assert page.locator("nav a", has_text="Glossary").first.is_visible()
+    assert wrong == []
