@@ -100,9 +100,9 @@ def study(table: str) -> int:
 
 
 def read_here(table: str) -> int:
-    from spectra_cli.storage.table import read_table
+    from spectra_cli.storage.table import read_rows
 
-    return len(read_table(table, metrics=METRICS, columns=COLUMNS).to_pandas())
+    return len(read_rows(table, metrics=METRICS, columns=COLUMNS).to_pandas())
 
 
 def read_polars(table: str) -> int:

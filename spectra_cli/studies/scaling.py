@@ -16,7 +16,7 @@ from statsmodels.regression.linear_model import OLS
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Summarised
-from spectra_cli.storage.table import read_table
+from spectra_cli.storage.table import read_rows
 from spectra_cli.studies.lifecycle import Lifecycle, lifecycle_tables
 from spectra_cli.studies.null_exponents import deviation, null_exponents, spread_range
 
@@ -137,7 +137,7 @@ def _model(run: Lifecycle, path: str | Path) -> Model:
     last = run.alpha_gradient.last if run.alpha_gradient else None
     if run.alpha_gradient is None or last is None or not last.spread > 0:
         raise SpectraError(f"{run.label} holds no {run.alpha} over depth", hint="scan it again with that metric")
-    shapes = read_table(path, columns=("matrix", "rows", "cols")).to_pandas().drop_duplicates("matrix")
+    shapes = read_rows(path, columns=("matrix", "rows", "cols")).to_pandas().drop_duplicates("matrix")
     parameters = int((shapes["rows"].astype(np.int64) * shapes["cols"]).sum())
     peak = last.peak if last.peak is not None and 0 < last.peak < 1 else None
     values = run.alpha_gradient.values[:, -1]
