@@ -23,7 +23,11 @@ def scan(checkpoint: Path, device: str = "cpu") -> Work:
     from spectra_cli.jobs.scan import scan_checkpoints
 
     folder = tempfile.TemporaryDirectory()  # removed when this process ends
-    return lambda: scan_checkpoints(checkpoint, Path(folder.name) / "one.parquet", device=device)
+
+    def work() -> None:  # anew each time: a finished table would be kept
+        scan_checkpoints(checkpoint, Path(folder.name) / "one.parquet", device=device, restart=True)
+
+    return work
 
 
 def floor(checkpoint: Path) -> Work:

@@ -1,4 +1,4 @@
-"""Writes the generated pages of docs/: commands, metrics, architectures; with `--check` compares them instead."""
+"""Writes the generated pages of docs/: commands, also for man, metrics, architectures; `--check` compares them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 from architectures_page import architectures_page
+from man_page import man_page
 from metrics_page import metrics_page
 
 from spectra_cli.cli.app import COMMANDS, main
 
 FOLDER = Path(__file__).parent
+NAMES = [command.__name__ for _, commands in COMMANDS for command in commands]
 
 
 def help_of(*arguments: str) -> str:
@@ -32,8 +34,7 @@ def commands_page() -> str:
         "3 done, but some checkpoints or matrices could not be read and are named.",
         f"```text\n{help_of()}\n```",
     ]
-    names = [command.__name__ for _, commands in COMMANDS for command in commands]
-    parts += [f"## spectra {name}\n\n```text\n{help_of(name)}\n```" for name in names]
+    parts += [f"## spectra {name}\n\n```text\n{help_of(name)}\n```" for name in NAMES]
     return "\n\n".join(parts) + "\n"
 
 
@@ -41,7 +42,8 @@ def pages() -> dict[str, str]:
     """Return every generated page by its file's name."""
     return {
         "commands.md": commands_page(),
-        "metrics.md": f"{metrics_page()}\n{(FOLDER / 'parts' / 'exponents_over_time.md').read_text()}",
+        "spectra.1": man_page(help_of(), {name: help_of(name) for name in NAMES}),
+        "metrics.md": metrics_page(),
         "architectures.md": architectures_page(),
     }
 

@@ -21,7 +21,7 @@ def blocks(language, text=README):
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-@pytest.mark.parametrize("name", ["commands.md", "metrics.md", "architectures.md"])
+@pytest.mark.parametrize("name", ["commands.md", "spectra.1", "metrics.md", "architectures.md"])
 def test_a_generated_page_is_what_the_code_says(name, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
@@ -46,37 +46,41 @@ def test_ci_runs_the_readme_s_own_test_command():
 def test_every_command_in_the_docs_is_one_that_exists():
     from spectra_cli.cli.app import main
 
-    shown = "\n".join(path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+    pages = [path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]]
+    shown = "\n".join(block for page in pages for block in blocks(r"\w*", page) + re.findall(r"^    (.*)$", page, re.M))
     commands = {line.split()[1] for line in re.findall(r"^\$? ?spectra [a-z]+.*$", shown, re.MULTILINE)}
     assert commands
     for command in commands:
         assert main([command, "--help"]) == 0
 
 
-def test_the_readme_s_python_runs_on_a_real_table(table_path, kept_run, tmp_path):
-    (tmp_path / "demo.parquet").write_bytes(table_path.read_bytes())
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "mine").symlink_to(kept_run)
-    code = "\n".join(blocks("python"))
-    said = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+@pytest.fixture
+def demo(kept_run, table_path, tmp_path):
+    """A folder in which the demo seems to have been run, and what the first example of README writes."""
+    (tmp_path / "spectra-demo").mkdir()
+    (tmp_path / "spectra-demo" / "run").symlink_to(kept_run)
+    for name in ("spectra-demo/demo.parquet", "mine.parquet"):
+        (tmp_path / name).write_bytes(table_path.read_bytes())
+    return tmp_path
+
+
+def run(command, folder):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    said = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True, check=False, env=environment)
     assert said.returncode == 0, said.stderr
+    return said.stdout
 
 
-def test_the_readme_s_pipe_works(kept_run, tmp_path):
+@pytest.mark.parametrize("page", ["README.md", "docs/notebooks.md"])
+def test_the_python_of_a_page_runs_on_a_real_table(page, demo):
+    code = "\n".join(blocks("python", (ROOT / page).read_text(encoding="utf-8")))
+    assert run(f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}", demo)
+
+
+def test_the_readme_s_pipe_works(demo):
     (line,) = [line for block in blocks("sh") for line in block.splitlines() if " -o - " in line]
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "mine").symlink_to(kept_run)
-    command = line.replace("spectra scan", f"{shlex.quote(sys.executable)} -m spectra_cli.cli scan", 1)
-    command = command.replace("| python", f"| {shlex.quote(sys.executable)}")
-    said = subprocess.run(
-        command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert said.returncode == 0, said.stderr
-    assert "stable_rank" in said.stdout
+    command = line.replace("spectra scan", f"{shlex.quote(sys.executable)} -m spectra_cli scan", 1)
+    assert "stable_rank" in run(command.replace("| python", f"| {shlex.quote(sys.executable)}"), demo)
 
 
 def test_the_family_that_the_contributing_page_shows_is_the_one_in_the_code():

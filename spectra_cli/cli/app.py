@@ -77,7 +77,6 @@ app = typer.Typer(
     name="spectra",
     cls=HelpfulGroup,
     help="Singular value spectra of every weight matrix over a training run, as one table.",
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

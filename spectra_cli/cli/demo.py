@@ -28,7 +28,7 @@ def demo(
         run = training.train(folder, on_progress=progress.note, on_step=progress, recipe=training.DEMO)
     training.write_held_out(folder)
     target = Target(table, str(table), advise=False)
-    code = scan_to(target, str(run), (), restart=False, quiet=False, answer=Answer())
+    code = scan_to(target, str(run), (), answer=Answer())
     report([str(table)], output=str(folder / "demo.html"), inputs=RunInputs(loss=[str(run / "loss.jsonl")]))
     console.print(training.what_next(folder), soft_wrap=True)
     return code

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -72,6 +72,10 @@ def scan(
     restart: Annotated[
         bool, typer.Option("--restart", help="Compute all anew, also what an earlier scan of this output finished.")
     ] = False,
+    trace: Annotated[
+        Path | None,
+        typer.Option("--trace", metavar="FILE", help="Write what ran when on each worker, in Chrome's trace format."),
+    ] = None,
     hub: HubAccess,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
     answer: Answer,
@@ -82,9 +86,9 @@ def scan(
     groups = (selection, measuring, reading, compute, hub)
     address = join(source, selection.revisions or [])
     if output == "-":
-        return _scan_to_stdout(address, groups, restart=restart, quiet=quiet, answer=answer)
+        return _scan_to_stdout(address, groups, restart=restart, trace=trace, quiet=quiet, answer=answer)
     target = Target(parquet_name(output), output) if output else None
-    return scan_to(target, address, groups, restart=restart, quiet=quiet, answer=answer)
+    return scan_to(target, address, groups, restart=restart, trace=trace, quiet=quiet, answer=answer)
 
 
 def _named_after_model(source: str, groups: tuple[object, ...]) -> Target:
@@ -94,13 +98,15 @@ def _named_after_model(source: str, groups: tuple[object, ...]) -> Target:
     return Target(Path(name), name)
 
 
-def _scan_to_stdout(source: str, groups: tuple[object, ...], *, restart: bool, quiet: bool, answer: Answer) -> int:
+def _scan_to_stdout(
+    source: str, groups: tuple[object, ...], *, restart: bool, trace: Path | None, quiet: bool, answer: Answer
+) -> int:
     if answer.as_json or sys.stdout.isatty():
         reason = "--json also writes there" if answer.as_json else "it is a terminal, and Parquet is binary"
         raise SpectraError(f"the table cannot go to standard output: {reason}", hint="give -o FILE", code=2)
     with tempfile.TemporaryDirectory(prefix="spectra-") as folder:
         target = Target(Path(folder) / "scan.parquet", STANDARD_OUTPUT, kept=False, advise=False)
-        code = scan_to(target, source, groups, restart=restart, quiet=quiet, answer=answer)
+        code = scan_to(target, source, groups, restart=restart, trace=trace, quiet=quiet, answer=answer)
         with open(target.path, "rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
@@ -112,8 +118,9 @@ def scan_to(
     source: str,
     groups: tuple[object, ...],
     *,
-    restart: bool,
-    quiet: bool,
+    restart: bool = False,
+    trace: Path | None = None,
+    quiet: bool = False,
     answer: Answer,
 ) -> int:
     """Scan a source into a target, show progress and result, and return the exit code.
@@ -127,12 +134,13 @@ def scan_to(
     with ScanProgress(console, quiet=quiet or answer.as_json, doing=reading_words(source)).running() as progress:
         request_of(source, *groups)  # what can never be carried out is refused before anything heavy loads
         target = target or _named_after_model(source, groups)
-        scanned = _scan(target, source, groups, restart, progress)
+        options = {**options_of(*groups), "trace": trace}
+        scanned = _scan(target, source, options, restart, progress)
     _show(target, scanned, quiet=quiet, answer=answer)
     return 3 if scanned.problems else 0
 
 
-def _scan(target: Target, source: str, groups: tuple[object, ...], restart: bool, progress: ScanProgress) -> Scan:
+def _scan(target: Target, source: str, options: dict[str, Any], restart: bool, progress: ScanProgress) -> Scan:
     from spectra_cli.cli.interrupts import stoppable
     from spectra_cli.jobs.scan import scan_checkpoints
     from spectra_cli.views.console.problems import show_error
@@ -146,7 +154,7 @@ def _scan(target: Target, source: str, groups: tuple[object, ...], restart: bool
             on_done=progress,
             on_start=progress.begin,
             on_wait=progress.wait,
-            **options_of(*groups),
+            **options,
         )
 
 

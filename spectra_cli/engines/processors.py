@@ -73,7 +73,7 @@ def run(
     [1, 2]
     """
     waiting = iter(jobs)
-    with blas_threads(1), ThreadPoolExecutor(threads, initializer=_single) as pool:
+    with blas_threads(1), ThreadPoolExecutor(threads, "processor", initializer=_single) as pool:
         try:
             while batch := list(islice(waiting, ahead)):
                 yield from _batch(work, batch, pool, threads, exclusive, cost, memory, turns)

@@ -27,7 +27,10 @@ def devices_beside(devices: Sequence[Callable[[], Results[Key, Result]]], board:
     ...     board.result("a"), board.result("b")
     (1, None)
     """
-    threads = [Thread(target=_serve, args=(results, board), daemon=True) for results in devices]
+    threads = [
+        Thread(target=_serve, args=(results, board), name=f"device_{number}", daemon=True)
+        for number, results in enumerate(devices)
+    ]
     for thread in threads:
         thread.start()
     try:

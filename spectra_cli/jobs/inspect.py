@@ -93,6 +93,10 @@ def inspect_source(source: str | Path, *, on_wait: OnWait = lambda _: None, **op
     On the Hub one checkpoint is looked into, the last that can be read; of the others only the listing counts.
     on_wait: called with what is waited for. options: the fields of Request. Raises SpectraError where no checkpoint can
     be read.
+
+    >>> import spectra_cli
+    >>> spectra_cli.inspect("run").cost.bytes_read
+    100620
     """
     request = Request(str(source), **options)
     plan = make_plan(request, on_wait)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from spectra_cli.records import Checkpoint, Layout, Problem, Summarised
 from spectra_cli.storage.manifest import CheckpointNotes
 from spectra_cli.storage.parts import Parts
 from spectra_cli.storage.table import to_arrow
+from spectra_cli.storage.trace_file import recorded
 
 OnStart = Callable[[Plan, Layout, str, int], None]
 
@@ -59,6 +60,7 @@ def scan_checkpoints(
     *,
     restart: bool = False,
     losses: bool = True,
+    trace: str | Path | None = None,
     on_start: OnStart = lambda *_: None,
     on_done: OnDone = lambda *_: None,
     on_wait: OnWait = lambda _: None,
@@ -69,15 +71,22 @@ def scan_checkpoints(
     source: a folder of checkpoints, one checkpoint, or a place on the Hub. output: the Parquet file. restart: discard
     what an earlier scan of the same output left; otherwise that is resumed, and a table that is complete is kept as it
     is. losses: write the loss and learning rate beside the table, as `FILE.loss.jsonl`, where the run has them.
+    trace: a file that is to say, in Chrome's trace format, what ran when on which worker.
     on_start: called once, with the plan, the layout of one checkpoint, the device, and how many checkpoints are
     finished already. on_done: called after each matrix, and with None after each checkpoint. on_wait: called with what
     is waited for, when the Hub does not answer. options: the fields of `spectra_cli.measure.request.Request`, such as
     `metrics=("sd", "alpha")`. Raises SpectraError where nothing can be
     read or written; what could not be read among the rest is in the result's `problems`.
+
+    >>> import spectra_cli
+    >>> scan = spectra_cli.scan("run", "some.parquet", roles=["q"], metrics=["stable_rank"])
+    >>> scan.rows, scan.problems
+    (12, ())
     """
     plan = make_plan(Request(str(source), **options), on_wait)
     contents = contents_of(plan)
-    with executor_for(plan.request) as executor:
+    with recorded(Path(trace) if trace else None) as recorder, executor_for(plan.request) as executor:
+        plan = replace(plan, recorder=recorder)
         parts = Parts(Path(output), manifest_of(plan, executor.device), restart)
         metadata = None if restart else finished_table(plan, contents, parts, executor.device)
         if metadata is not None:
@@ -108,7 +117,8 @@ def _compute(
         metadata = scan_metadata(plan, trajectory.reference, executor.device, notes, problems) | {"contents": contents}
         # Before the parts go: a kill between the two files must leave something to resume from.
         log = _training_log(parts.output, plan, problems) if losses else None
-        rows = parts.assemble([checkpoint.key for checkpoint in measured.notes], metadata)
+        with plan.recorder.span("write the table"):
+            rows = parts.assemble([checkpoint.key for checkpoint in measured.notes], metadata)
     return Scan(parts.output, rows, metadata, tuple(problems), _steps(plan), log, unique(measured.fallbacks))
 
 
@@ -142,7 +152,8 @@ def _measure_all(executor: Executor, trajectory: Trajectory, parts: Parts, on_do
         refuse_changed_reference(plan, parts.manifest)
         measured.notes[checkpoint] = notes_of(result)
         measured.fallbacks.extend(result.fallbacks)
-        parts.write(checkpoint.key, to_arrow(result.rows), measured.notes[checkpoint])
+        with plan.recorder.span("write", checkpoint=checkpoint.revision, rows=len(result.rows)):
+            parts.write(checkpoint.key, to_arrow(result.rows), measured.notes[checkpoint])
     refuse_changed_reference(plan, parts.manifest)
     return measured
 

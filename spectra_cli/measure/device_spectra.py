@@ -99,7 +99,13 @@ def _attempts(
             if seed is not None:
                 yield key, svd.shuffled(array, seed)
 
-    attempts = svd.in_batches(stored(), shared.devices[number], most=board.most_at_once, rounding=current.asks_rounding)
+    attempts = svd.in_batches(
+        stored(),
+        shared.devices[number],
+        most=board.most_at_once,
+        rounding=current.asks_rounding,
+        recorder=current.plan.recorder,
+    )
     if seed is None:
         yield from attempts
         return

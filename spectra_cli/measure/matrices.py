@@ -15,7 +15,7 @@ from spectra_cli.engines import processors
 from spectra_cli.errors import SpectraError
 from spectra_cli.measure.comparison import Comparison, has_namesake
 from spectra_cli.measure.device_spectra import SharedSpectra, equal_shapes_together, gigaflops, spectra_on_device
-from spectra_cli.measure.open_checkpoint import OpenCheckpoint
+from spectra_cli.measure.open_checkpoint import OpenCheckpoint, first_of
 from spectra_cli.measure.results import MatrixResult
 from spectra_cli.measure.taken_together import taken_together
 from spectra_cli.metrics.uncertainty import uncertain
@@ -69,13 +69,19 @@ def run(
     work: returns a result for each of the matrices that are one job.
     """
     current, workers = checkpoints[0], checkpoints[0].plan.request.workers
+
+    def recorded(job: Job) -> Sequence[Result]:
+        facts = first_of([matrix.name for matrix in job])
+        with current.plan.recorder.span("measure", checkpoint=current.checkpoint.revision, **facts):
+            return work(job)
+
     shared, ordered = None, matrices
     if svd.computes_on(current.device) != "cpu":
         ordered = sorted(matrices, key=equal_shapes_together)
         shared = SharedSpectra(checkpoints, ordered, workers)
     with spectra_on_device(shared, current) if shared else nullcontext():
         done = processors.run(
-            work,
+            recorded,
             taken_together(ordered, workers),
             threads=workers,
             exclusive=_is_exclusive,
@@ -148,7 +154,8 @@ def _result(
     current, plan = comparison.current, comparison.current.plan
     reference, previous = (pairs.get(other) if other else None for other in (comparison.reference, comparison.previous))
     names, ranks = plan.metrics, plan.request.rank_range
-    numbers = metrics.measure(spectrum, reference, previous, names, alpha_range=ranks)
+    with plan.recorder.span("metrics"):
+        numbers = list(metrics.measure(spectrum, reference, previous, names, alpha_range=ranks))
     return MatrixResult(
         tuple(Row(current.checkpoint, matrix, metric, value, vector) for metric, value, vector in numbers),
         frozenset(
@@ -185,17 +192,38 @@ def _pairs(comparison: Comparison, matrix: Matrix, distances: Distances) -> dict
 
 
 def _distances(comparison: Comparison, matrix: Matrix) -> Distances:
-    """Return ⟨A,B⟩_F and ‖A − B‖_F to each namesake; one that is the same in every bit shares its spectrum."""
+    """Return ⟨A,B⟩_F and ‖A − B‖_F to each namesake.
+
+    One that is the same in every bit shares its spectrum, and what is known of its distances to the others.
+    """
     current, name = comparison.current, matrix.name
     others = [other for other in comparison.namesakes(matrix) if other is not current]
     if not others:
         return {}
-    array, theirs = current.array(name), [other.array(name) for other in others]
-    distances = svd.compare_each(array, theirs)
-    for other, their_array, (_, distance) in zip(others, theirs, distances, strict=True):
-        if distance == 0.0 and array.dtype == their_array.dtype:
+    array = current.array(name)
+    distances = _from_twin(current, name, others)
+    rest = [other for other in others if other not in distances]
+    theirs = [other.array(name) for other in rest]
+    with current.plan.recorder.span("compare"):
+        distances |= dict(zip(rest, svd.compare_each(array, theirs), strict=True))
+    for other, their_array in zip(rest, theirs, strict=True):
+        if distances[other][1] == 0.0 and array.dtype == their_array.dtype:
             current.spectra.setdefault(name, other.spectrum(name))
-    return dict(zip(others, distances, strict=True))
+    current.distances[name] = {other.checkpoint: pair for other, pair in distances.items()}
+    return {other: distances[other] for other in others}
+
+
+def _from_twin(current: OpenCheckpoint, name: str, others: Sequence[OpenCheckpoint]) -> Distances:
+    """Return the distances that follow from one that is the same in every bit: the previous one is tried first."""
+    array = current.array(name)
+    for twin in reversed(others):
+        if not svd.same_bits(array, twin.array(name)) or not (own := twin.spectrum(name)).finite:
+            continue
+        current.spectra.setdefault(name, own)
+        known = twin.distances.get(name, {})
+        distances = {other: known[other.checkpoint] for other in others if other.checkpoint in known}
+        return {**distances, twin: (float(np.dot(own.sigma, own.sigma)), 0.0)}
+    return {}
 
 
 def _rotations(current: OpenCheckpoint, other: OpenCheckpoint, name: str) -> tuple[Products, Products]:

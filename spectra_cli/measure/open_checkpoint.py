@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spectra_cli import architectures, sources, svd
 from spectra_cli.engines.board import Promise
@@ -57,13 +57,22 @@ class SpectrumCache:
         return (*ranges, matrix.tensor, *how)
 
 
+def first_of(names: Sequence[str]) -> dict[str, object]:
+    """Return what a trace says of the matrices that something is done with.
+
+    >>> first_of(["layers.0.attn.q"]), first_of(["layers.0.attn.q", "layers.0.attn.k"])
+    ({'matrix': 'layers.0.attn.q'}, {'matrix': 'layers.0.attn.q', 'matrices': 2})
+    """
+    return {"matrix": names[0]} | ({"matrices": len(names)} if len(names) > 1 else {}) if names else {}
+
+
 @dataclass(frozen=True, eq=False)
 class OpenCheckpoint:
     """A checkpoint that can be measured and compared: its matrices by name, and those of their spectra already known.
 
-    spectra, vectors: what is known, by name. promised: what a GPU may give, by name. by_gpu: what it
-    gave. fallbacks: what it had no memory for. loaded: matrices that are read once while they are measured; None where
-    it was not read yet.
+    spectra, vectors: what is known, by name. distances: to those that it was compared with, by name. promised: what a
+    GPU may give, by name. by_gpu: what it gave. fallbacks: what it had no memory for. loaded: matrices that are read
+    once while they are measured; None where it was not read yet.
     """
 
     checkpoint: Checkpoint
@@ -76,6 +85,7 @@ class OpenCheckpoint:
     closing: ExitStack
     spectra: dict[str, Spectrum] = field(default_factory=dict)
     vectors: dict[str, svd.Vectors] = field(default_factory=dict)
+    distances: dict[str, dict[Checkpoint, tuple[float, float]]] = field(default_factory=dict)
     loaded: dict[str, torch.Tensor | svd.Factors | None] = field(default_factory=dict)
     promised: dict[str, Promise[svd.Attempt]] = field(default_factory=dict)
     by_gpu: set[str] = field(default_factory=set)
@@ -128,7 +138,8 @@ class OpenCheckpoint:
         """Read several of those matrices at once; what stands in the way is met again where one is read by itself."""
         whole = [self.matrices[name] for name in names if not self.weights.is_factored(self.matrices[name].tensor)]
         try:
-            tensors = self.weights.read_together(dict.fromkeys(matrix.tensor for matrix in whole))
+            with self._reading(whole):
+                tensors = self.weights.read_together(dict.fromkeys(matrix.tensor for matrix in whole))
         except SpectraError:
             return
         for matrix in whole:
@@ -137,10 +148,15 @@ class OpenCheckpoint:
     def read(self, name: str) -> torch.Tensor | svd.Factors:
         """Read a matrix from its file, loaded or not."""
         matrix = self.matrices[name]
-        factors = self.weights.factors(matrix.tensor)
-        if factors is None:
-            return architectures.cut(self.weights.read(matrix.tensor), matrix)
-        return svd.Factors(*architectures.cut_factors(factors.b, factors.a, matrix), factors.scale)
+        with self._reading([matrix]):
+            factors = self.weights.factors(matrix.tensor)
+            if factors is None:
+                return architectures.cut(self.weights.read(matrix.tensor), matrix)
+            return svd.Factors(*architectures.cut_factors(factors.b, factors.a, matrix), factors.scale)
+
+    def _reading(self, matrices: Sequence[Matrix]) -> AbstractContextManager[None]:
+        names = [matrix.name for matrix in matrices]
+        return self.plan.recorder.span("read", checkpoint=self.checkpoint.revision, **first_of(names))
 
     def memory(self, matrix: Matrix) -> int:
         """Return about the bytes that a matrix takes while it is measured, with those that it is compared with."""
@@ -162,7 +178,7 @@ class OpenCheckpoint:
             if self._is_small(name) and self.needs_spectrum(name) and (promise is None or promise.claim()):
                 with suppress(SpectraError):  # met again where the spectrum is asked for
                     arrays[name] = self.array(name)
-        spectra = svd.spectra(list(arrays.values()), shuffle_seed=self.shuffle_seed, rounding=self.asks_rounding)
+        spectra = svd.spectra(list(arrays.values()), **self._decomposing)
         by_name = dict(zip(arrays, spectra, strict=True))
         for name in arrays:
             matrix = self.matrices[name]
@@ -187,7 +203,13 @@ class OpenCheckpoint:
         if attempt is not None and attempt.spectrum is not None:
             self.by_gpu.add(matrix.name)
             return attempt.spectrum
-        return svd.spectrum(self.array(matrix.name), shuffle_seed=self.shuffle_seed, rounding=self.asks_rounding)
+        return svd.spectrum(self.array(matrix.name), **self._decomposing)
+
+    @property
+    def _decomposing(self) -> dict[str, Any]:
+        return {
+            "shuffle_seed": self.shuffle_seed, "rounding": self.asks_rounding, "recorder": self.plan.recorder,
+        }  # fmt: skip
 
     @property
     def shuffle_seed(self) -> int | None:

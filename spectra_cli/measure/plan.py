@@ -10,6 +10,7 @@ from pathlib import Path
 from spectra_cli import metrics, sources, weights
 from spectra_cli.measure.request import Request
 from spectra_cli.records import Checkpoint, Problem, Remote
+from spectra_cli.trace import NO_TRACE, Recorder
 
 OnWait = Callable[[str], None]
 Wanted = Callable[[Sequence[str]], tuple[str, ...]]
@@ -17,7 +18,10 @@ Wanted = Callable[[Sequence[str]], tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be scanned: the chosen checkpoints in order, the one they are compared with, and what is left out."""
+    """What will be scanned: the chosen checkpoints in order, the one they are compared with, and what is left out.
+
+    recorder: is given to whatever carries it out.
+    """
 
     request: Request
     model: str
@@ -27,6 +31,7 @@ class Plan:
     not_chosen: int = 0
     stages: sources.StageOrder = sources.StageOrder()
     client: sources.Client = field(default_factory=sources.Client, compare=False)
+    recorder: Recorder = field(default=NO_TRACE, compare=False)
 
     def checkpoint_files(self, *, headers_only: bool = False, side_by_side: bool = False) -> sources.CheckpointFiles:
         """Return what reads these checkpoints, wherever they are; it is used in a `with` block.
@@ -42,6 +47,7 @@ class Plan:
             selective=self.request.selective,
             headers_only=headers_only,
             side_by_side=side_by_side,
+            recorder=self.recorder,
         )
 
     @property

@@ -17,6 +17,7 @@ from spectra_cli.sources.hub.client import Client
 from spectra_cli.sources.hub.scratch import scratch_folder
 from spectra_cli.sources.hub.store import HeaderSize, Store
 from spectra_cli.sources.hub.view import View
+from spectra_cli.trace import NO_TRACE, Recorder
 
 LEAST_DISK = 10**10
 
@@ -45,11 +46,12 @@ class CheckpointFiles:
     def __init__(
         self, client: Client, checkpoints: Sequence[Checkpoint], header_size: HeaderSize, *,
         disk: int | None = None, selective: bool = False, headers_only: bool = False,
-        side_by_side: bool = False,
+        side_by_side: bool = False, recorder: Recorder = NO_TRACE,
     ) -> None:  # fmt: skip
         """Note what may be asked for; open nothing."""
         self.headers_only, self.side_by_side = headers_only, side_by_side
         self.client, self.header_size, self.selective = client, header_size, selective
+        self.recorder = recorder
         self.checkpoints = tuple(checkpoints)
         self.disk = disk or max(LEAST_DISK, 2 * max((file.size for file in self._files()), default=0))
         self._closing = ExitStack()
@@ -103,7 +105,7 @@ class CheckpointFiles:
                 together=min(together, len(self.checkpoints)), recurring=recurring(self.checkpoints),
                 headers_only=self.headers_only,
             )  # fmt: skip
-            self._store.in_order = self.side_by_side
+            self._store.in_order, self._store.recorder = self.side_by_side, self.recorder
         return self._store
 
     @contextmanager

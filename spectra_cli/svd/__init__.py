@@ -12,13 +12,13 @@ from spectra_cli.svd.batches import Attempt, in_batches
 from spectra_cli.svd.cost import calibrate, gigaflops, working_bytes
 from spectra_cli.svd.decomposition import shuffled, spectra, spectrum
 from spectra_cli.svd.devices import choose_device, computes_on, current_of, describe, each_of, is_out_of_memory
-from spectra_cli.svd.distances import compare, compare_each
+from spectra_cli.svd.distances import compare, compare_each, same_bits
 from spectra_cli.svd.factors import Factors, Vectors
 from spectra_cli.svd.small import is_small
 from spectra_cli.svd.vectors import singular_vectors
 
 __all__ = [
     "Attempt", "Factors", "Vectors", "calibrate", "choose_device", "compare", "compare_each", "computes_on",
-    "current_of", "describe", "each_of", "gigaflops", "in_batches", "is_out_of_memory", "is_small", "shuffled",
-    "singular_vectors", "spectra", "spectrum", "working_bytes",
+    "current_of", "describe", "each_of", "gigaflops", "in_batches", "is_out_of_memory", "is_small", "same_bits",
+    "shuffled", "singular_vectors", "spectra", "spectrum", "working_bytes",
 ]  # fmt: skip

@@ -25,6 +25,7 @@ from spectra_cli.svd.blocks import power_of_two
 from spectra_cli.svd.devices import free_bytes, is_cpu, is_out_of_memory
 from spectra_cli.svd.rounding import rounding_norm
 from spectra_cli.svd.rules import LENGTH, as_spectrum, by_gram, error_of_squares, steps
+from spectra_cli.trace import NO_TRACE, Recorder
 
 if TYPE_CHECKING:
     import torch
@@ -70,15 +71,16 @@ def in_batches(
     batch_bytes: int | None = None,
     most: Callable[[], int] = lambda: MOST,
     rounding: bool = True,
+    recorder: Recorder = NO_TRACE,
 ) -> Iterator[tuple[Key, Attempt]]:
     """Yield an attempt at each matrix, in order; neighbours of one shape and dtype are computed together.
 
     matrices: pairs of any key and an (m, n) tensor on the CPU, real, of any strides; taken as they are needed, in a
     thread of their own, and at most two batches at a time. device: one that has float64. batch_bytes: what a batch
     may take on it, half of what is free there where None is given. most: returns how many a batch may hold, asked
-    before each. rounding: as for `spectrum`. Where the device refuses memory, a batch is halved until it fits; a matrix
-    that does not fit alone is left to the CPU. σ is within `error` of that of `spectrum`, which is not the same to the
-    last bit, and may depend on the other matrices of its batch as far as that.
+    before each. rounding, recorder: as for `spectrum`. Where the device refuses memory, a batch is halved until it
+    fits; a matrix that does not fit alone is left to the CPU. σ is within `error` of that of `spectrum`, which is not
+    the same to the last bit, and may depend on the other matrices of its batch as far as that.
 
     >>> import torch
     >>> attempts = dict(in_batches([("a", torch.eye(2)), ("b", 3 * torch.eye(2))], "cpu"))
@@ -87,12 +89,14 @@ def in_batches(
     """
     import torch
 
-    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as copier:
-        batches = _staged(matrices, device, batch_bytes, most)
+    with ThreadPoolExecutor(1, f"copy to {device}", torch.set_num_threads, (1,)) as copier:
+        batches = _staged(matrices, device, batch_bytes, most, recorder)
         following = copier.submit(next, batches, None)
         while (batch := following.result()) is not None:
             following = copier.submit(next, batches, None)
-            yield from zip(batch.keys, _attempts(batch, device, rounding), strict=True)
+            with recorder.span("Gram and eigenvalues", device=device, matrices=len(batch.keys)):
+                attempts = _attempts(batch, device, rounding)
+            yield from zip(batch.keys, attempts, strict=True)
 
 
 def device_bytes(rows: int, cols: int, itemsize: int) -> int:
@@ -109,7 +113,11 @@ def device_bytes(rows: int, cols: int, itemsize: int) -> int:
 
 
 def _staged(
-    matrices: Iterable[tuple[Key, torch.Tensor]], device: str, batch_bytes: int | None, most: Callable[[], int]
+    matrices: Iterable[tuple[Key, torch.Tensor]],
+    device: str,
+    batch_bytes: int | None,
+    most: Callable[[], int],
+    recorder: Recorder,
 ) -> Iterator[_Batch[Key]]:
     """Yield neighbours of one shape and dtype, as many as fit, with their copy on the device."""
     pending: list[tuple[Key, torch.Tensor]] = []
@@ -118,20 +126,21 @@ def _staged(
         first = pending[0][1] if pending else matrix
         if len(pending) == capacity or (matrix.shape, matrix.dtype) != (first.shape, first.dtype):
             if pending:
-                yield _batch(pending, device)
+                yield _batch(pending, device, recorder)
             pending = []
             space = min(BATCH_BYTES, free_bytes(device) // 2) if batch_bytes is None else batch_bytes
             rows, cols = matrix.shape
             capacity = max(1, min(most(), space // device_bytes(rows, cols, matrix.element_size())))
         pending.append((key, matrix))
     if pending:
-        yield _batch(pending, device)
+        yield _batch(pending, device, recorder)
 
 
-def _batch(pending: list[tuple[Key, torch.Tensor]], device: str) -> _Batch[Key]:
+def _batch(pending: list[tuple[Key, torch.Tensor]], device: str, recorder: Recorder) -> _Batch[Key]:
     keys, matrices = zip(*pending, strict=True)
     try:
-        copy = _copied(matrices, device)
+        with recorder.span("copy", device=device, matrices=len(keys)):
+            copy = _copied(matrices, device)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

@@ -34,6 +34,18 @@ def power_of_two(*matrices: torch.Tensor) -> int:
     return math.frexp(largest)[1]
 
 
+def as_integers(matrix: torch.Tensor) -> torch.Tensor:
+    """Return the bits of a matrix as integers of the size of its entries, of the same memory and strides.
+
+    >>> import torch
+    >>> as_integers(torch.tensor([[1.0, -0.0]]))
+    tensor([[ 1065353216, -2147483648]], dtype=torch.int32)
+    """
+    import torch
+
+    return matrix.view({1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[matrix.element_size()])
+
+
 def float64_blocks(
     matrix: torch.Tensor, length: int, *, power: int = 0, by_rows: bool = False
 ) -> Iterator[torch.Tensor]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spectra_cli.svd.blocks import float64_blocks, power_of_two, require_matrices, scale
+from spectra_cli.svd.blocks import as_integers, float64_blocks, power_of_two, require_matrices, scale
 from spectra_cli.svd.factors import Factors, compare_factors
 
 if TYPE_CHECKING:
@@ -62,6 +62,21 @@ def compare_each(a: torch.Tensor | Factors, others: Sequence[torch.Tensor | Fact
             difference = scale(y, other - common).sub_(shifted)
             total[1] += float(difference.dot(difference))
     return [_distances(inner, squares, power, other) for (inner, squares), other in zip(sums, powers, strict=True)]
+
+
+def same_bits(a: torch.Tensor | Factors, b: torch.Tensor | Factors) -> bool:
+    """Whether two stored matrices of one shape are the same in dtype and every bit; False where one has two factors.
+
+    >>> import torch
+    >>> same_bits(torch.zeros(2, 2), torch.zeros(2, 2)), same_bits(torch.zeros(2, 2), -torch.zeros(2, 2))
+    (True, False)
+    """
+    import torch
+
+    if isinstance(a, Factors) or isinstance(b, Factors) or a.dtype != b.dtype:
+        return False
+    x, y = as_integers(a), as_integers(b)
+    return torch.equal(x[:1], y[:1]) and torch.equal(x, y)  # those that differ mostly do so in their first row
 
 
 def _distances(inner: float, squares: float, power: int, other: int) -> tuple[float, float]:

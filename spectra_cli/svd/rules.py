@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from spectra_cli.records import Spectrum
 from spectra_cli.svd.blocks import float64_blocks
 from spectra_cli.svd.lapack import add_gram, eigenvalues
+from spectra_cli.trace import NO_TRACE, Recorder
 
 if TYPE_CHECKING:
     import torch
@@ -54,12 +55,18 @@ FAR_FROM_SQUARE = 1.5
 """long/short from which a QR first pays."""
 
 
-def singular_values(matrix: torch.Tensor, power: int) -> Solution:
+def singular_values(matrix: torch.Tensor, power: int, recorder: Recorder = NO_TRACE) -> Solution:
     """σ of the matrix divided by 2^power, on the CPU. All NaN where it holds NaN or Inf."""
-    gram = gram_matrix(matrix, power)
-    trace = float(gram.diagonal().sum())
-    squares = eigenvalues(gram)[::-1] if math.isfinite(trace) and trace else np.zeros(gram.shape[0])
-    return by_gram(squares, trace, matrix.shape) or exact(matrix, power)
+    with recorder.span("Gram"):
+        gram = gram_matrix(matrix, power)
+        trace = float(gram.diagonal().sum())
+    with recorder.span("eigenvalues"):
+        squares = eigenvalues(gram)[::-1] if math.isfinite(trace) and trace else np.zeros(gram.shape[0])
+    solution = by_gram(squares, trace, matrix.shape)
+    if solution is not None:
+        return solution
+    with recorder.span("exact SVD"):
+        return exact(matrix, power)
 
 
 def by_gram(squares: NDArray[np.float64], trace: float, shape: Sequence[int]) -> Solution | None:

@@ -17,6 +17,7 @@ from spectra_cli.svd.blocks import power_of_two, scale
 from spectra_cli.svd.lapack import eigenvalues_of_each, grams_of_each
 from spectra_cli.svd.rounding import ENTRIES, rounding_norms
 from spectra_cli.svd.rules import as_spectrum, by_grams, exact
+from spectra_cli.trace import NO_TRACE, Recorder
 
 if TYPE_CHECKING:
     import torch
@@ -35,22 +36,27 @@ def is_small(rows: int, cols: int) -> bool:
     return 0 < min(rows, cols) <= SHORT and max(rows, cols) <= LONG
 
 
-def spectra_of_small(matrices: Sequence[torch.Tensor], *, rounding: bool) -> list[Spectrum]:
+def spectra_of_small(
+    matrices: Sequence[torch.Tensor], *, rounding: bool, recorder: Recorder = NO_TRACE
+) -> list[Spectrum]:
     """Singular values of some small matrices of one shape and dtype; rounding: whether theirs is computed too."""
     most = ENTRIES // matrices[0].numel()
     starts = range(0, len(matrices), most)
-    return [spectrum for start in starts for spectrum in _spectra(matrices[start : start + most], rounding)]
+    return [spectrum for start in starts for spectrum in _spectra(matrices[start : start + most], rounding, recorder)]
 
 
-def _spectra(matrices: Sequence[torch.Tensor], rounding: bool) -> list[Spectrum]:
+def _spectra(matrices: Sequence[torch.Tensor], rounding: bool, recorder: Recorder) -> list[Spectrum]:
     stored = _stacked(matrices)
     powers = [power_of_two(matrix) for matrix in matrices]
-    grams = grams_of_each(_float64(stored, powers).numpy())
-    traces = np.trace(grams, axis1=1, axis2=2)
-    grams[~np.isfinite(traces)] = 0.0  # the solver refuses a stack in which one holds NaN
-    squares = np.ascontiguousarray(eigenvalues_of_each(grams)[:, ::-1])
+    with recorder.span("Gram"):
+        grams = grams_of_each(_float64(stored, powers).numpy())
+        traces = np.trace(grams, axis1=1, axis2=2)
+        grams[~np.isfinite(traces)] = 0.0  # the solver refuses a stack in which one holds NaN
+    with recorder.span("eigenvalues"):
+        squares = np.ascontiguousarray(eigenvalues_of_each(grams)[:, ::-1])
     shape = tuple(matrices[0].shape)
-    norms = rounding_norms(stored) if rounding else [None] * len(matrices)
+    with recorder.span("rounding"):
+        norms = rounding_norms(stored) if rounding else [None] * len(matrices)
     return [
         as_spectrum(matrix, power, solution or exact(matrix, power), norm)
         for matrix, power, solution, norm in zip(matrices, powers, by_grams(squares, traces, shape), norms, strict=True)

@@ -1,5 +1,6 @@
 """The engine past one machine: the same table as on one, and none lost with a node that is. Skipped without Ray."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,8 +9,9 @@ import threading
 
 import pytest
 
-from spectra_cli import read_table, scan_checkpoints
+from spectra_cli import read_table
 from spectra_cli.errors import SpectraError
+from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.measure.executors import executor_for
 from spectra_cli.measure.request import Request
 from tests.support import runs
@@ -65,6 +67,13 @@ def test_progress_is_told_for_every_matrix_and_checkpoint(kept_run, tmp_path):
     matrices = {matrix.name for _, matrix in told if matrix}
     assert sum(matrix is None for _, matrix in told) == len(runs.STEPS)
     assert len(told) == len(runs.STEPS) * (len(matrices) + 1)
+
+
+def test_a_trace_has_the_events_of_every_node_s_workers(kept_run, tmp_path):
+    scan_checkpoints(kept_run, tmp_path / "a.parquet", engine="ray", trace=tmp_path / "t.json")
+    events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
+    assert len({event["pid"] for event in events if event["name"] == "Gram"}) >= 2
+    assert sum(event["name"] == "write" for event in events) == len(runs.STEPS)
 
 
 def test_a_scan_that_was_stopped_goes_on_with_the_other_engine(kept_run, table_path, tmp_path):

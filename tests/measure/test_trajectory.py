@@ -1,5 +1,7 @@
 """Checkpoints in order: what is open at once, what is compared with what, and what a resumed scan opens again."""
 
+import shutil
+
 import pytest
 
 from spectra_cli.errors import SpectraError
@@ -50,6 +52,25 @@ def test_rows_do_not_depend_on_whether_the_previous_one_was_measured_or_passed_o
         trajectory.pass_over(plan.checkpoints[0])
         second = measure_checkpoint(executor, trajectory, plan.checkpoints[1])
     assert [(row.metric, row.value) for row in first.rows] == [(row.metric, row.value) for row in second.rows]
+
+
+def test_a_repeated_checkpoint_takes_over_what_is_known_and_its_rows_are_those_of_computing_them(run):
+    shutil.copytree(run / "step2", run / "step3")
+    plan = make_plan(Request(str(run)))
+    at = [checkpoint.revision for checkpoint in plan.checkpoints].index("step3")
+    executor = LocalExecutor("cpu")
+    with Trajectory(plan, "cpu") as trajectory:
+        *_, own, repeated = [measure_checkpoint(executor, trajectory, one) for one in plan.checkpoints[: at + 1]]
+        assert all(len(known) == 2 for known in trajectory.previous.distances.values())
+    with Trajectory(plan, "cpu") as trajectory:
+        trajectory.pass_over(plan.checkpoints[at - 1])
+        alone = measure_checkpoint(executor, trajectory, plan.checkpoints[at])
+    assert [(row.metric, row.value) for row in repeated.rows] == [(row.metric, row.value) for row in alone.rows]
+    finals = [[row.value for row in each.rows if row.metric == "cos_weights_final"] for each in (own, repeated)]
+    assert finals[0] == finals[1]
+    cosines = [row.value for row in repeated.rows if row.metric in ("cos_weights_prev", "cos_spectrum_prev")]
+    assert cosines == pytest.approx([1.0] * len(cosines), abs=1e-15)
+    assert repeated.duplicate_of == "step2"
 
 
 def test_a_checkpoint_that_cannot_be_opened_leaves_the_previous_one_in_place(run):

@@ -11,7 +11,7 @@ from tests.monitor.test_trainers import Tokens, hugging_face_trainer
 from tests.support.training import lightning_model, neox, rows_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text(encoding="utf-8")
-BLOCKS = dict(re.findall(r"```python (\w+)\n(.*?)```", PAGE, re.DOTALL))
+BLOCKS = dict(re.findall(r'```python title="(\w+)"\n(.*?)```', PAGE, re.DOTALL))
 
 pytestmark = pytest.mark.filterwarnings("default")  # of trainers and what they import
 

@@ -24,6 +24,18 @@ def test_exact_for_whole_numbers(rows, cols, seed, dtype):
     assert distance == math.sqrt(int((a.long() - b.long()).square().sum()))
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 80), st.sampled_from([torch.float16, torch.float64]))
+def test_the_same_bits_are_told_from_any_others(rows, cols, place, dtype):
+    a = whole((rows, cols), 0, dtype)
+    b = a.clone()
+    assert svd.same_bits(a, b)
+    assert svd.same_bits(a.T, b.T.contiguous())
+    b.view(-1)[place % b.numel()] += 1
+    assert not svd.same_bits(a, b)
+    assert not svd.same_bits(a, a.float())
+
+
 def test_many_blocks_and_views_count_every_entry_once():
     a, b = whole((70_000, 3), 0), whole((70_000, 3), 1)
     expected = int((a.long() * b.long()).sum())

@@ -3,7 +3,6 @@
 import io
 import itertools
 import json
-import os
 import re
 import shlex
 import shutil
@@ -12,39 +11,28 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
 
 from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.jobs.watch import Conditions, watch_run
-from spectra_cli.storage.table import read_metadata, read_table, row_groups, write_table
+from spectra_cli.storage.table import read_metadata, read_rows, row_groups, write_table
 from spectra_cli.studies.stability import compare_tables
 from spectra_cli.views.report.report import report
 from tests.support import runs
+from tests.support.browser import NEEDED, started, violations
 from tests.support.large_tables import write_large
 from tests.support.planted_runs import plant_table
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 FIGURES = ("trajectory", "alignment", "spectrum", "heatmap", "profile", "course")
 HOSTILE = "</script><script>window.hurt=1</script><img src=x onerror=window.hurt=1>"
 LINES = "entropy\u2028window.hurt=1\u2029"  # ends of lines in a script of old, which Vega's expressions still refuse
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium"),
-]
+pytestmark = [pytest.mark.slow, NEEDED]
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
+    with started() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +208,7 @@ def test_tooltips_say_the_table_s_own_numbers(name, metric, number, per, opened,
     page = opened(deep_page)
     shown = {facts[number]: facts for facts in tooltips(page, name) if number in facts}
     assert len(shown) >= 2
-    rows = read_table(deep_table).to_pandas()
+    rows = read_rows(deep_table).to_pandas()
     rows = rows.assign(layer=rows.layer.astype("Int64").astype(str), role=rows.role.astype(str))
     for text, facts in shown.items():
         assert "undefined" not in facts.values()
@@ -251,8 +239,7 @@ def test_the_keyboard_opens_a_matrix_and_comes_back(opened):
 def test_axe_finds_no_problem(scheme, width, opened, deep_page):
     page = opened(deep_page, color_scheme=scheme, viewport={"width": width, "height": 900})
     page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
-    problems = Axe().run(page).response["violations"]
-    assert [(problem["id"], [node["html"] for node in problem["nodes"]][:2]) for problem in problems] == []
+    assert violations(page) == []
 
 
 def test_names_from_files_are_harmless(tmp_path, browser):

@@ -66,6 +66,7 @@ class RayExecutor:
             self._begin(comparison, following, shard, KnownSpectra())
         for shard, answer in self.cluster.finished(sharded.running):
             answer.raise_failure()
+            current.plan.recorder.keep_all(answer.events)
             known[shard] = answer.current
             if answer.reference.spectra and shard not in self.reference:
                 self.reference[shard] = self.cluster.put(answer.reference)
@@ -117,7 +118,7 @@ class RayExecutor:
         request = replace(plan.request, threads=self.cluster.cpus)
         job = ShardJob(
             request, plan.model, self.device, os.getcwd(),
-            sharded.checkpoint, sharded.previous, compared, sharded.shards[shard],
+            sharded.checkpoint, sharded.previous, compared, sharded.shards[shard], plan.recorder.is_on,
         )  # fmt: skip
         reference = self.reference.get(shard, KnownSpectra())
         current = reference if compared == sharded.checkpoint else KnownSpectra()

@@ -16,6 +16,7 @@ from spectra_cli.measure.plan import Plan
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.results import MatrixResult
 from spectra_cli.records import Checkpoint, Matrix, Spectrum
+from spectra_cli.trace import NO_TRACE, Event, Recorder
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,10 @@ class KnownSpectra:
 
 @dataclass(frozen=True)
 class ShardJob:
-    """One shard of one checkpoint: all that a machine needs to measure it, but for the spectra that are known."""
+    """One shard of one checkpoint: all that a machine needs to measure it, but for the spectra that are known.
+
+    traced: whether its result is to say what ran when.
+    """
 
     request: Request
     model: str
@@ -38,6 +42,7 @@ class ShardJob:
     previous: Checkpoint | None
     reference: Checkpoint | None
     names: tuple[str, ...]
+    traced: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class ShardResult:
     reference: KnownSpectra = field(default_factory=KnownSpectra)
     failure: tuple[str, str, int, bool] | None = None
     memory: str | None = None
+    events: tuple[Event, ...] = ()
 
     def raise_failure(self) -> None:
         """Raise what went wrong, as it was raised on the other machine."""
@@ -75,7 +81,9 @@ def measure_shard(job: ShardJob, current: KnownSpectra, previous: KnownSpectra, 
 
 
 def _measured(job: ShardJob, known: dict[Checkpoint | None, KnownSpectra]) -> ShardResult:
-    plan = Plan(job.request, job.model, (job.current,), job.reference)
+    events: list[Event] = []
+    recorder = Recorder(events.append) if job.traced else NO_TRACE
+    plan = Plan(job.request, job.model, (job.current,), job.reference, recorder=recorder)
     with plan.checkpoint_files() as checkpoint_files, ExitStack() as closing:
         opened: dict[Checkpoint | None, OpenCheckpoint] = {}
         for checkpoint, spectra in known.items():
@@ -89,7 +97,8 @@ def _measured(job: ShardJob, known: dict[Checkpoint | None, KnownSpectra]) -> Sh
         current, reference = opened[job.current], opened.get(job.reference)
         comparison = Comparison(current, reference, opened.get(job.previous))
         results = measure_matrices(comparison, [current.matrices[name] for name in job.names])
-        return ShardResult(tuple(results), _known(current, job.names), _known(reference, job.names))
+        known_now = (_known(current, job.names), _known(reference, job.names))
+        return ShardResult(tuple(results), *known_now, events=tuple(events))
 
 
 def _known(checkpoint: OpenCheckpoint | None, names: Sequence[str]) -> KnownSpectra:

@@ -19,6 +19,7 @@ from spectra_cli.sources.hub.client import Client, RangeIgnoredError
 from spectra_cli.sources.hub.download import download_range, download_whole
 from spectra_cli.sources.hub.space import BoundedSpace
 from spectra_cli.sources.hub.view import View
+from spectra_cli.trace import NO_TRACE
 
 HeaderSize = Callable[[str, bytes], int | None]
 FIRST_BYTES = 64 * 1024  # a header of 400 tensors; a longer one takes a second request
@@ -35,6 +36,7 @@ class Store:
     recurring: blobs that more than one checkpoint has. headers_only: only what tells the contents of files is fetched;
     planned, planned_tight: the requests that a scan would make of each file of the checkpoint opened last, by name.
     in_order: files are read from start to end, so that what does not fit is fetched a few tensors at a time.
+    recorder: is told of every download.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Store:
         """Take over an empty folder."""
         self.headers_only = headers_only
         self.in_order = False
+        self.recorder = NO_TRACE
         self.planned: dict[str, list[ByteRange]] = {}
         self.planned_tight = False
         self.space = BoundedSpace(folder / "blobs", bound, recurring, client.retry_policy)
@@ -151,7 +154,8 @@ class Store:
                 try:
                     self._raise_failures(blob)
                     if not blob.has(byte_range):
-                        self._fetch(view, blob, byte_range, ahead=ahead or view.ahead)
+                        with self.recorder.span("fetch", file=blob.file.name, bytes=byte_range[1] - byte_range[0]):
+                            self._fetch(view, blob, byte_range, ahead=ahead or view.ahead)
                         room = 0
                 except SpectraError as error:
                     self._failed = error if error.stops else self._failed
