@@ -96,6 +96,10 @@ def inspect_source(
     workers: machines whose time is estimated too, each with as many processors as this one and gpus_per_worker GPUs.
     bandwidth: what each of them, or else this machine, reads in a second, such as `1GB`. on_wait: called with what is
     waited for. options: the fields of Request. Raises SpectraError where no checkpoint can be read.
+
+    >>> import spectra_cli
+    >>> spectra_cli.inspect("run").work.nbytes
+    100620
     """
     request = Request(str(source), **options)
     asked = Workers(workers or 1, gpus_per_worker, request.workers, bandwidth and sources.parse_size(bandwidth) or None)

@@ -91,6 +91,11 @@ CLAIMS: tuple[Claim, ...] = (
         "gradients", LIFECYCLE,
     ),
     Claim(
+        "dissociation", "Rank and shape over depth",
+        "The two part where the slope of compression over depth turns and that of the exponent, significant at the "
+        "last checkpoint, does not.", "gradients", LIFECYCLE,
+    ),
+    Claim(
         "asymmetry", "Q/K–V asymmetry",
         "Spread over depth of q and k about their own means over that of v and o, with a 95% interval and a p-value.",
         "asymmetry", LIFECYCLE,
@@ -99,6 +104,11 @@ CLAIMS: tuple[Claim, ...] = (
         "timescales", "Two timescales",
         "R_s(t) = R* + (R₀ − R*)e^(−t/τ_R) and α(t) = α* + (α₀ − α*)e^(−t/τ_α), means over layers; τ in steps, and "
         "their ratio with a 90% interval.", "timescales", LIFECYCLE,
+    ),
+    Claim(
+        "alpha_loss", "Exponent and loss",
+        "Spearman's ρ between what is new at each checkpoint in α, mean over layers, and in the loss, beyond their "
+        "trends.", "timescales", LIFECYCLE,
     ),
     Claim(
         "rank1", "Rank 1",
