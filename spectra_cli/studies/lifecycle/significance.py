@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 Array = NDArray[np.float64]
 
@@ -22,5 +22,5 @@ def correct(p_values: Sequence[float]) -> Array:
     corrected = np.array(p_values, dtype=np.float64)
     known = np.isfinite(corrected)
     if known.any():
-        corrected[known] = stats.false_discovery_control(corrected[known], method="bh")
+        corrected[known] = multipletests(corrected[known], method="fdr_bh")[1]
     return corrected
