@@ -24,7 +24,7 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
 
     (tmp_path / "bin").mkdir()
     command = tmp_path / "bin" / "spectra"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m spectra_cli.cli "$@"\n', encoding="utf-8")
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m spectra_cli "$@"\n', encoding="utf-8")
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{command.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
