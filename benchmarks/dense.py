@@ -94,9 +94,9 @@ def _parts(checkpoints: int, layers: int, names: list[str]) -> Iterator[pa.Table
 
 
 def study(table: str) -> int:
-    from spectra_cli.studies.lifecycle import lifecycle_tables
+    from spectra_cli.studies.lifecycle import compare_lifecycles
 
-    return len(lifecycle_tables([table], None, "alpha")[0].steps)
+    return len(compare_lifecycles([table], None, "alpha").runs[0].steps)
 
 
 def read_here(table: str) -> int:

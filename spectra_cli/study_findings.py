@@ -123,18 +123,25 @@ def stability(
 
 
 def lifecycle(
-    tables: Tables, *, alpha: str = "alpha", labels: Sequence[str] | None = None, seeds: bool = False
+    tables: Tables,
+    *,
+    alpha: str = "alpha",
+    losses: Sequence[str | Path] = (),
+    columns: Mapping[str, str] | None = None,
+    labels: Sequence[str] | None = None,
+    seeds: bool = False,
 ) -> Findings[LifecycleComparison]:
     """Find waves of compression, gradients over depth, Q/K–V asymmetry and two timescales in a run.
 
-    tables, labels, seeds: as for `stability`. alpha: the exponent, one of alpha, alpha_ols, alpha_hill and alpha_tail.
-    Compression is in %, entropies in nats, times in steps. Raises SpectraError where a table has fewer than four
-    checkpoints or three layers, or lacks a metric. Source: docs/waves.md, with the papers.
+    tables, losses, columns, labels, seeds: as for `stability`. alpha: the exponent, one of alpha, alpha_ols, alpha_hill
+    and alpha_tail. Compression is in %, entropies in nats, times in steps. Raises SpectraError where a table has fewer
+    than four checkpoints or three layers, or lacks a metric. Source: docs/waves.md, with the papers.
 
     >>> lifecycle("deep.parquet").study.runs[0].layers
     4
     """
-    return Findings(compare_lifecycles(_paths(tables), labels, alpha, seeds=seeds), LIFECYCLE)
+    compared = compare_lifecycles(_paths(tables), labels, alpha, losses=losses, columns=columns, seeds=seeds)
+    return Findings(compared, LIFECYCLE)
 
 
 def scaling(tables: Tables, *, alpha: str = "alpha", labels: Sequence[str] | None = None) -> Findings[Scaling]:

@@ -37,6 +37,13 @@ class Run:
         first = self.numbers.drop_duplicates("order")
         return first.set_index("order")[["revision", "stage", "step", "tokens"]]
 
+    @property
+    def family(self) -> str:
+        """The architecture that the table's metadata name; "" where they name none."""
+        layouts = self.metadata.get("layouts")
+        last = layouts[-1] if isinstance(layouts, list) and layouts else None
+        return str(last.get("architecture") or "") if isinstance(last, dict) else ""
+
 
 def read_run(path: str | Path, metrics: Sequence[str], label: str | None = None) -> Run:
     """Read some metrics of a table. Raises SpectraError where it is no table or holds none of them."""
