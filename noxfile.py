@@ -28,8 +28,9 @@ def lint(session):
 
 @nox.session
 def docs(session):
-    """Write the generated pages of docs/ anew."""
-    session.run("python", "docs/generate.py")
+    """Write the generated pages of docs/ anew, and build the site."""
+    session.run("python", "docs/generate.py", env={"COLUMNS": "80"})
+    session.run("mkdocs", "build")
 
 
 @nox.session

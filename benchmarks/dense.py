@@ -94,15 +94,15 @@ def _parts(checkpoints: int, layers: int, names: list[str]) -> Iterator[pa.Table
 
 
 def study(table: str) -> int:
-    from spectra_cli.studies.lifecycle import lifecycle_tables
+    from spectra_cli.studies.lifecycle import compare_lifecycles
 
-    return len(lifecycle_tables([table], None, "alpha")[0].steps)
+    return len(compare_lifecycles([table], None, "alpha").runs[0].steps)
 
 
 def read_here(table: str) -> int:
-    from spectra_cli.storage.table import read_table
+    from spectra_cli.storage.table import read_rows
 
-    return len(read_table(table, metrics=METRICS, columns=COLUMNS).to_pandas())
+    return len(read_rows(table, metrics=METRICS, columns=COLUMNS).to_pandas())
 
 
 def read_polars(table: str) -> int:

@@ -22,8 +22,8 @@ import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 from transformers.utils import logging
 
-from spectra_cli import scan_checkpoints
 from spectra_cli.jobs.demo import held_out_text
+from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.storage.table import row_groups
 from spectra_cli.studies.events import METRICS, Detector, measurement_of
 

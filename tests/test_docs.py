@@ -79,7 +79,7 @@ def test_the_python_of_a_page_runs_on_a_real_table(page, demo):
 
 def test_the_readme_s_pipe_works(demo):
     (line,) = [line for block in blocks("sh") for line in block.splitlines() if " -o - " in line]
-    command = line.replace("spectra scan", f"{shlex.quote(sys.executable)} -m spectra_cli.cli scan", 1)
+    command = line.replace("spectra scan", f"{shlex.quote(sys.executable)} -m spectra_cli scan", 1)
     assert "stable_rank" in run(command.replace("| python", f"| {shlex.quote(sys.executable)}"), demo)
 
 

@@ -24,7 +24,7 @@ from transformers import GPTNeoXForCausalLM
 from spectra_cli.cli.app import main
 from spectra_cli.jobs import demo
 from spectra_cli.jobs.scan import scan_checkpoints
-from spectra_cli.storage.table import read_table
+from spectra_cli.storage.table import read_rows
 from spectra_cli.studies.ablate import rank_correlation
 from spectra_cli.studies.lifecycle import ALPHAS, ENTROPY, RANK, correct
 
@@ -85,7 +85,7 @@ def importance(folder: Path) -> list[str]:
         lines.append(
             f"{layers} layers: loss {losses['whole']:.3f}, rises by {', '.join(f'{rise:.3f}' for rise in rises)}"
         )
-        frame = read_table(folder / f"depth{layers}.parquet", metrics=ALPHAS).to_pandas()
+        frame = read_rows(folder / f"depth{layers}.parquet", metrics=ALPHAS).to_pandas()
         frame = frame[(frame["step"] == STEPS) & frame["layer"].notna()]
         for name in ALPHAS:
             means = frame[frame["metric"] == name].groupby("layer")["value"].mean().sort_index()

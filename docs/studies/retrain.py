@@ -52,10 +52,10 @@ def make(folder: Path, name: str, recipe: demo.Recipe) -> None:
 
 
 def study(kind: str, folder: Path, names: Collection[str], *options: str) -> int:
-    """Show what a study says of some runs, stability's with their losses, and return its exit code."""
+    """Show what a study says of some runs and their losses, and return its exit code."""
     logs = [part for name in names for part in ("--loss", str(folder / f"{name}.jsonl"))]
     tables = [str(folder / f"{name}.parquet") for name in names]
-    return main([kind, *tables, *(logs if kind == "stability" else []), *options])
+    return main([kind, *tables, *logs, *options])
 
 
 if __name__ == "__main__":

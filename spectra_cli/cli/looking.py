@@ -25,7 +25,8 @@ class Drawing:
             "--kind",
             metavar="NAME",
             help="trajectory, alignment, spectrum, heatmap, profile, roles, layers, snapshot, loss; over depth: wave, "
-            "gradients, depth, models, asymmetry, timescales; of `spectra rank1`: rank1: docs/figures.md.",
+            "compression, gradients, dissociation, depth, models, asymmetry, timescales; of `spectra rank1`: rank1: "
+            "docs/figures.md.",
         ),
     ]
     output: Annotated[

@@ -36,14 +36,19 @@ def stability(
     return 0
 
 
-def lifecycle(tables: RunTables, *, exponent: Exponent, labels: RunLabels, pooled: Seeds, answer: Answer) -> int:
+def lifecycle(
+    tables: RunTables, *, exponent: Exponent, logs: TrainingLogs, labels: RunLabels, pooled: Seeds, answer: Answer
+) -> int:
     """Find waves of compression, gradients over depth, Q/K-V asymmetry and two timescales in a run."""
-    from spectra_cli.studies.inputs.parse import parse_labels
+    from spectra_cli.studies.inputs.parse import parse_columns, parse_labels
     from spectra_cli.studies.lifecycle import compare_lifecycles
     from spectra_cli.views.console.lifecycle import lifecycle_json, show_lifecycle
     from spectra_cli.views.console.output import make_console
 
-    compared = compare_lifecycles(tables, parse_labels(labels.label), exponent.alpha, seeds=pooled.seeds)
+    columns, names = parse_columns(logs.loss_columns), parse_labels(labels.label)
+    compared = compare_lifecycles(
+        tables, names, exponent.alpha, losses=logs.loss or (), columns=columns, seeds=pooled.seeds
+    )
     show_result(
         answer,
         text=lambda: show_lifecycle(make_console(error=False), compared),

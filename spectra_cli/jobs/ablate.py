@@ -64,6 +64,10 @@ def ablate_layers(
 
     protect: how many first and last layers are no core layers, as `2:2`. on_wait: called with what is waited for.
     on_layer: called with a line before each step. Raises SpectraError where the model or the text cannot be read.
+
+    >>> import spectra_cli
+    >>> [layer.layer for layer in spectra_cli.ablate("model", "text.txt").layers]
+    [0, 1, 2, 3, 4, 5]
     """
     device, read = svd.choose_device(options.device), read_text(text, options.blocks)
     core_layers(1000, protect)  # a mistake in it is told before anything is read

@@ -54,6 +54,10 @@ def diff_checkpoints(
     a, b: a checkpoint's folder or file each, or its place on the Hub. output: also write the table to this Parquet
     file. on_wait: called with what is waited for. options: the fields of `spectra_cli.measure.request.Request` that
     choose matrices and metrics. Raises SpectraError where either cannot be read or the two have no matrix in common.
+
+    >>> import spectra_cli
+    >>> spectra_cli.diff("run/step0", "run/step16").table.num_rows
+    1148
     """
     request = Request(str(a), **options)
     client = make_client(request, on_wait)

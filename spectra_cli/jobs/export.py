@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.storage.atomic import replace_file
 from spectra_cli.storage.new_folder import check_output, new_folder, scratch_beside
-from spectra_cli.storage.table import METADATA_KEY, WITHOUT_VECTORS, read_metadata
+from spectra_cli.storage.table import METADATA_KEY, WITHOUT_VECTORS, read_metadata, row_groups
 from spectra_cli.storage.wide import plain_schema, whole_checkpoints, wide_schema, widened
 from spectra_cli.studies.inputs.runs import metrics_in
 
@@ -58,6 +58,10 @@ def export_table(table: str | Path, output: str | Path, *, long: bool = False) -
     its end, that the `datasets` library loads. long: a row for each metric, as in the table, instead. Spectra (`sd`)
     are left out. One checkpoint is in memory at a time. Raises SpectraError where the table cannot be read, or where
     the output cannot be written.
+
+    >>> import spectra_cli
+    >>> spectra_cli.export("run.parquet", "wide.csv").rows
+    84
     """
     form, target = _form(str(output)), Path(output)
     if target.exists() and Path(table).exists() and target.samefile(table):
@@ -66,7 +70,7 @@ def export_table(table: str | Path, output: str | Path, *, long: bool = False) -
     schema = plain_schema(WITHOUT_VECTORS) if long else wide_schema(metrics)
 
     def parts() -> Iterator[pa.Table]:
-        for rows in whole_checkpoints(table):
+        for rows in whole_checkpoints(row_groups(table, WITHOUT_VECTORS), table):
             yield rows.cast(schema) if long else widened(rows, metrics, schema, table)
 
     rows = form.write(target, Material(schema, read_metadata(table), parts()))

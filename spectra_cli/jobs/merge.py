@@ -80,6 +80,11 @@ def merge_checkpoints(
     be made of. text: a file by whose loss the coefficient is chosen. on_done: called with what was done, step by step.
     request_options: the fields of `spectra_cli.measure.request.Request` that choose checkpoints. Raises SpectraError
     where nothing can be merged; nothing is written then.
+
+    >>> import spectra_cli
+    >>> merged = spectra_cli.merge("run", None, spectra_cli.MergeOptions(window="2"))
+    >>> [checkpoint.step for checkpoint in merged.run.checkpoints], merged.chosen.coefficients
+    ([8, 16], (0.5, 0.5))
     """
     if output is not None:
         check_output(Path(output))

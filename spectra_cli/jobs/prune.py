@@ -93,6 +93,10 @@ def prune_layers(
     output: the new folder; None only compares. on_wait, on_step: called with what is waited for, and with a line
     before each step. Raises SpectraError where the model cannot be read, its layers cannot be renumbered, or what was
     written does not compute what the model does without these layers: then nothing is left.
+
+    >>> import spectra_cli
+    >>> len(spectra_cli.prune("model", Path("smaller"), spectra_cli.PruneOptions(layers=1)).kept)
+    5
     """
     device = svd.choose_device(options.device)
     text = read_text(wanted.text, options.blocks) if wanted.text is not None else None

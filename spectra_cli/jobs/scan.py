@@ -77,6 +77,11 @@ def scan_checkpoints(
     is waited for, when the Hub does not answer. options: the fields of `spectra_cli.measure.request.Request`, such as
     `metrics=("sd", "alpha")`. Raises SpectraError where nothing can be
     read or written; what could not be read among the rest is in the result's `problems`.
+
+    >>> import spectra_cli
+    >>> scan = spectra_cli.scan("run", "some.parquet", roles=["q"], metrics=["stable_rank"])
+    >>> scan.rows, scan.problems
+    (12, ())
     """
     plan = make_plan(Request(str(source), **options), on_wait)
     contents = contents_of(plan)

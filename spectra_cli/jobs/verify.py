@@ -58,6 +58,11 @@ def verify_table(
     sample: so many matrices, drawn by seed, are computed again from the source and compared. source: where the
     checkpoints lie now, unless it is where the table says. map: the scan's --map. Raises SpectraError where the file
     is no such table, or the source cannot be read.
+
+    >>> import spectra_cli
+    >>> verified = spectra_cli.verify("run.parquet")
+    >>> verified.matrices, verified.findings
+    (84, ())
     """
     metadata = table.read_metadata(path)
     if sample and "rank1" in metadata:

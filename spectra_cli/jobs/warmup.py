@@ -76,6 +76,10 @@ def warm_start(
     waited for. request_options: the fields of `spectra_cli.measure.request.Request` that say how it is read. Raises
     SpectraError where the reference cannot be read or started anew, or where written spectra are not those that were
     wanted; nothing is written then.
+
+    >>> import spectra_cli
+    >>> spectra_cli.warmup("model", "start").dtype
+    'float32'
     """
     check_output(Path(output))
     request = Request(str(reference), **request_options)

@@ -2,7 +2,7 @@
 
 To add one, write a function in a module of this folder, an entry in METRICS and a case in
 `tests/support/metric_oracles.py`. Knows singular values, and nothing of devices, files or tables. NaN is "undefined";
-what does not apply has no row.
+what does not apply has no row. A function of one spectrum takes plain singular values too: `stable_rank([2.0, 1.0])`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,17 @@ from spectra_cli.metrics.tails import (
 )
 from spectra_cli.records import Pair, Spectrum
 
-__all__ = ["METRICS", "Metric", "RankRange", "measure", "on_random_baseline", "select", "violations"]
+__all__ = [
+    "METRICS", "Metric", "RankRange", "alpha", "alpha_clauset", "alpha_clauset_ks", "alpha_clauset_n",
+    "alpha_clauset_stderr", "alpha_clauset_xmin", "alpha_hill", "alpha_n", "alpha_ols", "alpha_r2", "alpha_stderr",
+    "alpha_tail", "alpha_tail_ks", "alpha_tail_n", "alpha_tail_stderr", "alpha_tail_xmin", "alpha_weighted",
+    "condition_number", "cos_left_vectors", "cos_right_vectors", "cos_spectrum", "cos_weights", "effective_rank",
+    "entropy", "entropy_energy", "frobenius_norm", "log_alpha_norm", "log_norm", "measure", "mp_outliers",
+    "nuclear_norm", "numerical_rank", "on_random_baseline", "overlap_left_vectors", "overlap_right_vectors",
+    "participation_ratio", "quantisation_floor", "rand_distance", "sd", "sd_variation", "sd_variation_rate", "select",
+    "sigma_error", "spectral_gap", "spectral_norm", "spectral_norm_ratio_mp", "stability_bound", "stable_rank",
+    "update_norm", "violations",
+]  # fmt: skip
 
 SQRT2 = math.sqrt(2.0)
 TAIL_COST = "one fit for the family, 3 ms for 2,048 values"

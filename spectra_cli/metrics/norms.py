@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from spectra_cli.metrics.arrays import takes_arrays
 from spectra_cli.metrics.scale import length, relative
 from spectra_cli.records import Spectrum
 
@@ -24,6 +25,7 @@ def shares(spectrum: Spectrum) -> NDArray[np.float64] | None:
     return distribution
 
 
+@takes_arrays
 def sd(spectrum: Spectrum) -> NDArray[np.float32]:
     """Singular distribution: the spectrum's shape, whatever its size.
 
@@ -40,6 +42,7 @@ def sd(spectrum: Spectrum) -> NDArray[np.float32]:
     return distribution.astype(np.float32)
 
 
+@takes_arrays
 def nuclear_norm(spectrum: Spectrum) -> float:
     """Trace norm: the sum of the singular values. With `sd` it gives the spectrum back.
 
@@ -56,6 +59,7 @@ def nuclear_norm(spectrum: Spectrum) -> float:
     return float(spectrum.sigma[0]) * float(scaled.sum())
 
 
+@takes_arrays
 def frobenius_norm(spectrum: Spectrum) -> float:
     """Frobenius norm: the Euclidean length of all the entries.
 
@@ -69,6 +73,7 @@ def frobenius_norm(spectrum: Spectrum) -> float:
     return length(spectrum.sigma) if spectrum.finite else math.nan
 
 
+@takes_arrays
 def spectral_norm(spectrum: Spectrum) -> float:
     """Spectral norm: the most by which the matrix stretches a vector.
 

@@ -7,11 +7,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from spectra_cli.metrics.arrays import takes_arrays
 from spectra_cli.metrics.scale import relative, within
 from spectra_cli.metrics.tails import alpha_clauset
 from spectra_cli.records import Spectrum
 
 
+@takes_arrays
 def alpha_weighted(spectrum: Spectrum) -> float:
     """WeightWatcher's α̂: the tail's exponent, weighted with the size of the largest eigenvalue.
 
@@ -26,6 +28,7 @@ def alpha_weighted(spectrum: Spectrum) -> float:
     return math.nan if math.isnan(largest) else alpha_clauset(spectrum) * largest
 
 
+@takes_arrays
 def log_norm(spectrum: Spectrum) -> float:
     """Logarithm of the sum of the eigenvalues λ = σ², to base 10.
 
@@ -41,6 +44,7 @@ def log_norm(spectrum: Spectrum) -> float:
     return _log10(spectrum) + math.log1p(float(np.square(scaled[1:]).sum())) / math.log(10.0)
 
 
+@takes_arrays
 def log_alpha_norm(spectrum: Spectrum) -> float:
     """Logarithm of the Schatten-like sum of λ^α with the tail's own exponent, to base 10.
 
@@ -57,6 +61,7 @@ def log_alpha_norm(spectrum: Spectrum) -> float:
     return exponent * _log10(spectrum) + math.log10(float(np.power(scaled, 2.0 * exponent).sum()))
 
 
+@takes_arrays
 def rand_distance(spectrum: Spectrum) -> float | None:
     """How far the shares of the eigenvalues are from those of the same entries in random order.
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from spectra_cli.metrics.arrays import takes_arrays
 from spectra_cli.metrics.rank_range import ALL_RANKS, RankRange
 from spectra_cli.metrics.scale import above_rounding, within
 from spectra_cli.records import Spectrum
@@ -28,6 +29,7 @@ class Line:
     r2: float = math.nan
 
 
+@takes_arrays
 def alpha(spectrum: Spectrum, ranks: RankRange = ALL_RANKS) -> float:
     """Rank–size exponent of the spectrum, the largest values counting most.
 
@@ -44,6 +46,7 @@ def alpha(spectrum: Spectrum, ranks: RankRange = ALL_RANKS) -> float:
     return _exponent(_line(spectrum, ranks, True))
 
 
+@takes_arrays
 def alpha_ols(spectrum: Spectrum, ranks: RankRange = ALL_RANKS) -> float:
     """Rank–size exponent of the spectrum, every value counting alike: mostly a statement on the small ones.
 
@@ -57,6 +60,7 @@ def alpha_ols(spectrum: Spectrum, ranks: RankRange = ALL_RANKS) -> float:
     return _exponent(_line(spectrum, ranks, False))
 
 
+@takes_arrays
 def alpha_r2(spectrum: Spectrum, ranks: RankRange = ALL_RANKS) -> float:
     """How well a power law describes the spectrum: the weighted R² of the `alpha` fit.
 
@@ -70,6 +74,7 @@ def alpha_r2(spectrum: Spectrum, ranks: RankRange = ALL_RANKS) -> float:
     return _line(spectrum, ranks, True).r2
 
 
+@takes_arrays
 def alpha_stderr(spectrum: Spectrum, ranks: RankRange = ALL_RANKS) -> float:
     """Standard error of `alpha`: how much the spectrum's departure from a power law leaves the slope open.
 
@@ -84,6 +89,7 @@ def alpha_stderr(spectrum: Spectrum, ranks: RankRange = ALL_RANKS) -> float:
     return _line(spectrum, ranks, True).stderr
 
 
+@takes_arrays
 def alpha_n(spectrum: Spectrum, ranks: RankRange = ALL_RANKS) -> float:
     """How many singular values the fits of `alpha` and `alpha_ols` use.
 
@@ -97,6 +103,7 @@ def alpha_n(spectrum: Spectrum, ranks: RankRange = ALL_RANKS) -> float:
     return float(_line(spectrum, ranks, True).n) if spectrum.finite else math.nan
 
 
+@takes_arrays
 def alpha_hill(spectrum: Spectrum) -> float:
     """Hill's estimate of the exponent of the density of λ = σ², from the upper half of the spectrum.
 

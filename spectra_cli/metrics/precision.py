@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 
+from spectra_cli.metrics.arrays import takes_arrays
 from spectra_cli.metrics.scale import EPSILON
 from spectra_cli.records import Spectrum
 
 
+@takes_arrays
 def sigma_error(spectrum: Spectrum) -> float:
     """Bound on the error of every singular value, by the rule that computed them.
 
@@ -28,6 +30,7 @@ def sigma_error(spectrum: Spectrum) -> float:
     return float(spectrum.error) if spectrum.finite else math.nan
 
 
+@takes_arrays
 def quantisation_floor(spectrum: Spectrum) -> float | None:
     """Spectral norm to expect of the rounding errors that storing the matrix in its dtype has left in it, at most.
 
@@ -52,6 +55,7 @@ def quantisation_floor(spectrum: Spectrum) -> float | None:
     return spectrum.rounding if spectrum.finite else math.nan
 
 
+@takes_arrays
 def numerical_rank(spectrum: Spectrum) -> float:
     """How many singular values stand above what rounding alone would leave, in storing or in computing.
 

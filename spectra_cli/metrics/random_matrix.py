@@ -15,6 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from spectra_cli.metrics.arrays import takes_arrays
 from spectra_cli.metrics.norms import frobenius_norm
 from spectra_cli.metrics.scale import EPSILON, relative
 from spectra_cli.records import Spectrum
@@ -27,6 +28,7 @@ ONE_IN_100 = 2.0234
 THREE_IN_100 = 1.3332
 
 
+@takes_arrays
 def mp_outliers(spectrum: Spectrum) -> float:
     """How many singular values stand out of the noise that the rest of the spectrum shows.
 
@@ -48,6 +50,7 @@ def mp_outliers(spectrum: Spectrum) -> float:
     return float((scaled > edge * _above_edge(spectrum, ONE_IN_100)).sum())
 
 
+@takes_arrays
 def spectral_norm_ratio_mp(spectrum: Spectrum) -> float:
     """How far the largest singular value stands above the noise that the rest of the spectrum shows.
 
@@ -61,6 +64,7 @@ def spectral_norm_ratio_mp(spectrum: Spectrum) -> float:
     return 1.0 / _edge(spectrum)
 
 
+@takes_arrays
 def on_random_baseline(spectrum: Spectrum) -> bool:
     """Whether the spectrum is that of a matrix of independent entries, as at initialisation.
 

@@ -7,10 +7,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from spectra_cli.metrics.arrays import takes_arrays
 from spectra_cli.metrics.scale import EPSILON, relative, within
 from spectra_cli.records import Spectrum
 
 
+@takes_arrays
 def stable_rank(spectrum: Spectrum) -> float:
     """Squared Frobenius norm over squared spectral norm: how many directions carry the matrix.
 
@@ -24,6 +26,7 @@ def stable_rank(spectrum: Spectrum) -> float:
     return math.nan if scaled is None else float(np.square(scaled).sum())
 
 
+@takes_arrays
 def entropy(spectrum: Spectrum) -> float:
     """Shannon entropy of the singular distribution: 0 for rank one, ln r for a multiple of an orthogonal matrix.
 
@@ -37,6 +40,7 @@ def entropy(spectrum: Spectrum) -> float:
     return math.nan if scaled is None else _entropy(scaled)
 
 
+@takes_arrays
 def entropy_energy(spectrum: Spectrum) -> float:
     """Shannon entropy of the energies, the squared singular values: the other reading of "spectral entropy" in use.
 
@@ -50,6 +54,7 @@ def entropy_energy(spectrum: Spectrum) -> float:
     return math.nan if scaled is None else _entropy(np.square(scaled))
 
 
+@takes_arrays
 def effective_rank(spectrum: Spectrum) -> float:
     """Exponential of the entropy: the number of equal singular values that would have the same entropy.
 
@@ -62,6 +67,7 @@ def effective_rank(spectrum: Spectrum) -> float:
     return within(math.exp(entropy(spectrum)), 1.0, spectrum.sigma.size)
 
 
+@takes_arrays
 def participation_ratio(spectrum: Spectrum) -> float:
     """How many eigenvalues λ = σ² take part: the number of equal ones that would have the same ratio.
 
@@ -78,6 +84,7 @@ def participation_ratio(spectrum: Spectrum) -> float:
     return within(float(energies.sum()) ** 2 / float(np.square(energies).sum()), 1.0, scaled.size)
 
 
+@takes_arrays
 def spectral_gap(spectrum: Spectrum) -> float:
     """How far the largest singular value stands above the next.
 
@@ -92,6 +99,7 @@ def spectral_gap(spectrum: Spectrum) -> float:
     return float(spectrum.sigma[0]) / float(spectrum.sigma[1])
 
 
+@takes_arrays
 def condition_number(spectrum: Spectrum) -> float:
     """Largest over smallest singular value: how much solving with the matrix can amplify an error.
 

@@ -6,10 +6,12 @@ spectrum at least, so that it can be read along a trajectory. The members of a f
 
 from __future__ import annotations
 
+from spectra_cli.metrics.arrays import takes_arrays
 from spectra_cli.metrics.tail_fit import clauset_fit, tail_fit
 from spectra_cli.records import Spectrum
 
 
+@takes_arrays
 def alpha_clauset(spectrum: Spectrum) -> float:
     """Exponent of a power law in the tail of the eigenvalues, the tail chosen by the data.
 
@@ -26,6 +28,7 @@ def alpha_clauset(spectrum: Spectrum) -> float:
     return clauset_fit(spectrum).alpha
 
 
+@takes_arrays
 def alpha_clauset_xmin(spectrum: Spectrum) -> float:
     """Where the tail of the `alpha_clauset` fit begins, as an eigenvalue λ = σ².
 
@@ -39,6 +42,7 @@ def alpha_clauset_xmin(spectrum: Spectrum) -> float:
     return clauset_fit(spectrum).xmin
 
 
+@takes_arrays
 def alpha_clauset_ks(spectrum: Spectrum) -> float:
     """Kolmogorov–Smirnov distance of the `alpha_clauset` fit: how badly a power law describes the tail.
 
@@ -52,6 +56,7 @@ def alpha_clauset_ks(spectrum: Spectrum) -> float:
     return clauset_fit(spectrum).ks
 
 
+@takes_arrays
 def alpha_clauset_n(spectrum: Spectrum) -> float:
     """How many singular values the tail of the `alpha_clauset` fit holds.
 
@@ -65,6 +70,7 @@ def alpha_clauset_n(spectrum: Spectrum) -> float:
     return clauset_fit(spectrum).n
 
 
+@takes_arrays
 def alpha_clauset_stderr(spectrum: Spectrum) -> float:
     """Standard error of `alpha_clauset` for a tail given beforehand; that the data chose it is not in it.
 
@@ -77,6 +83,7 @@ def alpha_clauset_stderr(spectrum: Spectrum) -> float:
     return clauset_fit(spectrum).stderr
 
 
+@takes_arrays
 def alpha_tail(spectrum: Spectrum) -> float:
     """Exponent of a power law in the tail of the eigenvalues, the tail never less than a quarter: for trajectories.
 
@@ -91,6 +98,7 @@ def alpha_tail(spectrum: Spectrum) -> float:
     return tail_fit(spectrum).alpha
 
 
+@takes_arrays
 def alpha_tail_xmin(spectrum: Spectrum) -> float:
     """Where the tail of the `alpha_tail` fit begins, as an eigenvalue λ = σ².
 
@@ -103,6 +111,7 @@ def alpha_tail_xmin(spectrum: Spectrum) -> float:
     return tail_fit(spectrum).xmin
 
 
+@takes_arrays
 def alpha_tail_ks(spectrum: Spectrum) -> float:
     """Two-sided Kolmogorov–Smirnov distance of the `alpha_tail` fit.
 
@@ -116,6 +125,7 @@ def alpha_tail_ks(spectrum: Spectrum) -> float:
     return tail_fit(spectrum).ks
 
 
+@takes_arrays
 def alpha_tail_n(spectrum: Spectrum) -> float:
     """How many singular values the tail of the `alpha_tail` fit holds.
 
@@ -128,6 +138,7 @@ def alpha_tail_n(spectrum: Spectrum) -> float:
     return tail_fit(spectrum).n
 
 
+@takes_arrays
 def alpha_tail_stderr(spectrum: Spectrum) -> float:
     """Standard error of `alpha_tail` for a tail given beforehand; that the data chose it is not in it.
 

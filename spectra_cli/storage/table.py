@@ -122,7 +122,7 @@ def _flat(column: pa.Array, kind: pa.DataType) -> Iterator[bytes]:
         yield column.fill_null(0).to_numpy(zero_copy_only=False).tobytes()
 
 
-def read_table(
+def read_rows(
     path: str | Path,
     *,
     vectors: bool = False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spectra_cli.errors import SpectraError, printable
 from spectra_cli.storage.schema import CATEGORY, SCHEMA
-from spectra_cli.storage.table import WITHOUT_VECTORS, row_groups
+from spectra_cli.storage.table import WITHOUT_VECTORS
 
 VALUES = ("metric", "value")
 FACTS = [name for name in WITHOUT_VECTORS if name not in VALUES]
@@ -64,14 +64,15 @@ def _numbered(names: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
     return coded.dictionary.to_pylist(), coded.indices.to_numpy().astype(np.int64)
 
 
-def whole_checkpoints(path: str | Path) -> Iterator[pa.Table]:
-    """Yield the rows of a table, without vectors, a checkpoint at a time, however another program has parted them.
+def whole_checkpoints(groups: Iterable[pa.Table], path: str | Path) -> Iterator[pa.Table]:
+    """Yield rows, those of `sd` left out, a checkpoint at a time, however another program has parted them.
 
-    Raises SpectraError where those of one checkpoint do not stand together, as they do in what a scan writes.
+    groups: of the table's rows, in their order. path: the table, as errors name it. Raises SpectraError where those of
+    one checkpoint do not stand together, as they do in what a scan writes.
     """
     held: pa.Table | None = None
     done: set[tuple[str, str | None]] = set()
-    for group in row_groups(path, WITHOUT_VECTORS):
+    for group in groups:
         for rows in _parted(group.filter(pc.not_equal(group["metric"].cast(pa.string()), VECTOR))):
             if held is not None and _checkpoint(held) != _checkpoint(rows):
                 done.add(_checkpoint(held))

@@ -1,4 +1,4 @@
-"""What power of the number of layers the spread of chance values follows by itself. Knows arrays.
+"""What power of the number of layers the spread or the extremes of chance values follow by themselves. Knows arrays.
 
 The range of independent Gaussian values over 8 to 36 layers follows L^0.26 with R² 0.99.
 """
@@ -29,14 +29,31 @@ def deviation(values: Array) -> Array:
     return np.asarray(values.std(axis=0, ddof=1))
 
 
+def largest(logarithms: Array) -> Array:
+    """Return the largest of the values whose logarithms each column holds, (n, …)."""
+    return np.asarray(np.exp(logarithms.max(axis=0)))
+
+
+def smallest(logarithms: Array) -> Array:
+    """Return the smallest of the values whose logarithms each column holds, (n, …)."""
+    return np.asarray(np.exp(logarithms.min(axis=0)))
+
+
 def null_exponents(profiles: Sequence[Array], sizes: Array, spread: Spread) -> tuple[float, float]:
     """Return the smallest and the largest power of size that a spread over depth follows where nothing grows.
 
     profiles: the values over depth of each model. sizes: (models,), what the power is of. One power is that of these
     very values, exchanged between all layers of all models, each about its model's mean and in units of its deviation;
-    the other is that of Gaussian values whose neighbours are as alike as these, less a parabola, are.
+    the other is that of Gaussian values whose neighbours are as alike as these, less a parabola, are. Both have the
+    mean and the deviation of these models, which extremes depend on and spreads do not.
     """
-    powers = (_exchanged(profiles, sizes, spread), _alike(profiles, sizes, spread))
+    mean = float(np.mean([values.mean() for values in profiles]))
+    scale = float(np.mean([values.std(ddof=1) for values in profiles]))
+
+    def scaled(draws: Array) -> Array:
+        return spread(mean + scale * draws)
+
+    powers = (_exchanged(profiles, sizes, scaled), _alike(profiles, sizes, scaled))
     return min(powers), max(powers)
 
 
@@ -55,8 +72,9 @@ def _alike(profiles: Sequence[Array], sizes: Array, spread: Spread) -> float:
     lags, powers = [], []
     for correlation in CORRELATIONS[CORRELATIONS <= STATIONARY]:
         series = {depth: correlated(draws, float(correlation)) for depth, draws in drawn.items()}
+        unit = float(np.mean([deviation(series[depth]).mean() for depth in depths]))  # less than 1 where they are alike
         lags.append(float(np.mean([_lag(series[depth]).mean() for depth in depths])))
-        powers.append(_power(sizes, [spread(series[depth]) for depth in depths]))
+        powers.append(_power(sizes, [spread(series[depth] / unit) for depth in depths]))
     observed = float(np.mean([_lag(values[:, None])[0] for values in profiles]))
     return float(np.interp(observed, lags, powers))
 

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.storage.table import read_table
+from spectra_cli.storage.table import read_rows
 from spectra_cli.studies.inputs.runs import Run
 
 MOST_RANKS = 96
@@ -106,7 +106,7 @@ def read_spectra(path: str | Path, run: Run, matrices: Sequence[str], most: int 
     Columns: order, step, matrix, role, rank, sd. Raises SpectraError where the table holds no spectra.
     """
     columns = ("revision", "stage", "matrix", "role", "vector")
-    frame = read_table(path, vectors=True, metrics=["sd"], columns=columns).to_pandas()
+    frame = read_rows(path, vectors=True, metrics=["sd"], columns=columns).to_pandas()
     frame = frame[frame["matrix"].isin(list(matrices))]
     if frame.empty:
         raise SpectraError(f"{path} holds no spectra of these matrices", hint="scan again with sd among the --metrics")

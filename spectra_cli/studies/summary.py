@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from spectra_cli.storage.table import read_table
+from spectra_cli.storage.table import read_rows
 
 CLOSE = 0.99
 COLUMNS = ("revision", "step", "role", "metric", "value")
@@ -39,7 +39,7 @@ class RoleSummary:
 
 def summarise(path: str | Path) -> tuple[RoleSummary, ...]:
     """Summarise a table by role, in the table's order of roles. Raises SpectraError where it is no table."""
-    series = _series_by_role(read_table(path, metrics=METRICS, columns=COLUMNS))
+    series = _series_by_role(read_rows(path, metrics=METRICS, columns=COLUMNS))
     roles = dict.fromkeys(role for role, _ in series)
     return tuple(_summary(role, {metric: series.get((role, metric), []) for metric in METRICS}) for role in roles)
 

@@ -201,7 +201,7 @@ def test_a_second_scan_onto_one_output_is_refused(run, tmp_path):
     with subprocess.Popen([sys.executable, "-c", holder, target], stdout=subprocess.PIPE, text=True) as other:
         try:
             assert other.stdout.readline() == "held\n"
-            command = [sys.executable, "-m", "spectra_cli.cli", "scan", run, "-o", target, "-q"]
+            command = [sys.executable, "-m", "spectra_cli", "scan", run, "-o", target, "-q"]
             result = subprocess.run(command, capture_output=True, text=True, check=False)
         finally:
             other.kill()

@@ -18,7 +18,7 @@ HEAVY = ("torch", "pyarrow", "transformers", "scipy", "huggingface_hub", "pandas
 
 def run_in_new_process(*arguments, **options):
     """The command in a process of its own."""
-    command = [sys.executable, "-m", "spectra_cli.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "spectra_cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, check=False, **options)
 
 
@@ -167,6 +167,6 @@ def test_a_record_that_inspect_prints_serves_as_arch(run, tmp_path, spectra):
 
 
 def test_the_python_functions_do_what_the_commands_do(kept_run, table_path, tmp_path):
-    table = spectra_cli.read_table(spectra_cli.scan_checkpoints(kept_run, tmp_path / "a.parquet").output)
-    assert table.equals(spectra_cli.read_table(table_path))
-    assert spectra_cli.diff_checkpoints(kept_run / "step0", kept_run / "step1").table.num_rows > 0
+    table = spectra_cli.read_table(spectra_cli.scan(kept_run, tmp_path / "a.parquet").output)
+    assert table.arrow.equals(spectra_cli.read_table(table_path).arrow)
+    assert spectra_cli.diff(kept_run / "step0", kept_run / "step1").table.num_rows > 0

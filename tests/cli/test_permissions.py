@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spectra_cli.storage.table import read_metadata, read_table
+from spectra_cli.storage.table import read_metadata, read_rows
 
 # The superuser may list everything, unless that is taken from the process.
 CAPABILITIES = "-dac_override,-dac_read_search"
@@ -22,7 +22,7 @@ pytestmark = [
 
 
 def spectra(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [*BOUND, sys.executable, "-m", "spectra_cli.cli", *map(str, arguments)]
+    command = [*BOUND, sys.executable, "-m", "spectra_cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -38,7 +38,7 @@ def test_a_step_that_cannot_be_listed_is_named_and_the_others_are_measured(run: 
     target = run.parent / "table.parquet"
     done = spectra("scan", run, "-o", target, "-q")
     assert (done.returncode, done.stderr) == (3, f"spectra: {closed} cannot be listed\n  check its permissions\n")
-    assert set(read_table(target).to_pandas()["step"]) == {0, 1, 2, 8, 16}
+    assert set(read_rows(target).to_pandas()["step"]) == {0, 1, 2, 8, 16}
     metadata = read_metadata(target)
     assert metadata["problems"] == [f"{closed} cannot be listed"]
     assert metadata["unread"][0] == ["step4", f"{closed} cannot be listed"]

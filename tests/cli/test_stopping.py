@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from spectra_cli import scan_checkpoints
 from spectra_cli.errors import SpectraError
+from spectra_cli.jobs.scan import scan_checkpoints
 from tests.support import runs
 from tests.support.processes import CommandLine
 
-COMMAND = [sys.executable, "-m", "spectra_cli.cli"]
+COMMAND = [sys.executable, "-m", "spectra_cli"]
 GOES_ON = "the same command goes on from there"
 
 
@@ -169,10 +169,10 @@ def small_disk():
 
 
 FILL_AND_GO_ON = """
-"$PYTHON" -m spectra_cli.cli scan "$1" -o $DISK/a.parquet -q --threads 1; echo "code $?" >&2
+"$PYTHON" -m spectra_cli scan "$1" -o $DISK/a.parquet -q --threads 1; echo "code $?" >&2
 ls -A $DISK/a.parquet.parts >&2 || ls -A $DISK >&2
 mount -o remount,size=20m $DISK
-"$PYTHON" -m spectra_cli.cli scan "$1" -o $DISK/a.parquet -q --threads 1; echo "code $?" >&2
+"$PYTHON" -m spectra_cli scan "$1" -o $DISK/a.parquet -q --threads 1; echo "code $?" >&2
 ls -A $DISK >&2
 cmp $DISK/a.parquet "$2" && echo same >&2
 """
@@ -198,13 +198,13 @@ def test_a_full_disk_stops_the_scan_and_room_lets_it_go_on(dozen, tmp_path, kilo
 @pytest.mark.slow
 def test_a_full_disk_says_how_much_is_kept(dozen):
     run, _ = dozen
-    result = in_small_disk(60, '"$PYTHON" -m spectra_cli.cli scan "$1" -o $DISK/a.parquet -q; exit 0', run).stderr
+    result = in_small_disk(60, '"$PYTHON" -m spectra_cli scan "$1" -o $DISK/a.parquet -q; exit 0', run).stderr
     assert "kept: make room, and the same command goes on from there" in result
 
 
 @pytest.mark.slow
 def test_a_read_only_file_system_is_said_and_nothing_is_tried_further(kept_run):
-    script = 'mount -o remount,ro $DISK; "$PYTHON" -m spectra_cli.cli scan "$1" -o $DISK/a.parquet -q; echo $? >&2'
+    script = 'mount -o remount,ro $DISK; "$PYTHON" -m spectra_cli scan "$1" -o $DISK/a.parquet -q; echo $? >&2'
     what, todo, code = in_small_disk(100, script, kept_run).stderr.splitlines()
     assert "a.parquet cannot be written: Read-only file system" in what
     assert "permissions" in todo

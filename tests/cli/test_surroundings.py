@@ -19,7 +19,7 @@ from spectra_cli.sources.mapping import read_mapping
 from spectra_cli.sources.names import read_name
 from tests.support import runs
 
-COMMAND = [sys.executable, "-m", "spectra_cli.cli"]
+COMMAND = [sys.executable, "-m", "spectra_cli"]
 
 
 def process(*arguments: object, limit: int | None = None, **environment: str) -> subprocess.CompletedProcess[bytes]:

@@ -84,7 +84,7 @@ def test_the_page_is_written_with_the_trainers_log_and_says_that_the_run_goes_on
 @pytest.mark.slow
 def test_it_gives_way_to_other_processes_and_holds_its_table(kept_run, tmp_path, spectra):
     output = tmp_path / "a.parquet"
-    command = [sys.executable, "-m", "spectra_cli.cli", "watch", str(kept_run), "-o", str(output), "--nice", "7", "-q"]
+    command = [sys.executable, "-m", "spectra_cli", "watch", str(kept_run), "-o", str(output), "--nice", "7", "-q"]
     process = subprocess.Popen(command)
     try:
         while not (tmp_path / "a.parquet.parts").exists():

@@ -59,3 +59,9 @@ def test_github_reads_what_is_written_for_it(path):
 )
 def test_workflows_install_extras_that_there_are(extra):
     assert extra in PROJECT["optional-dependencies"]
+
+
+def test_every_page_is_in_the_site_s_menu():
+    menu = yaml.safe_dump(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
+    pages = {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")}
+    assert {page for page in pages if f": {page}\n" not in menu} == set()

@@ -3,8 +3,12 @@
 import re
 import subprocess
 import sys
+import threading
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -15,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 # Pages that have, together, every kind of element that the site has.
 EVERY_KIND = (
     "index", "tutorial", "api", "commands", "contributing", "errors", "figures", "glossary", "monitoring", "table",
-    "studies/stability",
+    "studies/stability", "404",
 )  # fmt: skip
 
 pytestmark = pytest.mark.slow
@@ -70,23 +74,50 @@ def test_every_picture_says_what_it_shows(site):
 def test_the_api_page_has_the_public_names_and_no_others(site):
     ids = {attributes.get("id") or "" for name, _, attributes in elements(site) if name == "api.html"}
     described = {match[1] for text in ids if (match := re.fullmatch(r"spectra_cli\.(\w+)", text))}
-    assert described == set(spectra_cli.__all__) - {"__version__"}
+    pages_of_their_own = {name for name in spectra_cli.__all__ if isinstance(getattr(spectra_cli, name), ModuleType)}
+    assert described == set(spectra_cli.__all__) - {"__version__"} - pages_of_their_own
+    assert pages_of_their_own == {"figures", "metrics", "monitor"}
 
 
 def test_examples_of_docstrings_are_shown_as_code(site):
     assert "&gt;&gt;&gt; run, noise" not in (site / "api.html").read_text(encoding="utf-8")
 
 
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files, and says nothing of it."""
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    """Where the site is served, as the theme hides its search from pages of a disk."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 @browser.NEEDED
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_problem(site, scheme):
+def test_axe_finds_no_problem(address, scheme):
     found = {}
     with browser.started() as chromium:
         page = chromium.new_page(color_scheme=scheme, viewport={"width": 1280, "height": 900})
         for name in EVERY_KIND:
-            page.goto((site / f"{name}.html").as_uri())
+            page.goto(f"{address}/{name}.html")
             found[name] = browser.violations(page)
     assert {name: problems for name, problems in found.items() if problems} == {}
+
+
+@browser.NEEDED
+def test_the_search_finds_a_word_of_the_glossary(address):
+    with browser.started() as chromium:
+        page = chromium.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"{address}/index.html")
+        page.locator("input.md-search__input").fill("singular distribution")
+        page.locator("a.md-search-result__link[href*='glossary.html']").first.wait_for()
 
 
 @browser.NEEDED

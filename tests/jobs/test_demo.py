@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from spectra_cli import scan_checkpoints
 from spectra_cli.jobs import demo
+from spectra_cli.jobs.scan import scan_checkpoints
 from tests.support.next_commands import next_commands
 
 pytestmark = pytest.mark.slow

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spectra_cli import export_table, read_table
+from spectra_cli import read_table
 from spectra_cli.errors import SpectraError
+from spectra_cli.jobs.export import export_table
 from spectra_cli.storage.table import read_metadata, row_groups, write_table
 
 LINE = ["revision", "matrix"]

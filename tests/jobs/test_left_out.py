@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from spectra_cli.jobs.inspect import inspect_source
 from spectra_cli.jobs.scan import Scan, scan_checkpoints
-from spectra_cli.storage.table import read_table
+from spectra_cli.storage.table import read_rows
 from tests.support.checkpoints import save_config
 
 FP8 = torch.float8_e4m3fn
@@ -29,7 +29,7 @@ def scan(folder: Path, tensors: dict[str, torch.Tensor], **config: object) -> Sc
 
 
 def sigma(scanned: Scan, matrix: str) -> np.ndarray:
-    rows = read_table(scanned.output, vectors=True).to_pandas()
+    rows = read_rows(scanned.output, vectors=True).to_pandas()
     rows = rows[rows["matrix"] == matrix].set_index("metric")
     return np.asarray(rows["vector"]["sd"], np.float64) * rows["value"]["nuclear_norm"]
 
@@ -40,7 +40,7 @@ def assert_spectrum(scanned: Scan, matrix: str, entries: torch.Tensor) -> None:
 
 
 def measured(scanned: Scan) -> set[str]:
-    return set(read_table(scanned.output).to_pandas()["tensor"].astype(str))
+    return set(read_rows(scanned.output).to_pandas()["tensor"].astype(str))
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from torch.distributed.checkpoint import state_dict_saver
 
 from spectra_cli.cli.app import main
-from spectra_cli.storage.table import read_metadata, read_table
+from spectra_cli.storage.table import read_metadata, read_rows
 from tests.support.checkpoints import save_torch
 
 Tensors = dict[str, torch.Tensor]
@@ -158,7 +158,7 @@ def check(checkpoint: Piece, target: Path, code: int, lines: list[str]) -> None:
     metadata = read_metadata(target)
     assert code == (3 if metadata["problems"] else 0)
     assert [line.removeprefix("spectra: ") for line in messages] == metadata["problems"]
-    rows = read_table(target, vectors=True).to_pandas()
+    rows = read_rows(target, vectors=True).to_pandas()
     measured = set(rows["tensor"].astype(str))
     skipped = {name for name, _ in metadata["skipped"]}
     assert measured == checkpoint.truth.keys()

@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from spectra_cli import rank1_checkpoints
 from spectra_cli.errors import SpectraError
+from spectra_cli.jobs.rank1 import rank1_checkpoints
 from spectra_cli.jobs.verify import verify_table
 from spectra_cli.measure.plan import make_plan
 from spectra_cli.measure.request import Request

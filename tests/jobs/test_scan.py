@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from spectra_cli import read_table, scan_checkpoints
+from spectra_cli import read_table
 from spectra_cli.errors import SpectraError
+from spectra_cli.jobs.scan import scan_checkpoints
 from tests.support import runs
 
 

@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from spectra_cli import scan_checkpoints
 from spectra_cli.cli import main
 from spectra_cli.errors import SpectraError
+from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.storage.trace_file import recorded
 from spectra_cli.trace import Event
 from tests.support import runs

@@ -59,7 +59,7 @@ def test_other_runs_leave_nothing(tmp_path, spectra):
 
 
 def test_a_table_for_standard_output_has_no_companion(trained, tmp_path):
-    command = [sys.executable, "-m", "spectra_cli.cli", "scan", str(trained), "-o", "-"]
+    command = [sys.executable, "-m", "spectra_cli", "scan", str(trained), "-o", "-"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     said = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, env=environment)
     assert said.stdout.startswith(b"PAR1")

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch.distributed.checkpoint import state_dict_saver
 
 from spectra_cli.jobs.scan import Scan, scan_checkpoints
-from spectra_cli.storage.table import read_table
+from spectra_cli.storage.table import read_rows
 from tests.support.checkpoints import example, save_config, save_safetensors, save_shards, save_torch
 
 
@@ -70,7 +70,7 @@ def test_a_consolidated_file_beside_shards_is_named_and_shards_are_named_once(tm
     for number in (1, 2):
         save_torch({f"w{number}": torch.ones(3, 3)}, folder / f"pytorch_model-0000{number}-of-00002.bin")
     scanned = scan(folder)
-    assert set(read_table(scanned.output).to_pandas()["tensor"].astype(str)) == tensors.keys() - {"norm.weight"}
+    assert set(read_rows(scanned.output).to_pandas()["tensor"].astype(str)) == tensors.keys() - {"norm.weight"}
     messages = [problem.message for problem in scanned.problems]
     assert len(messages) == 2
     assert "consolidated.safetensors is left out" in messages[0]
@@ -106,7 +106,7 @@ def test_a_second_model_in_one_file_is_named(tmp_path: Path, save: str) -> None:
     SAVERS[save]({"model": example(), "discriminator": second, "optimizer": optimizer}, folder)
     scanned = scan(folder)
     assert left_out(scanned).startswith("step1: discriminator.head.weight is left out: it lies beside the model's own")
-    assert "embed.weight" in set(read_table(scanned.output).to_pandas()["tensor"].astype(str))
+    assert "embed.weight" in set(read_rows(scanned.output).to_pandas()["tensor"].astype(str))
 
 
 def test_what_trainers_leave_beside_the_weights_is_no_weight(folder: Path) -> None:

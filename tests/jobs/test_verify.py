@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from spectra_cli import diff_checkpoints, scan_checkpoints
 from spectra_cli.errors import SpectraError
+from spectra_cli.jobs.diff import diff_checkpoints
+from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.jobs.verify import verify_table
 from spectra_cli.storage.table import METADATA_KEY, read_metadata, row_groups, write_table
 from tests.support import runs

@@ -9,8 +9,9 @@ import threading
 
 import pytest
 
-from spectra_cli import read_table, scan_checkpoints
+from spectra_cli import read_table
 from spectra_cli.errors import SpectraError
+from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.measure.executors import executor_for
 from spectra_cli.measure.request import Request
 from tests.support import runs

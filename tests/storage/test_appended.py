@@ -16,7 +16,7 @@ from spectra_cli.records import Checkpoint, Matrix, Row, Spectrum
 from spectra_cli.storage.appended import AppendedCheckpoint, AppendedTable
 from spectra_cli.storage.manifest import CheckpointNotes, LayoutNotes
 from spectra_cli.storage.parts import Parts
-from spectra_cli.storage.table import read_metadata, read_table, row_groups, to_arrow, write_table
+from spectra_cli.storage.table import read_metadata, read_rows, row_groups, to_arrow, write_table
 
 SETTINGS = {"options": {"metrics": ["sd", "stable_rank"]}}
 
@@ -51,7 +51,7 @@ def grown(path, steps, **options):
 def test_it_holds_what_a_table_written_at_once_holds(tmp_path):
     path = grown(tmp_path / "a.parquet", range(5))
     write_table(tmp_path / "b.parquet", map(rows_of, range(5)), describe([entry(step) for step in range(5)]))
-    assert read_table(path, vectors=True).equals(read_table(tmp_path / "b.parquet", vectors=True))
+    assert read_rows(path, vectors=True).equals(read_rows(tmp_path / "b.parquet", vectors=True))
     assert read_metadata(path) == read_metadata(tmp_path / "b.parquet")
     assert verify_table(path).findings == ()
     assert {*os.listdir(tmp_path)} == {"a.parquet", "b.parquet"}
@@ -85,11 +85,11 @@ def test_the_last_checkpoints_can_be_dropped(tmp_path):
 
 def test_metadata_can_change_without_a_new_checkpoint(tmp_path):
     path = grown(tmp_path / "a.parquet", range(2))
-    before = read_table(path, vectors=True)
+    before = read_rows(path, vectors=True)
     with AppendedTable(path, SETTINGS, lambda entries: {**describe(entries), "unread": [["x", "y"]]}) as table:
         table.describe_again()
     assert read_metadata(path)["unread"] == [["x", "y"]]
-    assert read_table(path, vectors=True).equals(before)
+    assert read_rows(path, vectors=True).equals(before)
 
 
 def test_a_reader_finds_a_whole_table_at_any_moment(tmp_path):
@@ -98,7 +98,7 @@ def test_a_reader_finds_a_whole_table_at_any_moment(tmp_path):
     def read():
         while not over.is_set():
             try:
-                seen.append(read_table(path).num_rows)
+                seen.append(read_rows(path).num_rows)
             except SpectraError as error:
                 failures.append(error)
 
@@ -139,7 +139,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_table_that_is_continued(tmp_path):
     with AppendedTable(path, SETTINGS, describe) as table:
         for step in range(len(table.checkpoints), steps):
             table.append(entry(step), rows_of(step))
-    assert read_table(path, vectors=True).equals(read_table(grown(tmp_path / "b.parquet", range(steps)), vectors=True))
+    assert read_rows(path, vectors=True).equals(read_rows(grown(tmp_path / "b.parquet", range(steps)), vectors=True))
     assert {*os.listdir(tmp_path)} == {"a.parquet", "b.parquet"}
 
 
@@ -154,7 +154,7 @@ def test_what_is_no_such_table_is_left_as_it_is(tmp_path):
     write_table(path, [rows_of(0)], {})
     assert "not a table that grows" in refusal(path)
     assert "options metrics" in refusal(grown(tmp_path / "b.parquet", [0]), {"options": {"metrics": ["alpha"]}})
-    assert read_table(grown(path, [1], restart=True)).num_rows == rows_of(1).num_rows
+    assert read_rows(grown(path, [1], restart=True)).num_rows == rows_of(1).num_rows
 
 
 def test_a_damaged_one_is_named(tmp_path):

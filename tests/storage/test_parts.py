@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from spectra_cli import scan_checkpoints
 from spectra_cli.errors import SpectraError
+from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.storage.manifest import CheckpointNotes, Manifest
 from spectra_cli.storage.parts import Parts
 from spectra_cli.storage.table import to_arrow
@@ -23,7 +23,7 @@ def killed(kept_run, tmp_path_factory):
     """What a scan leaves that was killed with two of its six checkpoints done."""
     folder = tmp_path_factory.mktemp("killed")
     script = (
-        "import os, sys; from spectra_cli import scan_checkpoints; done = []\n"
+        "import os, sys; from spectra_cli.jobs.scan import scan_checkpoints; done = []\n"
         "def progress(_, matrix):\n"
         "    done.append(matrix)\n"
         "    if done.count(None) == 2 and matrix: os._exit(9)\n"

@@ -9,9 +9,10 @@ import pytest
 from spectra_cli.errors import SpectraError
 from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.studies.inputs.runs import Run
-from spectra_cli.studies.lifecycle import CHANCE, LifecycleComparison, correct, lifecycle, lifecycle_tables
+from spectra_cli.studies.lifecycle import CHANCE, LifecycleComparison, compare_lifecycles, correct, lifecycle
 from spectra_cli.studies.lifecycle.asymmetry import spread_ratio
-from spectra_cli.studies.lifecycle.gradients import is_inverted_u, trend, trends, turns
+from spectra_cli.studies.lifecycle.dissociation import dissociation
+from spectra_cli.studies.lifecycle.gradients import gradient, is_inverted_u, trend, trends, turns
 from spectra_cli.studies.lifecycle.timescales import Decay, decay, ratio_of
 from spectra_cli.studies.lifecycle.waves import arrival
 from spectra_cli.views.console.lifecycle import lifecycle_json
@@ -89,6 +90,31 @@ def test_a_gradient_that_turns_is_seen_to_at_its_step():
 @pytest.mark.parametrize("slope", [4.0, 0.0])
 def test_a_gradient_that_keeps_its_sign_or_has_none_never_turns(slope):
     assert sum(bool(turns_of(seed, np.full(len(STEPS), slope))) for seed in SEEDS) <= 7
+
+
+TURNING, STAYING = 4 * (np.log1p(STEPS) - np.log1p(TURN)), np.full(len(STEPS), 12.0)
+
+
+def parted(seed, rank, shape):
+    """Compression and an exponent whose slopes over depth are these at each step."""
+    depth = np.linspace(-0.5, 0.5, DEPTH)[:, None]
+    rank_noise, shape_noise = 0.5 * noise(seed, 2, DEPTH, len(STEPS))
+    return dissociation(
+        gradient(STEPS, 30 + rank * depth + rank_noise), gradient(STEPS, 30 + shape * depth + shape_noise)
+    )
+
+
+def test_rank_and_shape_that_part_over_depth_are_told():
+    found = [parted(seed, TURNING, STAYING) for seed in SEEDS]
+    assert sum(one.claimed and abs(one.rank_turns[0] / TURN - 1) < 0.1 for one in found) >= 95
+    assert all(one.stays_from in STEPS[:3] for one in found if one.claimed)
+
+
+@pytest.mark.parametrize(
+    ("rank", "shape"), [(TURNING, TURNING), (STAYING, STAYING), (TURNING, 0 * STEPS), (0 * STEPS, STAYING)]
+)
+def test_rank_and_shape_that_turn_or_stay_together_do_not_part(rank, shape):
+    assert sum(parted(seed, rank, shape).claimed for seed in SEEDS) <= 7
 
 
 def approach(seed, tau, height, level):
@@ -203,7 +229,7 @@ def test_too_little_of_a_run_is_refused(run, says):
 
 def test_real_checkpoints_with_a_planted_wave_give_it_by_the_command_line(tmp_path, spectra):
     table = scan_checkpoints(plant_wave(tmp_path / "run"), tmp_path / "a.parquet").output
-    (found,) = lifecycle_tables([table], None, "alpha")
+    (found,) = compare_lifecycles([table], None, "alpha").runs
     assert found.wave.rho == pytest.approx(1.0)
     said = spectra("lifecycle", table)
     assert said.code == 0, said.err

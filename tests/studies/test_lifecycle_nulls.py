@@ -1,10 +1,16 @@
 """What the studies over depth say where there is nothing: a hundred seeds of each series that looks like a finding."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
+from spectra_cli.studies.inputs.training_logs import Losses
 from spectra_cli.studies.lifecycle import CHANCE
+from spectra_cli.studies.lifecycle.alpha_and_loss import alpha_and_loss
 from spectra_cli.studies.lifecycle.asymmetry import spread_ratio
+from spectra_cli.studies.lifecycle.dissociation import dissociation
 from spectra_cli.studies.lifecycle.gradients import gradient, is_inverted_u, trend, trends
 from spectra_cli.studies.lifecycle.timescales import compare
 from spectra_cli.studies.lifecycle.waves import arrival
@@ -35,6 +41,47 @@ def test_layers_like_their_neighbours_make_no_gradient_and_no_inverted_u(layers,
     fits = trends(0.3 + 0.02 * neighbours(np.random.default_rng(11), layers, correlation, 1000))
     assert sum(fit.slope_p < CHANCE for fit in fits) <= 10 * MOST
     assert sum(is_inverted_u(fit, fit.curvature_p) for fit in fits) <= 10 * MOST
+
+
+@slow
+@pytest.mark.parametrize("turns", [True, False])
+@pytest.mark.parametrize("correlation", CORRELATIONS)
+def test_layers_like_their_neighbours_do_not_part_rank_from_shape(turns, correlation):
+    """The layers' own values stay over the steps, beside noise of each; compression turns, or wanders likewise."""
+    depth, claimed = np.linspace(-0.5, 0.5, 12)[:, None], 0
+    turning = 4 * (np.log1p(STEPS) - np.log1p(500)) if turns else 0
+    for seed in SEEDS:
+        random = np.random.default_rng(seed)
+        first, last, exponent = (neighbours(random, 12, correlation) for _ in range(3))
+        course = STEPS / STEPS[-1]
+        rank = 30 + turning * depth + (1 - course) * first + course * last
+        shape = exponent + 0.1 * random.standard_normal((12, len(STEPS)))
+        claimed += dissociation(gradient(STEPS, rank), gradient(STEPS, shape)).claimed
+    assert claimed <= MOST
+
+
+def with_a_loss(seed, correlation, shared, points):
+    """An exponent that rises and a loss that falls; of the noise of either, a share of the variance is the other's."""
+    random, steps = np.random.default_rng(seed), np.unique(np.append(0, np.geomspace(5, 10_000, points - 1).round()))
+    own, other = (neighbours(random, len(steps), correlation)[:, 0] for _ in range(2))
+    other = np.sqrt(shared) * own + np.sqrt(1 - shared) * other
+    faded = np.log1p(steps) / np.log1p(steps[-1])
+    log = pd.DataFrame({"step": steps.astype(int), "loss": 5 - 3 * faded - 0.02 * other})
+    exponent = 0.3 + 0.3 * faded**2 + 0.005 * own
+    return alpha_and_loss(steps.astype(int), exponent, Losses(Path(), log, "validation", {}))
+
+
+@slow
+@pytest.mark.parametrize("points", [14, 40])
+@pytest.mark.parametrize("correlation", CORRELATIONS[:-1])
+def test_an_exponent_and_a_loss_that_merely_change_do_not_go_together(points, correlation):
+    assert sum(with_a_loss(seed, correlation, 0.0, points).claimed for seed in SEEDS) <= MOST
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.8])
+def test_an_exponent_and_a_loss_that_share_their_noise_go_together(correlation):
+    found = [with_a_loss(seed, correlation, 0.9, 40) for seed in SEEDS]
+    assert sum(one.claimed and one.rho < 0 for one in found) >= 95
 
 
 @slow

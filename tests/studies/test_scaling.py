@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from spectra_cli.studies.lifecycle import CHANCE
-from spectra_cli.studies.null_exponents import deviation, null_exponents, spread_range
+from spectra_cli.studies.null_exponents import deviation, largest, null_exponents, smallest, spread_range
+from spectra_cli.studies.regression import correlated
 from spectra_cli.studies.scaling import power_law
 from tests.support.planted_runs import plant_wave
 
@@ -98,3 +99,37 @@ def test_a_profile_that_grows_by_more_than_chance_is_told():
         law = power_law(depths, values, "σα", "layers", null=null_exponents(profiles, depths, deviation))
         claimed += law.p < CHANCE and law.exponent > law.null[1]
     assert claimed >= 18
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depths", [(8, 12, 16), (4, 6, 8, 12, 16), (12, 24, 16, 24, 36, 12, 8, 16, 30)])
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.8])
+def test_extremes_of_chance_values_are_no_law(depths, correlation):
+    layers, claimed = np.array(depths, float), np.zeros(2)
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        profiles = []
+        for count in depths:
+            values = correlated(random.standard_normal((count, 1)), correlation)[:, 0]
+            profiles.append(np.log(0.6 + 0.01 * random.standard_normal() + 0.03 * values))
+        for index, extreme in enumerate((largest, smallest)):
+            values = np.array([extreme(profile) for profile in profiles])
+            null = null_exponents(profiles, layers, extreme)
+            claimed[index] += power_law(layers, values, "", "", null=null).p < CHANCE
+    print(depths, correlation, claimed)
+    assert (claimed <= 14).all(), "7 of 100"
+
+
+def test_extremes_that_grow_with_depth_are_told():
+    claimed = np.zeros(2)
+    for seed in range(100):
+        random = np.random.default_rng(seed)
+        profiles = [
+            np.log(0.4 * layers**0.2 * (1 + 0.01 * random.standard_normal(int(layers)))) for layers in LAYERS
+        ]  # fmt: skip
+        for index, extreme in enumerate((largest, smallest)):
+            values = np.array([extreme(profile) for profile in profiles])
+            null = null_exponents(profiles, LAYERS, extreme)
+            law = power_law(LAYERS, values, "", "", null=null)
+            claimed[index] += law.p < CHANCE and law.exponent > null[1]
+    assert (claimed >= 95).all()

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from spectra_cli.storage.table import read_table
+from spectra_cli.storage.table import read_rows
 
 ROW = ["step", "matrix", "metric"]
 SIZES: dict[str, Any] = {
@@ -68,7 +68,7 @@ def train(model: Any, steps: int, after: Callable[[int], None]) -> None:
 
 def rows_of(path: Path) -> pd.DataFrame:
     """Return a table's rows but for those that compare with the last checkpoint, in order, names as texts."""
-    frame = read_table(path, vectors=True).to_pandas()
+    frame = read_rows(path, vectors=True).to_pandas()
     frame = frame[~frame["metric"].astype(str).str.endswith("_final")]
     texts = {name: frame[name].astype(object) for name in frame if isinstance(frame[name].dtype, pd.CategoricalDtype)}
     return frame.assign(**texts).sort_values(ROW).reset_index(drop=True)

@@ -20,7 +20,7 @@ from spectra_cli.storage.schema import SCHEMA
 from spectra_cli.storage.table import read_metadata, row_groups, write_table
 from spectra_cli.studies.inputs.run_inputs import RunInput
 from spectra_cli.studies.inputs.runs import Run, read_run
-from spectra_cli.studies.lifecycle import lifecycle_tables
+from spectra_cli.studies.lifecycle import compare_lifecycles
 from spectra_cli.studies.stability import compare_tables
 from spectra_cli.views.figures.axes import step_scale
 from spectra_cli.views.figures.figure import Options
@@ -31,7 +31,7 @@ from spectra_cli.views.figures.studied import StudiedRun
 from tests.support.planted_runs import plant_table
 
 NAMES = [kind.name for kind in KINDS]
-OVER_DEPTH = ("wave", "gradients", "depth", "asymmetry", "timescales", "models")
+OVER_DEPTH = ("wave", "compression", "gradients", "dissociation", "depth", "asymmetry", "timescales", "models")
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def drawn(name, table, **choice):
 
 def test_the_front_of_a_wave_is_the_line_through_its_arrivals(deep_table):
     spec = drawn("wave", deep_table)
-    wave = lifecycle_tables([deep_table], None, "alpha")[0].wave
+    wave = compare_lifecycles([deep_table], None, "alpha").runs[0].wave
     data = list(spec["datasets"].values())
     (halves,) = [values for values in data if set(values[0]) == {"layer", "step"} and len(values) == 6]
     assert [row["step"] for row in halves] == pytest.approx(list(wave.half_steps))
@@ -218,7 +218,7 @@ def test_a_metric_against_the_loss_takes_a_log(table_path, spectra, tmp_path):
 
 
 def test_the_extremes_and_the_velocity_of_a_model_are_those_of_the_study(deep_table):
-    study = lifecycle_tables([deep_table], None, "alpha")[0]
+    study = compare_lifecycles([deep_table], None, "alpha").runs[0]
     data = drawn("models", deep_table)["datasets"].values()
     (extremes,) = [rows for rows in data if "end" in rows[0]]
     (waves,) = [rows for rows in data if "velocity" in rows[0]]
@@ -365,3 +365,19 @@ def test_the_help_names_every_kind_and_imports_nothing_heavy():
     assert result.returncode == 0
     shown = " ".join(result.stdout.split())
     assert all(name in shown for name in NAMES)
+
+
+def test_the_paths_of_layers_are_the_study_s_compression_and_exponent(deep_table):
+    study = compare_lifecycles([deep_table], None, "alpha").runs[0]
+    (paths,) = [rows for rows in drawn("dissociation", deep_table)["datasets"].values() if "compression" in rows[0]]
+    for row in paths:
+        at = row["layer"], study.steps.tolist().index(row["step"])
+        assert row["compression"] == pytest.approx(study.compressed[at])
+        assert row["value"] == pytest.approx(study.alpha_gradient.values[at])
+
+
+def test_compression_is_drawn_by_kind_of_matrix(deep_table):
+    study = compare_lifecycles([deep_table], None, "alpha").runs[0]
+    (rows,) = drawn("compression", deep_table)["datasets"].values()
+    for role, values in study.by_role.items():
+        assert [row["value"] for row in rows if row["role"] == role] == pytest.approx(values.tolist())

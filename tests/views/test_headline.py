@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spectra_cli.studies.inputs.runs import read_run
-from spectra_cli.studies.lifecycle import lifecycle_tables
+from spectra_cli.studies.lifecycle import compare_lifecycles
 from spectra_cli.studies.stability import RATE, compare_tables
 from spectra_cli.views.sentences.headline import headlines, verdict
 from tests.support.planted_runs import plant_table
@@ -35,7 +35,7 @@ def test_the_loss_of_stable_rank_at_the_top_is_that_of_the_table(deep_table):
     first, last = (numbers[numbers["step"] == step].set_index("matrix") for step in (0, numbers["step"].max()))
     lost = 100 * (1 - last["stable_rank"] / first["stable_rank"])
     by_layer = lost.groupby(first["layer"]).mean()
-    study = lifecycle_tables([deep_table], None, "alpha")[0]
+    study = compare_lifecycles([deep_table], None, "alpha").runs[0]
     (card,) = [card for card in headlines(None, study) if card.claim == "compression"]
     assert value(card.value.rstrip("%")) == pytest.approx(-by_layer.mean(), abs=0.51)
     ends = [value(end) for end in re.findall(rf"({NUMBER})%", card.span)]

@@ -14,7 +14,7 @@ import pytest
 
 from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.jobs.watch import Conditions, watch_run
-from spectra_cli.storage.table import read_metadata, read_table, row_groups, write_table
+from spectra_cli.storage.table import read_metadata, read_rows, row_groups, write_table
 from spectra_cli.studies.stability import compare_tables
 from spectra_cli.views.report.report import report
 from tests.support import runs
@@ -208,7 +208,7 @@ def test_tooltips_say_the_table_s_own_numbers(name, metric, number, per, opened,
     page = opened(deep_page)
     shown = {facts[number]: facts for facts in tooltips(page, name) if number in facts}
     assert len(shown) >= 2
-    rows = read_table(deep_table).to_pandas()
+    rows = read_rows(deep_table).to_pandas()
     rows = rows.assign(layer=rows.layer.astype("Int64").astype(str), role=rows.role.astype(str))
     for text, facts in shown.items():
         assert "undefined" not in facts.values()

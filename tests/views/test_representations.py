@@ -6,7 +6,8 @@ import re
 import pytest
 from rich.pretty import pretty_repr
 
-from spectra_cli import diff_checkpoints, scan_checkpoints
+from spectra_cli.jobs.diff import diff_checkpoints
+from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.studies.lifecycle import compare_lifecycles
 from spectra_cli.studies.scaling import scaling
 from spectra_cli.studies.stability import compare_tables

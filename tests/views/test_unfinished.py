@@ -4,7 +4,7 @@ import pyarrow.compute as pc
 import pytest
 
 from spectra_cli.jobs.watch import Conditions, watch_run
-from spectra_cli.storage.table import read_table
+from spectra_cli.storage.table import read_rows
 from spectra_cli.studies.inputs.run_inputs import read_inputs
 from spectra_cli.views.figures.studied import StudiedRun
 from spectra_cli.views.report.unfinished import cosines_to_last, unfinished
@@ -16,7 +16,7 @@ def studied(path):
 
 def test_spectra_are_compared_with_the_last_checkpoint_seen_as_a_scan_compares_them(kept_run, table_path, tmp_path):
     watch_run(kept_run, tmp_path / "a.parquet", conditions=Conditions(quiet=0.01, poll=0.01, idle=0.1))
-    table = read_table(table_path)
+    table = read_rows(table_path)
     cosines = table.filter(pc.equal(table["metric"].cast("string"), "cos_spectrum_final")).to_pandas()
     expected = cosines.groupby("step")["value"].mean()
     seen = dict(cosines_to_last(tmp_path / "a.parquet"))

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.storage.table import read_metadata, read_table
+from spectra_cli.storage.table import read_metadata, read_rows
 
 ATTENTION = ("q", "k", "v", "o")
 MLP = ("gate", "up", "down")
@@ -37,11 +37,18 @@ class Run:
         first = self.numbers.drop_duplicates("order")
         return first.set_index("order")[["revision", "stage", "step", "tokens"]]
 
+    @property
+    def family(self) -> str:
+        """The architecture that the table's metadata name; "" where they name none."""
+        layouts = self.metadata.get("layouts")
+        last = layouts[-1] if isinstance(layouts, list) and layouts else None
+        return str(last.get("architecture") or "") if isinstance(last, dict) else ""
+
 
 def read_run(path: str | Path, metrics: Sequence[str], label: str | None = None) -> Run:
     """Read some metrics of a table. Raises SpectraError where it is no table or holds none of them."""
     metadata = read_metadata(path)
-    frame = read_table(path, metrics=metrics, columns=(*COLUMNS, "metric", "value")).to_pandas()
+    frame = read_rows(path, metrics=metrics, columns=(*COLUMNS, "metric", "value")).to_pandas()
     if frame.empty:
         raise SpectraError(f"{path} holds none of {', '.join(metrics)}", hint=_way_to(metrics, metadata))
     deepest = frame["layer"].max()
@@ -64,7 +71,7 @@ def metrics_in(path: str | Path) -> list[str]:
     """Return the metrics with a value that a table holds, in the catalogue's order."""
     from spectra_cli.metrics import METRICS
 
-    column = read_table(path, columns=("metric",))["metric"].unique().to_pylist()
+    column = read_rows(path, columns=("metric",))["metric"].unique().to_pylist()
     held = [str(name) for name in column if name != "sd"]
     known = [metric.name for metric in METRICS if metric.name in held]
     return known + [name for name in held if name not in known]

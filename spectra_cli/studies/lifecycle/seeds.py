@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,11 +33,19 @@ class LifecycleComparison(Summarised):
 
 
 def compare_lifecycles(
-    tables: Sequence[str | Path], labels: Sequence[str] | None, alpha: str, *, seeds: bool = False
+    tables: Sequence[str | Path],
+    labels: Sequence[str] | None,
+    alpha: str,
+    *,
+    losses: Sequence[str | Path] = (),
+    columns: Mapping[str, str] | None = None,
+    seeds: bool = False,
 ) -> LifecycleComparison:
     """Study one table or several; seeds: pool runs of one label. Arguments and errors: of `read_inputs`."""
-    inputs = read_inputs(tables, (RANK, ENTROPY, alpha), labels=labels, seeds=seeds)
-    runs = tuple(lifecycle(given.run, alpha) for given in inputs)
+    inputs = read_inputs(
+        tables, (RANK, ENTROPY, alpha), losses=losses, columns=columns, labels=labels, seeds=seeds
+    )  # fmt: skip
+    runs = tuple(lifecycle(given.run, alpha, given.losses) for given in inputs)
     if not seeds:
         return LifecycleComparison(runs)
     pools = pooled([given.pool or given.run.label for given in inputs], runs)
@@ -113,7 +121,9 @@ def _claims(run: Lifecycle) -> tuple[tuple[str, Callable[[Lifecycle], str | None
             (f"{test.quantity} of q and k against v and o", partial(_farther, at=at))
             for at, test in enumerate(run.asymmetry)
         ),
+        ("rank and shape part over depth", _part),
         ("two clocks", lambda run: "claimed" if run.timescales.two_clocks else NOT_SHOWN),
+        (f"{run.alpha} and the loss", _with_loss),
     )
 
 
@@ -150,6 +160,18 @@ def _inverted(gradient: Gradient | None) -> str | None:
     if gradient is None or gradient.inverted_u is None:
         return None
     return "claimed" if gradient.inverted_u else NOT_SHOWN
+
+
+def _part(run: Lifecycle) -> str | None:
+    if run.dissociation is None:
+        return None
+    return "claimed" if run.dissociation.claimed else NOT_SHOWN
+
+
+def _with_loss(run: Lifecycle) -> str | None:
+    if run.loss is None or run.loss.p is None:
+        return None
+    return "go together" if run.loss.claimed else "not seen to go together"
 
 
 def _farther(run: Lifecycle, at: int) -> str | None:

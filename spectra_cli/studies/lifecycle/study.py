@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,9 +10,11 @@ from numpy.typing import NDArray
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Summarised, span_of
-from spectra_cli.studies.inputs.run_inputs import read_inputs
 from spectra_cli.studies.inputs.runs import MLP, Run
+from spectra_cli.studies.inputs.training_logs import Losses
+from spectra_cli.studies.lifecycle.alpha_and_loss import AlphaAndLoss, alpha_and_loss
 from spectra_cli.studies.lifecycle.asymmetry import QK, VO, Asymmetry, asymmetries
+from spectra_cli.studies.lifecycle.dissociation import Dissociation, dissociation
 from spectra_cli.studies.lifecycle.gradients import FEWEST_LAYERS, FIRST, Gradient, gradient, gradients_by_role
 from spectra_cli.studies.lifecycle.grids import grids_by_role, mean_of, over_layers
 from spectra_cli.studies.lifecycle.timescales import Timescales, timescales
@@ -32,7 +32,8 @@ class Lifecycle(Summarised):
     """The findings on one run, of layers 0 … L−1; those that the table does not hold are NaN. layers: how many it has.
 
     by_role: compression in %, (T,) of each role, mean over its matrices. gradient: of compression. alpha_by_role: that
-    of α in each role, q's first. Each claim is tested by itself, at the last checkpoint: it was named before the run.
+    of α in each role, q's first. loss: α beside it, None without a log. Each claim is tested by itself, at the last
+    checkpoint where it is of one: it was named before the run.
     """
 
     label: str
@@ -47,6 +48,7 @@ class Lifecycle(Summarised):
     entropy_gradient: Gradient | None
     asymmetry: tuple[Asymmetry, ...]
     timescales: Timescales
+    loss: AlphaAndLoss | None = None
 
     def summary(self) -> dict[str, object]:
         """Return the run's size, and how far and in which order its layers compress."""
@@ -56,6 +58,11 @@ class Lifecycle(Summarised):
             "compression": f"{low:.0f} … {high:.0f}%", "wave_rho": round(self.wave.rho, 2),
             "wave_p": float(f"{self.wave.p:.2g}"), "alpha": self.alpha,
         }  # fmt: skip
+
+    @property
+    def dissociation(self) -> Dissociation | None:
+        """Whether rank and shape part over depth; None without an exponent."""
+        return dissociation(self.gradient, self.alpha_gradient)
 
     @property
     def compressed(self) -> Array:
@@ -76,16 +83,12 @@ class Lifecycle(Summarised):
         trends = [of.last for of in gradients if of and of.last]
         shapes = 2 * sum(fit.curvature is not None for fit in trends)  # a U is looked for either way up
         spreads = sum(bool(np.isfinite(asymmetry.spread.p)) for asymmetry in self.asymmetry)
-        return int(np.isfinite(self.wave.p)) + len(trends) + shapes + spreads + (self.timescales.ratio is not None)
+        others = (self.timescales.ratio is not None) + (self.loss is not None and self.loss.p is not None)
+        return int(np.isfinite(self.wave.p)) + len(trends) + shapes + spreads + others
 
 
-def lifecycle_tables(tables: Sequence[str | Path], labels: Sequence[str] | None, alpha: str) -> list[Lifecycle]:
-    """Study one table or several, as `lifecycle` does."""
-    return [lifecycle(given.run, alpha) for given in read_inputs(tables, (RANK, ENTROPY, alpha), labels=labels)]
-
-
-def lifecycle(run: Run, alpha: str = "alpha") -> Lifecycle:
-    """Study one run, read with stable_rank, entropy and the exponent `alpha`, one of ALPHAS.
+def lifecycle(run: Run, alpha: str = "alpha", losses: Losses | None = None) -> Lifecycle:
+    """Study one run, read with stable_rank, entropy and the exponent `alpha`, one of ALPHAS; losses: what it logged.
 
     Raises SpectraError where it is none of them, or there is too little of the run for a trend over depth.
     """
@@ -116,6 +119,7 @@ def lifecycle(run: Run, alpha: str = "alpha") -> Lifecycle:
         entropy_gradient=gradient(steps, mean_of(list(entropies.values()))) if entropies else None,
         asymmetry=tuple(asymmetries({"compression": lost, alpha: exponents})),
         timescales=timescales(steps, mean_of(list(ranks.values())), exponent),
+        loss=alpha_and_loss(steps, over_layers(exponent), losses),
     )
 
 

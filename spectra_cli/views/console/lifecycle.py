@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,10 @@ from spectra_cli.views.formatting import count, number
 from spectra_cli.views.sentences.lifecycle import (
     asymmetry_verdicts,
     compression_verdict,
+    dissociation_verdict,
     gradient_verdict,
     lifecycle_sentences,
+    loss_verdict,
     timescale_verdict,
     wave_verdict,
 )
@@ -73,6 +76,7 @@ def _run(run: Lifecycle) -> dict[str, Any]:
         "alpha_gradient": _gradient(run.alpha, run.alpha_gradient, ""),
         "alpha_by_role": {role: _trend(of) for role, of in run.alpha_by_role.items()},
         "entropy_gradient": _gradient("entropy", run.entropy_gradient, " nats"),
+        "dissociation": _dissociation(run),
         "asymmetry": [
             {
                 "quantity": test.quantity, "value": _plain(test.spread.ratio), "interval": _pair(test.spread.interval),
@@ -82,9 +86,15 @@ def _run(run: Lifecycle) -> dict[str, Any]:
             for test, verdict in zip(run.asymmetry, asymmetry_verdicts(run), strict=False)
         ],
         "timescales": _timescales(run),
+        "alpha_loss": {**asdict(run.loss), "verdict": loss_verdict(run)} if run.loss else None,
         "tests": run.tests,
         "findings": lifecycle_sentences(run),
     }  # fmt: skip
+
+
+def _dissociation(run: Lifecycle) -> dict[str, Any] | None:
+    parts = run.dissociation
+    return {**asdict(parts), "claimed": parts.claimed, "verdict": dissociation_verdict(run)} if parts else None
 
 
 def _timescales(run: Lifecycle) -> dict[str, Any]:

@@ -16,11 +16,17 @@ from spectra_cli.views.sentences.scaling import scaling_sentences
 
 def show_scaling(console: Console, scaling: Scaling) -> None:
     """Print the models and the fits."""
-    table = PlainTable("model", "layers", "parameters", f"Δ{scaling.alpha}", "deviation", "peak at depth")
+    table = PlainTable(
+        "model", "family", "layers", "parameters", f"{scaling.alpha}, extremes", f"Δ{scaling.alpha}", "deviation",
+        "peak at depth", "wave's velocity", least=["wave's velocity", "family"],
+    )  # fmt: skip
     for model in scaling.models:
         peak = number(model.peak, 2) if model.peak is not None else "–"
+        wave = number(model.velocity, 2) if model.velocity is not None else "–"
+        extremes = " … ".join(number(end, 3) for end in model.extremes)
         spreads = number(model.spread, 3), number(model.deviation, 3)
-        table.add_row(printable(model.label), str(model.layers), f"{model.parameters:,}", *spreads, peak)
+        size = str(model.layers), f"{model.parameters:,}"
+        table.add_row(printable(model.label), printable(model.family) or "–", *size, extremes, *spreads, peak, wave)
     console.print(table)
     console.print()
     for line in scaling_sentences(scaling):
@@ -29,7 +35,9 @@ def show_scaling(console: Console, scaling: Scaling) -> None:
 
 def scaling_json(scaling: Scaling) -> dict[str, Any]:
     """Return everything as one object that json.dumps takes."""
-    spreads = [{"spread": model.spread, "deviation": model.deviation} for model in scaling.models]
+    spreads = [
+        {"spread": model.spread, "deviation": model.deviation, "extremes": model.extremes} for model in scaling.models
+    ]
     facts = asdict(scaling)
     models = [{**model, **spread} for model, spread in zip(facts["models"], spreads, strict=True)]
     return {**facts, "models": models, "findings": scaling_sentences(scaling)}

@@ -1,4 +1,7 @@
-"""The figure of depth: an exponent over normalised depth at the last checkpoint, of q and of all roles together."""
+"""The figure of depth: an exponent over normalised depth at the last checkpoint, of q and of all roles together.
+
+Families of models stand beneath each other.
+"""
 
 from __future__ import annotations
 
@@ -37,22 +40,28 @@ class Profile:
 
 @dataclass(frozen=True, eq=False)
 class DepthData:
-    """The exponent of several runs over depth, a panel for q and one for the mean of all roles."""
+    """The exponent of several runs over depth, for each family a panel for q and one for the mean of all roles."""
 
     exponent: str
     labels: tuple[str, ...]
-    profiles: tuple[Profile, ...]
+    rows: tuple[tuple[Profile, ...], ...]
 
 
 def prepare(runs: Sequence[StudiedRun], options: Options) -> DepthData:
     """Return the exponents of several runs at their last checkpoints."""
-    studies = [studied.lifecycle(options.metric) for studied in runs]
-    profiles = (
-        _profile(FIRST, studies, [study.alpha_by_role.get(FIRST) for study in studies]),
-        _profile(MEAN, studies, [study.alpha_gradient for study in studies]),
-    )
+    families: dict[str, list[Lifecycle]] = {}
+    for studied in runs:
+        families.setdefault(studied.run.family, []).append(studied.lifecycle(options.metric))
+    rows = []
+    for family, studies in families.items():
+        within = f", {printable(family) or 'of no known family'}" if len(families) > 1 else ""
+        profiles = (
+            _profile(FIRST + within, studies, [study.alpha_by_role.get(FIRST) for study in studies]),
+            _profile(MEAN + within, studies, [study.alpha_gradient for study in studies]),
+        )
+        rows.append(tuple(profile for profile in profiles if len(profile.points)))
     labels = tuple(printable(studied.label) for studied in runs)
-    return DepthData(studies[0].alpha, labels, tuple(profile for profile in profiles if len(profile.points)))
+    return DepthData(runs[0].lifecycle(options.metric).alpha, labels, tuple(rows))
 
 
 def _profile(of: str, studies: Sequence[Lifecycle], gradients: Sequence[Gradient | None]) -> Profile:
@@ -85,12 +94,13 @@ def _shape(study: Lifecycle, gradient: Gradient | None) -> str:
 
 
 def chart(data: DepthData) -> Chart:
-    """Draw points and parabolas, a colour for each run, a panel for q and one for the mean."""
+    """Draw points and parabolas, a colour for each run, for each family a panel for q and one for the mean."""
     import altair as alt
 
-    panels = [_panel(data, profile) for profile in data.profiles]
+    rows = [alt.hconcat(*(_panel(data, profile) for profile in profiles)) for profiles in data.rows]
     shows = "Dots: layers; lines: parabolas."
-    return alt.hconcat(*panels).properties(title=alt.Title(f"{data.exponent} over depth", subtitle=shows))
+    drawn = rows[0] if len(rows) == 1 else alt.vconcat(*rows)
+    return drawn.properties(title=alt.Title(f"{data.exponent} over depth", subtitle=shows))
 
 
 def _panel(data: DepthData, profile: Profile) -> Chart:
@@ -110,7 +120,7 @@ def _panel(data: DepthData, profile: Profile) -> Chart:
 def lines(data: DepthData) -> tuple[Panel, ...]:
     """Return the terminal's panels of an exponent over depth, a line for each run."""
     panels = []
-    for profile in data.profiles:
+    for profile in (profile for profiles in data.rows for profile in profiles):
         frame = profile.points.rename(columns={"depth": "x", "value": "y", "run": "series"})
         panels.append(Panel(f"{titled(data.exponent)} over depth, {profile.of}", "depth", data.exponent, frame))
     return tuple(panels)

@@ -10,7 +10,9 @@ from spectra_cli.views.figures import (
     against_loss,
     alignment,
     asymmetry,
+    compression,
     depth,
+    dissociation,
     gradients,
     heatmap,
     layer_by_role,
@@ -50,8 +52,16 @@ KINDS: tuple[Kind, ...] = (
         wave, metrics=("stable_rank",), also=("alpha",),
     ),
     Kind(
+        "compression", "How much of its stable rank each kind of matrix has lost, over training.",
+        compression, metrics=("stable_rank",),
+    ),
+    Kind(
         "gradients", "Slopes over depth of compression, an exponent and entropy over training, and where they turn.",
         gradients, metrics=("stable_rank",), also=("entropy",), metric="alpha",
+    ),
+    Kind(
+        "dissociation", "An exponent against compression, a line for each layer, and the slopes of both over depth.",
+        dissociation, metrics=("stable_rank",), metric="alpha",
     ),
     Kind(
         "depth", "An exponent over normalised depth at the end, for one model or several.",

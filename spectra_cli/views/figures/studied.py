@@ -62,5 +62,5 @@ class StudiedRun:
 
         exponent = exponent or "alpha"
         if exponent not in self.lifecycles:
-            self.lifecycles[exponent] = lifecycle(self.run, exponent)
+            self.lifecycles[exponent] = lifecycle(self.run, exponent, self.losses)
         return self.lifecycles[exponent]

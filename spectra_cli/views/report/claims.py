@@ -64,6 +64,12 @@ CLAIMS: tuple[Claim, ...] = (
         "trajectory", SOSD,
     ),
     Claim(
+        "theory", "What the theory assumes and claims",
+        "Exponents, with 95% intervals that hold whatever the noise's correlation: of ‖W‖_F and of σ₁/σ_r on step; of "
+        "the variation on η and on ‖W‖_F together; of the loss's fall, and of its 75% quantile, on the variation, "
+        "beside an exponent that drifts with steps; and V's onset over those of Q and K.", "trajectory", SOSD,
+    ),
+    Claim(
         "compression", "Compression",
         "100·(1 − R_s(t)/R_s(0)) in %, R_s = ‖W‖_F²/σ₁² the stable rank; mean over a layer's matrices.",
         "wave", LIFECYCLE,
@@ -91,6 +97,11 @@ CLAIMS: tuple[Claim, ...] = (
         "gradients", LIFECYCLE,
     ),
     Claim(
+        "dissociation", "Rank and shape over depth",
+        "The two part where the slope of compression over depth turns and that of the exponent, significant at the "
+        "last checkpoint, does not.", "gradients", LIFECYCLE,
+    ),
+    Claim(
         "asymmetry", "Q/K–V asymmetry",
         "Spread over depth of q and k about their own means over that of v and o, with a 95% interval and a p-value.",
         "asymmetry", LIFECYCLE,
@@ -99,6 +110,11 @@ CLAIMS: tuple[Claim, ...] = (
         "timescales", "Two timescales",
         "R_s(t) = R* + (R₀ − R*)e^(−t/τ_R) and α(t) = α* + (α₀ − α*)e^(−t/τ_α), means over layers; τ in steps, and "
         "their ratio with a 90% interval.", "timescales", LIFECYCLE,
+    ),
+    Claim(
+        "alpha_loss", "Exponent and loss",
+        "Spearman's ρ between what is new at each checkpoint in α, mean over layers, and in the loss, beyond their "
+        "trends.", "timescales", LIFECYCLE,
     ),
     Claim(
         "rank1", "Rank 1",

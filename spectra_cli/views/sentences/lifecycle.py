@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +41,10 @@ def lifecycle_findings(run: Lifecycle) -> list[Finding]:
             [Finding("entropy", gradient_verdict("entropy", of, " nats"), _has_trend(of))]
             if (of := run.entropy_gradient) else []
         ),
+        *([Finding("dissociation", dissociation_verdict(run), parts.claimed)] if (parts := run.dissociation) else []),
         *_asymmetry_findings(run),
         Finding("timescales", timescale_verdict(run), run.timescales.two_clocks),
+        *([Finding("alpha_loss", loss_verdict(run), run.loss.claimed)] if run.loss else []),
         Finding("limits", tested),
     ]  # fmt: skip
 
@@ -90,7 +93,7 @@ def gradient_verdict(name: str, gradient: Gradient, unit: str) -> str:
     last = gradient.last
     if last is None:
         return f"{printable(name)}: too few layers with a value for a gradient over depth."
-    turned = f"; its slope turned at step {', '.join(number(at, 3) for at in gradient.turns)}" if gradient.turns else ""
+    turned = f"; its slope {_turned(gradient.turns)}" if gradient.turns else ""
     slope = f"{printable(name)} {slope_words(last, unit)}, spread {number(last.spread, 2)}{unit}{turned}"
     return f"{slope}. {shape_words(last)}"
 
@@ -109,6 +112,24 @@ def role_verdicts(run: Lifecycle) -> list[str]:
             f"({number(100 * level, 3)}% each): {shown}."
         )
     return sentences
+
+
+def dissociation_verdict(run: Lifecycle) -> str:
+    """Return a sentence: whether compression's slope over depth turned while the exponent's stayed."""
+    parts, alpha = run.dissociation, printable(run.alpha)
+    if parts is None:
+        return "Rank and shape: the table has no exponent over depth."
+    rank = f"compression's slope {_turned(parts.rank_turns) or 'did not turn'}"
+    stayed = "is not significant at the end" if parts.stays_from is None else (
+        f"kept its sign from step {number(parts.stays_from, 3)} on"
+    )  # fmt: skip
+    shape = f"{alpha}'s {_turned(parts.shape_turns) or stayed}"
+    head = "Rank and shape part over depth" if parts.claimed else "Rank and shape are not shown to part over depth"
+    return f"{head}: {rank}, {shape}."
+
+
+def _turned(turns: Sequence[float]) -> str:
+    return f"turned at step {', '.join(number(at, 3) for at in turns)}" if turns else ""
 
 
 def asymmetry_verdicts(run: Lifecycle) -> list[str]:
@@ -139,6 +160,16 @@ def timescale_verdict(run: Lifecycle) -> str:
         f" {_clocks(run.alpha, scales, scales.ratio)} (ratio {number(scales.ratio, 2)}, 90%:"
         f" {span_of_ratio(*scales.ratio_interval)}){_of_layers(run)}."
     )
+
+
+def loss_verdict(run: Lifecycle) -> str:
+    """Return a sentence: whether the exponent and the loss go together from checkpoint to checkpoint."""
+    alpha, beside = printable(run.alpha), run.loss
+    if beside is None or beside.rho is None or beside.p is None:
+        return f"Whether {alpha} and the loss go together cannot be told from so few checkpoints with a loss."
+    seen = "go together" if beside.claimed else "are not seen to go together"
+    numbers = f"Spearman's ρ = {number(beside.rho, 2)}, p = {number(beside.p, 2)}, {beside.n} checkpoints"
+    return f"Beyond their trends, {alpha} and the loss {seen} from checkpoint to checkpoint ({numbers})."
 
 
 def _missed(fit: Decay | None, steps: NDArray[np.int64], values: NDArray[np.float64]) -> str:

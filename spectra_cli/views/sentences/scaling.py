@@ -17,7 +17,8 @@ def scaling_sentences(scaling: Scaling) -> list[str]:
 def law_sentence(law: PowerLaw) -> str:
     """Return one power law in a sentence: whether it is more than chance gives, and what it rests on."""
     low, high = law.interval
-    of = printable(law.of[:1].upper() + law.of[1:])
+    of = f"of {law.family}, {law.of}" if law.family else law.of
+    of = printable(of[:1].upper() + of[1:])
     return (
         f"{of} {_verdict(law)}: the power is {number(law.exponent, 2)} (95%: {number(low, 2)} … "
         f"{number(high, 2)}; p = {number(law.p, 2)}; R² {number(law.r2, 2)} over {law.n} models, in the sample; a "

@@ -13,7 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from spectra_cli import read_table, scan_checkpoints
+from spectra_cli import read_table
+from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.jobs.verify import verify_table
 from tests.support import runs
 from tests.support.processes import CommandLine

@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 import pytest
 import torch
 
-from spectra_cli import read_table, scan_checkpoints
+from spectra_cli import read_table
 from spectra_cli.errors import SpectraError
+from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.jobs.verify import verify_table
 from spectra_cli.jobs.watch import Conditions, OnChange, watch_run
 from spectra_cli.jobs.watch.completeness import Completeness
