@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import typer
 
 from spectra_cli.cli.flat import Fields
-from spectra_cli.cli.options import RunInputs, Selection, Tables
+from spectra_cli.cli.options import RunInputs, Seeds, Selection, Tables
 from spectra_cli.errors import printable, require_report
 
 Rank1Tables = Annotated[
@@ -88,6 +88,7 @@ def plot(
         str | None, typer.Option("--steps", metavar="N,…", help="The checkpoints shown, for spectrum and profile.")
     ] = None,
     inputs: RunInputs,
+    pooled: Seeds,
 ) -> int:
     """Draw one figure of one or more tables."""
     from spectra_cli.views.figures.look import Look
@@ -101,6 +102,7 @@ def plot(
         selection.match,
         whole_numbers(steps),
         *_read(inputs),
+        pooled.seeds,
     )
     drawn = draw(tables, drawing.kind, drawing.output, choice, Look(**vars(appearance)), caption)
     if drawn is not None:
