@@ -18,7 +18,7 @@ import shlex
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -94,21 +94,35 @@ def beside(folder: Path) -> Iterator[None]:
 
 @cache
 def printed(command: str) -> tuple[str, ...]:
-    """Return the lines that a command prints, run in the folder one is in. Raises RuntimeError where it fails."""
+    """Return the lines that a command prints, run in the folder one is in, a table's cells parted by dots.
+
+    Raises RuntimeError where it fails.
+    """
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         code = main(shlex.split(command)[1:])
     if code != 0:
         raise RuntimeError(f"{command} ended with {code}")
-    return tuple(" ".join(line.split()) for line in said.getvalue().splitlines())
+    return tuple(re.sub(r"\s{2,}", " · ", line.strip()) for line in said.getvalue().splitlines())
 
 
 def answers(row: Row, names: Mapping[str, str]) -> list[str]:
-    """Return the lines that answer a row, each once. Raises RuntimeError where its first pattern finds none."""
-    said = [line for command in row.commands for line in printed(Template(command).substitute(names))]
-    if row.lines and not any(re.search(row.lines[0], line) for line in said):
+    """Return the lines that answer a row. Raises RuntimeError where its first pattern finds none.
+
+    names: what $NAME in a command stands for.
+    """
+    said = [printed(Template(command).substitute(names)) for command in row.commands]
+    if row.lines and not any(re.search(row.lines[0], line) for lines in said for line in lines):
         raise RuntimeError(f"no line of {'; '.join(row.commands)} has '{row.lines[0]}'")
-    return list(dict.fromkeys(line for line in said if any(re.search(pattern, line) for pattern in row.lines)))
+    wanted = [[line for line in lines if any(re.search(pattern, line) for pattern in row.lines)] for lines in said]
+    return numbered(["<br>".join(lines) for lines in wanted])
+
+
+def numbered(texts: Sequence[str]) -> list[str]:
+    """Return what is not empty, with its number where there are several."""
+    if len(texts) == 1:
+        return [text for text in texts if text]
+    return [f"({number}) {text}" for number, text in enumerate(texts, start=1) if text]
 
 
 def page(replication: Replication) -> Iterator[str]:
@@ -122,7 +136,7 @@ def page(replication: Replication) -> Iterator[str]:
             said = [row.elsewhere] if row.elsewhere else answers(row, replication.inputs)
             claim = f"{row.where}: {row.says}" if row.where else row.says
             commands = [f"`{Template(command).safe_substitute(replication.public)}`" for command in row.commands]
-            yield f"| {' | '.join(map(_cell, ([claim], said, commands)))} |"
+            yield f"| {' | '.join(map(_cell, ([claim], said, numbered(commands))))} |"
 
 
 def _cell(lines: list[str]) -> str:
