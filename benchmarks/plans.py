@@ -1,18 +1,21 @@
 """Prints what two large scans would take: computed from the counts of operations and bytes, nothing of it measured.
 
-`python benchmarks/plans.py` prints the tables of docs/scaling.md. The rates below are assumptions about one GPU and
-its share of the storage; put your own in their place.
+`python benchmarks/plans.py` prints the tables of docs/scaling.md, stage by stage, by the rates that `spectra inspect
+--workers` assumes; `inspect` itself does so for a source of yours. The rest below are assumptions about a GPU's share
+of the storage; put your own in their place.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-GRAM, EIGEN = 10e12, 0.5e12  # float64 operations per second: products, and eigenvalues of a symmetric matrix
+from spectra_cli.jobs.pricing import GPU_EIGENVALUES, GPU_PRODUCTS
+from spectra_cli.measure.open_checkpoint import MOST_OPEN
+
+GRAM, EIGEN = 2e9 * GPU_PRODUCTS, 1e9 * GPU_EIGENVALUES  # float64 operations per second, both triangles counted
 READING = 1e9  # bytes per second that one GPU's job gets from shared storage
 HOST = 20e9  # bytes per second from the machine's memory to the GPU
 PRICE = 2.5  # dollars for one GPU for an hour
-READS = 3  # the checkpoint, the one before and the reference
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,8 @@ def lines(scan: Scan) -> list[tuple[str, str, float]]:
     compared = sum(count * 2 * 5 * long * short for count, short, long in sides)
     nbytes = sum(2 * count * short * long for count, short, long in sides)
     return [
-        ("read from storage, three times", f"{READS * nbytes / 1e9:,.0f} GB", READS * nbytes / READING),
-        ("to the GPU", f"{READS * nbytes / 1e9:,.0f} GB", READS * nbytes / HOST),
+        ("read from storage, three times", f"{MOST_OPEN * nbytes / 1e9:,.0f} GB", MOST_OPEN * nbytes / READING),
+        ("to the GPU", f"{MOST_OPEN * nbytes / 1e9:,.0f} GB", MOST_OPEN * nbytes / HOST),
         ("Gram matrices, float64", f"{products / 1e12:,.0f} TFLOP", products / GRAM),
         ("their eigenvalues", f"{eigen / 1e12:,.0f} TFLOP", eigen / EIGEN),
         ("inner products and distances", f"{compared / 1e12:,.1f} TFLOP", compared / GRAM),

@@ -1,9 +1,11 @@
 """How far `spectra stability` can be trusted: plants rates with a known breakpoint, or none, and counts what it finds.
 
-    python -m benchmarks.stability_calibration [SEEDS] [--scanned]
+    python -m benchmarks.stability_calibration [SEEDS] [--scanned | --theory]
 
 prints the table of docs/studies/stability.md; with --scanned only its lines for 40 checkpoints and 15% noise, each
-seed a folder of real checkpoints that is scanned. The rates rise to a peak, fall as a power of the step to the
+seed a folder of real checkpoints that is scanned; with --theory the table of the verdicts on the theory.
+
+The rates rise to a peak, fall as a power of the step to the
 breakpoint, and go on as a floor or a slow decline; each
 checkpoint's value carries lognormal noise, and the steps are uneven.
 """
@@ -21,7 +23,9 @@ import numpy as np
 from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.studies.inputs.runs import Run, read_run
 from spectra_cli.studies.stability import METRICS, stability
+from spectra_cli.studies.stability.theory import THEORY
 from tests.support.planted_runs import SHAPES, STRAIGHT, Planted, covers, plant, plant_checkpoints, within_one
+from tests.support.planted_theory import CASES, CORRELATIONS
 
 SIZES, NOISES = (14, 25, 40), (0.15, 0.30)
 
@@ -47,12 +51,26 @@ def line(planted: Planted, checkpoints: int, noise: float, seeds: int, make: Cal
     return f"| {' | '.join(cells)} |"
 
 
+def print_theory(seeds: int) -> None:
+    """Print one line for each planted claim or null of the theory: in how many runs the verdict is one that counts."""
+    print("| claim | planted | verdict | correlation 0 | 0.5 | 0.8 |\n|---|---|---|---|---|---|")
+    for case in CASES:
+        says = next(claim.says for claim in THEORY if claim.name == case.claim)
+        verdict = f"{'right' if case.truth else 'wrong'}: {' or '.join(case.verdicts)}"
+        counts = [str(sum(case.counted(seed, rho) for seed in range(seeds))) for rho in CORRELATIONS]
+        print(f"| {' | '.join([says, case.planted, verdict, *counts])} |", flush=True)
+
+
 def main() -> None:
-    """Print one line for each number of checkpoints, noise and shape."""
+    """Print one line for each number of checkpoints, noise and shape, or of the theory."""
     asked = argparse.ArgumentParser()
     asked.add_argument("seeds", type=int, nargs="?", default=100)
     asked.add_argument("--scanned", action="store_true")
+    asked.add_argument("--theory", action="store_true")
     given = asked.parse_args()
+    if given.theory:
+        print_theory(given.seeds)
+        return
     print(
         "| checkpoints | noise | course | bend seen | within one checkpoint | 90% interval covers | its width, factor |"
     )

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from spectra_cli.cli.flat import Fields
-from spectra_cli.cli.options import Answer, Compute, HubAccess, Reading, Selection, Sources, options_of, request_of
+from spectra_cli.cli.options import (
+    Answer,
+    Compute,
+    HubAccess,
+    ManyMachines,
+    Reading,
+    Selection,
+    Sources,
+    options_of,
+    request_of,
+)
 from spectra_cli.cli.show import show_result
 from spectra_cli.errors import SpectraError
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is shown."""
+
+    everything: Annotated[bool, typer.Option("--all", help="Show every checkpoint.")] = False
+    record: Annotated[
+        bool, typer.Option("--record", help="Print only the architecture's record, as TOML for --arch.")
+    ] = False
 
 
 def inspect(
@@ -20,10 +41,8 @@ def inspect(
     reading: Reading,
     compute: Annotated[Compute, Fields(only=("device",))],
     hub: HubAccess,
-    everything: Annotated[bool, typer.Option("--all", help="Show every checkpoint.")] = False,
-    record: Annotated[
-        bool, typer.Option("--record", help="Print only the architecture's record, as TOML for --arch.")
-    ] = False,
+    many: ManyMachines,
+    shown: Shown,
     answer: Answer,
 ) -> int:
     """Show what a scan would read, split, skip and cost; computes no spectrum."""
@@ -32,7 +51,7 @@ def inspect(
     groups = (selection, reading, compute, hub)
     address = join(source, selection.revisions or [])
     request_of(address, *groups)
-    if record and reading.arch:  # whether it fits the source or not: it may be there to be edited
+    if shown.record and reading.arch:  # whether it fits the source or not: it may be there to be edited
         typer.echo(_record(reading.arch))
         return 0
     from spectra_cli.jobs.inspect import inspect_source
@@ -40,13 +59,13 @@ def inspect(
     from spectra_cli.views.console.output import make_console
     from spectra_cli.views.console.problems import show_problems, show_waiting
 
-    inspection = inspect_source(address, on_wait=show_waiting, **options_of(*groups))
-    if record:
+    inspection = inspect_source(address, on_wait=show_waiting, **options_of(*groups, many))
+    if shown.record:
         typer.echo(_record(inspection.layout.architecture))
     else:
         show_result(
             answer,
-            text=lambda: show_inspection(make_console(error=False), inspection, everything=everything),
+            text=lambda: show_inspection(make_console(error=False), inspection, everything=shown.everything),
             facts=lambda: inspection_json(inspection),
         )
     show_problems(inspection.problems)

@@ -139,6 +139,21 @@ class Compute:
 
 
 @dataclass(frozen=True)
+class ManyMachines:
+    """What other machines there would be."""
+
+    GROUP: ClassVar[str] = "Estimate for many machines"
+
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, metavar="N", help="Estimate for N machines like this one too.")
+    ] = None
+    gpus_per_worker: Annotated[int, typer.Option("--gpus-per-worker", min=0, metavar="N", help="GPUs of each.")] = 0
+    bandwidth: Annotated[
+        str | None, typer.Option("--bandwidth", metavar="SIZE", help="What each reads in a second, such as 1GB.")
+    ] = None
+
+
+@dataclass(frozen=True)
 class HubAccess:
     """What fetching from the Hub may take."""
 

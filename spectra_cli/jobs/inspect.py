@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import filecmp
 import hashlib
-import math
-import resource
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,21 +11,12 @@ from typing import Any
 
 from spectra_cli import sources, svd, weights
 from spectra_cli.errors import SpectraError
+from spectra_cli.jobs.pricing import Cost, Elsewhere, Work, Workers, cost_of, measured_rates, work_of
 from spectra_cli.measure.layouts import open_weights
 from spectra_cli.measure.left_out import left_out_problem
 from spectra_cli.measure.plan import OnWait, Plan, make_plan
 from spectra_cli.measure.request import Request
 from spectra_cli.records import Checkpoint, Layout, Problem, Remote, StoredTensor
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a scan would cost: arithmetic in GFLOP, bytes read from files, peak memory in bytes, time in seconds."""
-
-    gigaflops: float
-    bytes_read: int
-    peak_bytes: int
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -68,7 +57,10 @@ class CheckpointFacts:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A plan with what a look into the files adds: facts of each checkpoint, the layout of one, gaps, the cost."""
+    """A plan with what a look into the files adds: facts of each checkpoint, the layout of one, gaps, the cost.
+
+    cost: on this machine. elsewhere: on the workers asked about.
+    """
 
     plan: Plan
     facts: tuple[CheckpointFacts, ...]
@@ -76,7 +68,9 @@ class Inspection:
     tensors: dict[str, StoredTensor]
     gaps: tuple[tuple[int, int], ...]
     device: str
+    work: Work
     cost: Cost
+    elsewhere: Elsewhere | None
     differing: tuple[str, ...]
     fetching: Fetching | None = None
 
@@ -87,24 +81,36 @@ class Inspection:
         return (*self.plan.problems, *unreadable, *(problem for fact in self.facts for problem in fact.left_out))
 
 
-def inspect_source(source: str | Path, *, on_wait: OnWait = lambda _: None, **options: Any) -> Inspection:
+def inspect_source(
+    source: str | Path,
+    *,
+    workers: int | None = None,
+    gpus_per_worker: int = 0,
+    bandwidth: str | None = None,
+    on_wait: OnWait = lambda _: None,
+    **options: Any,
+) -> Inspection:
     """Return what a scan would read, split, skip and cost; computes no spectrum, but times the machine for a second.
 
     On the Hub one checkpoint is looked into, the last that can be read; of the others only the listing counts.
-    on_wait: called with what is waited for. options: the fields of Request. Raises SpectraError where no checkpoint can
-    be read.
+    workers: machines whose time is estimated too, each with as many processors as this one and gpus_per_worker GPUs.
+    bandwidth: what each of them, or else this machine, reads in a second, such as `1GB`. on_wait: called with what is
+    waited for. options: the fields of Request. Raises SpectraError where no checkpoint can be read.
 
     >>> import spectra_cli
-    >>> spectra_cli.inspect("run").cost.bytes_read
+    >>> spectra_cli.inspect("run").work.nbytes
     100620
     """
     request = Request(str(source), **options)
+    asked = Workers(workers or 1, gpus_per_worker, request.workers, bandwidth and sources.parse_size(bandwidth) or None)
     plan = make_plan(request, on_wait)
     with plan.checkpoint_files(headers_only=True) as checkpoint_files:
-        return _inspect(plan, request, checkpoint_files)
+        return _inspect(plan, request, checkpoint_files, asked, local=workers is None)
 
 
-def _inspect(plan: Plan, request: Request, checkpoint_files: sources.CheckpointFiles) -> Inspection:
+def _inspect(
+    plan: Plan, request: Request, checkpoint_files: sources.CheckpointFiles, workers: Workers, *, local: bool
+) -> Inspection:
     device = svd.choose_device(request.device)
     facts: list[CheckpointFacts] = []
     shown: tuple[Layout, dict[str, StoredTensor]] | None = None
@@ -127,6 +133,7 @@ def _inspect(plan: Plan, request: Request, checkpoint_files: sources.CheckpointF
     if shown is None:
         raise facts[-1].problem or SpectraError("nothing can be read", hint="check the files")
     facts = _mark_duplicates(facts[::-1], plan)
+    work, cost, elsewhere = _costs(shown[0], facts, device, workers, local=local)
     steps = [checkpoint.step for checkpoint in plan.checkpoints if checkpoint.step is not None]
     return Inspection(
         plan,
@@ -134,7 +141,9 @@ def _inspect(plan: Plan, request: Request, checkpoint_files: sources.CheckpointF
         *shown,
         tuple(sources.gaps(steps)),
         device,
-        _cost(shown[0], facts, device, request),
+        work,
+        cost,
+        elsewhere,
         tuple(reversed(differing)),
         _fetching(plan, checkpoint_files),
     )
@@ -179,17 +188,22 @@ def _facts(checkpoint: Checkpoint, opened: weights.Weights, layout: Layout) -> C
     return CheckpointFacts(checkpoint, opened.format, nbytes, dtypes, files=opened.files, left_out=left_out)
 
 
-def _cost(layout: Layout, facts: Sequence[CheckpointFacts], device: str, request: Request) -> Cost:
+def _costs(
+    layout: Layout, facts: Sequence[CheckpointFacts], device: str, workers: Workers, *, local: bool
+) -> tuple[Work, Cost, Elsewhere | None]:
+    """Return what is to be done, and what that takes on this machine and, unless `local`, on the workers."""
     readable = [fact for fact in facts if fact.problem is None]
-    once = math.fsum(svd.gigaflops(matrix.rows, matrix.cols) for matrix in layout.matrices)
-    flops = once * len({fact.duplicate_of or fact.checkpoint.revision for fact in readable})
-    rate = svd.calibrate(svd.each_of(device)[0])
-    workers = request.workers
-    largest = sorted((svd.working_bytes(matrix.rows, matrix.cols) for matrix in layout.matrices), reverse=True)[
-        :workers
-    ]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + sum(largest)  # what is loaded by now stays
-    return Cost(flops, sum(fact.nbytes for fact in readable), peak, flops / rate / workers)
+    distinct = len({fact.duplicate_of or fact.checkpoint.revision for fact in readable})
+    work = work_of(layout.matrices, sum(fact.nbytes for fact in readable), len(readable), distinct)
+    rates = measured_rates(device)
+    own_gpus = 0 if rates.gpu_assumed else len(svd.each_of(device))
+    own = Workers(1, own_gpus, workers.processors, workers.bandwidth if local else None)
+    cost = cost_of(work, own, rates, local=True)
+    return (
+        work,
+        cost,
+        None if local else Elsewhere(workers, cost_of(work, workers, rates, local=False), rates.gpu_assumed),
+    )
 
 
 def _mark_duplicates(facts: Sequence[CheckpointFacts], plan: Plan) -> list[CheckpointFacts]:

@@ -17,10 +17,12 @@ from spectra_cli.studies.stability.findings import (
     RunStability,
     ShapeContrast,
 )
+from spectra_cli.studies.stability.judgements import HOLDS, Judgement, Quantity
 from spectra_cli.studies.stability.study import METRICS, stability
+from spectra_cli.studies.stability.theory import OUT_OF_REACH
 
 __all__ = [
-    "METRICS", "RATE", "Decoupling", "Floor", "GroupStability", "Interval", "LossStability", "Onset", "Peak",
-    "RateResponse", "RateSeries", "Ratio", "RunComparison", "RunStability", "ShapeContrast", "compare_tables", "ratios",
-    "stability",
+    "HOLDS", "METRICS", "OUT_OF_REACH", "RATE", "Decoupling", "Floor", "GroupStability", "Interval", "Judgement",
+    "LossStability", "Onset", "Peak", "Quantity", "RateResponse", "RateSeries", "Ratio", "RunComparison",
+    "RunStability", "ShapeContrast", "compare_tables", "ratios", "stability",
 ]  # fmt: skip

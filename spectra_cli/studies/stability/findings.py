@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from spectra_cli.records import Summarised, span_of
 from spectra_cli.studies.pools import Contrast, Pool
+from spectra_cli.studies.stability.judgements import Judgement
 
 Interval = tuple[float, float]
 
@@ -165,7 +166,7 @@ class RunStability(Summarised):
     """The findings on one run. steps: of all checkpoints. groups: `all` first, layers last. notes: what limits them.
 
     constant: how often a constant rate with such noise varies as much as the whole model's; None with too few
-    checkpoints. attention_over_mlp: None where the run has not both.
+    checkpoints. attention_over_mlp: None where the run has not both. theory: the paper's claims, judged.
     """
 
     label: str
@@ -176,6 +177,7 @@ class RunStability(Summarised):
     notes: tuple[str, ...]
     constant: float | None = None
     attention_over_mlp: ShapeContrast | None = None
+    theory: tuple[Judgement, ...] = ()
 
     def summary(self) -> dict[str, object]:
         """Return where the whole model's variation peaks and settles, and where the loss bends."""

@@ -67,13 +67,18 @@ def _fastest(onset: Onset) -> tuple[float, float] | None:
     return onset.line[piece][0], onset.line[piece + 1][0]
 
 
+def falls(losses: Losses, whole: GroupStability, starts: NDArray[np.int64]) -> Array:
+    """Return the loss's fall per step up to each checkpoint of the whole model's series, NaN where it is not known."""
+    steps = whole.series.steps
+    lengths = np.where(steps > starts, steps - starts, np.nan)
+    return np.asarray((_loss_at(losses, starts) - _loss_at(losses, steps)) / lengths, dtype=np.float64)
+
+
 def _correlation(
     losses: Losses, whole: GroupStability, starts: NDArray[np.int64]
 ) -> tuple[float, float] | tuple[None, None]:
     """Return Spearman's ρ of the variation with the loss's fall per step, beyond their trends, from the peak on."""
-    steps = whole.series.steps
-    lengths = np.where(steps > starts, steps - starts, np.nan)
-    fall = (_loss_at(losses, starts) - _loss_at(losses, steps)) / lengths
+    steps, fall = whole.series.steps, falls(losses, whole, starts)
     known = np.isfinite(fall) & (steps >= whole.peak.step)
     if not np.any(fall[known]):
         return None, None

@@ -36,11 +36,14 @@ def pooled(labels: Sequence[str], runs: Sequence[RunStability]) -> tuple[Pool, .
 def _pool(label: str, runs: Sequence[RunStability]) -> Pool:
     names = dict.fromkeys(group.group for run in runs for group in run.groups if not group.group.startswith("layer "))
     numbers = [number for name in names for number in _numbers(name, [run.group(name) for run in runs])]
-    whole = (over_seeds("all", name, [of(run) for run in runs], geometric=True) for name, of in OF_RUNS)
+    whole = (
+        *(over_seeds("all", name, [of(run) for run in runs], geometric=True) for name, of in OF_RUNS),
+        *(over_seeds("all", name, values) for name, values in _exponents(runs).items()),
+    )
     agreements = [Agreement(claim, tuple(of(run) for run in runs)) for claim, of in _CLAIMS]
     parts = [name for name in names if name in PARTS]
     phases = [agreement for name in parts for agreement in _phases(name, [run.group(name) for run in runs])]
-    judged = [agreement for agreement in (*agreements, *phases) if agreement.counts]
+    judged = [agreement for agreement in (*agreements, *phases, *_theory(runs)) if agreement.counts]
     known = (*numbers, *(number for number in whole if number is not None))
     return Pool(label, tuple(run.label for run in runs), known, tuple(judged))
 
@@ -63,6 +66,21 @@ def _phases(name: str, groups: Sequence[GroupStability | None]) -> Iterator[Agre
 
 def _phase(onset: Onset | None) -> str | None:
     return None if onset is None else onset.phase or NONE
+
+
+def _theory(runs: Sequence[RunStability]) -> Iterator[Agreement]:
+    for claims in zip(*(run.theory for run in runs), strict=True):
+        yield Agreement(f"theory, {claims[0].says}", tuple(claim.answer.verdict for claim in claims))
+
+
+def _exponents(runs: Sequence[RunStability]) -> dict[str, list[float | None]]:
+    """Return each run's values of the quantities that verdicts on the theory rest on, those that have an interval."""
+    values = [
+        {each.name: each.value for claim in run.theory for each in claim.answer.numbers if each.interval}
+        for run in runs
+    ]
+    names = dict.fromkeys(name for each in values for name in each)
+    return {name: [each.get(name) for each in values] for name in names}
 
 
 def _beyond(run: RunStability) -> str | None:

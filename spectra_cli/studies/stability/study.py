@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from spectra_cli.errors import SpectraError
 from spectra_cli.studies.inputs.runs import Run, groups, layers
 from spectra_cli.studies.inputs.training_logs import Losses
+from spectra_cli.studies.stability.evidence import CONDITION, NORM, Evidence
 from spectra_cli.studies.stability.findings import (
     RATE,
     Decoupling,
@@ -28,11 +29,14 @@ from spectra_cli.studies.stability.noise import chance_of_constant, rises_and_fa
 from spectra_cli.studies.stability.onset import FEWEST, find_onset
 from spectra_cli.studies.stability.rivals import DRIFT, with_power_of
 from spectra_cli.studies.stability.shapes import attention_over_mlp
+from spectra_cli.studies.stability.theory import judge
 from spectra_cli.studies.summary import close_from
 
 Array = NDArray[np.float64]
 
-METRICS = (RATE, "sd_variation_prev", "stability_bound_prev", "cos_spectrum_final", "cos_weights_final")
+METRICS = (
+    RATE, "sd_variation_prev", "stability_bound_prev", "cos_spectrum_final", "cos_weights_final", NORM, CONDITION,
+)  # fmt: skip
 THRESHOLDS = (0.9, 0.99, 0.999)
 FEW = 20  # checkpoints below which the docs' calibration finds intervals of more than a checkpoint
 
@@ -57,6 +61,7 @@ def stability(run: Run, losses: Losses | None = None) -> RunStability:
         notes=tuple(_notes(run, steps, losses)),
         constant=_constant(whole.series),
         attention_over_mlp=_contrast(run),
+        theory=judge(Evidence(run.numbers, steps, judged, starts, losses)),
     )
 
 

@@ -15,6 +15,7 @@ from spectra_cli.views.formatting import count, duration, ellipsis, size
 
 if TYPE_CHECKING:
     from spectra_cli.jobs.inspect import Fetching, Inspection
+    from spectra_cli.jobs.pricing import Elsewhere
     from spectra_cli.records import Layout, Matrix, StoredTensor
 
 FEW = 8
@@ -26,6 +27,8 @@ def show_inspection(console: Console, inspection: Inspection, *, everything: boo
     for line in _hygiene(inspection):
         print_lines(console, line)
     print_lines(console, _cost_line(inspection))
+    if inspection.elsewhere:
+        print_lines(console, _elsewhere_line(inspection.elsewhere, len(inspection.facts)))
     if inspection.fetching:
         print_lines(console, _fetching_line(inspection.fetching))
     console.print()
@@ -68,10 +71,26 @@ def _hygiene(inspection: Inspection) -> list[str]:
 
 
 def _cost_line(inspection: Inspection) -> str:
-    cost = inspection.cost
+    work, cost = inspection.work, inspection.cost
     return (
-        f"to read: {size(cost.bytes_read)} · {cost.gigaflops:,.0f} GFLOP on {inspection.device}"
+        f"to read: {size(work.nbytes)} · {work.gigaflops:,.0f} GFLOP on {inspection.device}"
         f" · peak memory about {size(cost.peak_bytes)} · {_about(cost.seconds)} on this machine"
+    )
+
+
+def _elsewhere_line(elsewhere: Elsewhere, checkpoints: int) -> str:
+    workers, cost = elsewhere.workers, elsewhere.cost
+    gpus = f" and {count(workers.gpus, 'GPU')}" if workers.gpus else ""
+    each = " each" if workers.count > 1 else ""
+    reading = "reading is not counted: give --bandwidth"
+    if workers.bandwidth:
+        at = f"{size(workers.bandwidth)} a second{each}"
+        reading = f"computing {duration(cost.computing)}, reading {duration(cost.reading)} at {at}"
+    assumed = " · the GPUs' speed is assumed, not measured" if workers.gpus and elsewhere.gpu_assumed else ""
+    return (
+        f"on {count(workers.count, 'worker')} of {count(workers.processors, 'processor')}{gpus}: {_about(cost.seconds)}"
+        f" for {count(checkpoints, 'checkpoint')} · {reading}"
+        f" · peak memory about {size(cost.peak_bytes)}{each}{assumed}"
     )
 
 
@@ -196,11 +215,14 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
         "skipped": [{"tensor": entry.tensor, "reason": entry.reason} for entry in inspection.layout.skipped],
         "notes": list(inspection.layout.notes),
         "cost": {
-            "gigaflops": inspection.cost.gigaflops,
-            "bytes_read": inspection.cost.bytes_read,
+            "gigaflops": inspection.work.gigaflops,
+            "bytes_read": inspection.work.nbytes,
             "peak_bytes": inspection.cost.peak_bytes,
             "seconds": inspection.cost.seconds,
         },
+        "elsewhere": asdict(inspection.elsewhere) | {"seconds": inspection.elsewhere.cost.seconds}
+        if inspection.elsewhere
+        else None,
         "device": inspection.device,
         "fetching": asdict(inspection.fetching) if inspection.fetching else None,
     }

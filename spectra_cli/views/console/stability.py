@@ -110,6 +110,7 @@ def _run(run: RunStability) -> dict[str, Any]:
         "lr_response": [asdict(entry) for entry in run.lr_response],
         "constant": run.constant,
         "attention_over_mlp": asdict(run.attention_over_mlp) if run.attention_over_mlp else None,
+        "theory": [{"claim": each.claim, "says": each.says, **asdict(each.answer)} for each in run.theory],
         "notes": list(run.notes),
         "findings": stability_sentences(run),
     }

@@ -64,6 +64,12 @@ CLAIMS: tuple[Claim, ...] = (
         "trajectory", SOSD,
     ),
     Claim(
+        "theory", "What the theory assumes and claims",
+        "Exponents, with 95% intervals that hold whatever the noise's correlation: of ‖W‖_F and of σ₁/σ_r on step; of "
+        "the variation on η and on ‖W‖_F together; of the loss's fall, and of its 75% quantile, on the variation, "
+        "beside an exponent that drifts with steps; and V's onset over those of Q and K.", "trajectory", SOSD,
+    ),
+    Claim(
         "compression", "Compression",
         "100·(1 − R_s(t)/R_s(0)) in %, R_s = ‖W‖_F²/σ₁² the stable rank; mean over a layer's matrices.",
         "wave", LIFECYCLE,

@@ -18,6 +18,7 @@ from spectra_cli.studies.stability import (
 )
 from spectra_cli.views.formatting import beside_one, count, hundredths, number, span_of_ratio
 from spectra_cli.views.sentences.finding import Finding
+from spectra_cli.views.sentences.theory import theory_findings
 
 CLOSE = 0.99  # of the thresholds of decoupling, the one with a sentence
 WIDE = 2.0  # an onset whose interval spans more than such a factor is known only roughly
@@ -39,6 +40,7 @@ def stability_findings(run: RunStability) -> list[Finding]:
         *(Finding("response", _response(of), of.elasticity is not None) for of in run.lr_response),
         *(Finding("decoupling", sentence) for sentence in _decoupling(whole)),
         *(Finding("bound", sentence) for sentence in _bound(whole)),
+        *theory_findings(run.theory),
         *(Finding("limits", f"{printable(note[0].upper() + note[1:])}.") for note in run.notes),
     ]
 
