@@ -31,7 +31,7 @@ def screen(folder: Path) -> str:
     if child == 0:
         os.chdir(folder)
         os.environ |= {"TERM": "xterm-256color", "COLUMNS": str(WIDTH)}
-        os.execv(sys.executable, [sys.executable, "-m", "spectra_cli.cli", *COMMAND[1:]])  # noqa: S606 - itself
+        os.execv(sys.executable, [sys.executable, "-m", "spectra_cli", *COMMAND[1:]])  # noqa: S606 - itself
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
     written = b""
     while piece := _read(terminal):

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import typer
 
 from spectra_cli.cli.flat import Fields
-from spectra_cli.cli.options import RunInputs, Selection, Tables
+from spectra_cli.cli.options import RunInputs, Seeds, Selection, Tables
 
 Rank1Tables = Annotated[
     list[str] | None, typer.Option("--rank1", metavar="FILE", help="A table that `spectra rank1` wrote.")
@@ -87,6 +87,7 @@ def plot(
         str | None, typer.Option("--steps", metavar="N,…", help="The checkpoints shown, for spectrum and profile.")
     ] = None,
     inputs: RunInputs,
+    pooled: Seeds,
 ) -> int:
     """Draw one figure of one or more tables."""
     from spectra_cli.views.figures.look import Look
@@ -99,6 +100,7 @@ def plot(
         selection.match,
         whole_numbers(steps),
         *_read(inputs),
+        pooled.seeds,
     )
     drawn = draw(tables, drawing.kind, drawing.output, choice, Look(**vars(appearance)), caption)
     if drawn is not None:

@@ -1,13 +1,11 @@
 """The notebook runs from a clean kernel, in an empty folder, and shows what it says it shows."""
 
 import json
-import os
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.pasted import ROOT, with_spectra
+
 NOTEBOOK = ROOT / "docs" / "notebooks" / "first_scan.ipynb"
 
 
@@ -22,12 +20,8 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
     nbclient = pytest.importorskip("nbclient", reason="the extra docs is not installed")
     import nbformat
 
-    (tmp_path / "bin").mkdir()
-    command = tmp_path / "bin" / "spectra"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m spectra_cli.cli "$@"\n', encoding="utf-8")
-    command.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{command.parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    for name, value in with_spectra(tmp_path).items():
+        monkeypatch.setenv(name, value)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     client = nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
