@@ -1,5 +1,7 @@
 """The one way to fail: what happened, and what to do about it, in text that is safe to print. Knows nothing else."""
 
+from importlib.util import find_spec
+
 
 class SpectraError(Exception):
     """Something the user can act on, shown as two lines and never as a traceback.
@@ -18,6 +20,17 @@ class SpectraError(Exception):
         self.hint = hint
         self.code = code
         self.stops = stops
+
+
+REPORT = ("altair", "jinja2", "markupsafe", "plotext", "vl_convert")  # packages of the extra of this name
+
+
+def require_report() -> None:
+    """Raise SpectraError where the extra `report` is not installed: before what is to be drawn is computed."""
+    for package in REPORT:
+        if find_spec(package) is None:
+            what = f"{package} is not installed, which figures and pages need"
+            raise SpectraError(what, hint="pip install 'spectra-scan[report]'; in a clone, pip install '.[report]'")
 
 
 def printable(text: object, limit: int = 160) -> str:

@@ -6,15 +6,17 @@ A notebook shows such a chart, and it can be changed like any other.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from spectra_cli.errors import require_report
 from spectra_cli.views.figures.colours import theme
 from spectra_cli.views.figures.figure import Chart, Kind
 from spectra_cli.views.figures.kinds import KINDS
 from spectra_cli.views.figures.plot import Choice, read_runs
 
-Tables = str | Path | Sequence[str | Path]
+Tables = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
 def __getattr__(name: str) -> Callable[..., Chart]:
@@ -32,16 +34,17 @@ def __dir__() -> list[str]:
 
 def _function(kind: Kind) -> Callable[..., Chart]:
     def draw(tables: Tables, **choices: Any) -> Chart:
+        require_report()
         choice = Choice(**choices)
         options = choice.options(kind)
-        paths = [tables] if isinstance(tables, str | Path) else tables
+        paths = [Path(table) for table in ([tables] if isinstance(tables, str | PathLike) else tables)]
         return kind.draw(read_runs(paths, kind, choice), options).configure(**theme())
 
     draw.__name__ = draw.__qualname__ = kind.name
     draw.__doc__ = f"""{kind.shows}
 
-    tables: one table, or several. choices, as for `spectra plot`: metric, roles, match, steps, losses (a file for each
-    table), loss_columns, labels. Returns an Altair chart. Raises SpectraError where a table does not hold what the
-    figure needs, or a choice fits nothing.
+    tables: one table, or several, by path or as `read_table` returns them. choices, as for `spectra plot`: metric,
+    roles, match, steps, losses (a file for each table), loss_columns, labels. Returns an Altair chart. Raises
+    SpectraError where a table does not hold what the figure needs, a choice fits nothing, or Altair is not installed.
     """
     return draw

@@ -59,7 +59,10 @@ class FileRange(NamedTuple):
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file that is fetched before it is read. blob: what identifies its bytes, their sha256 or git's sha1 of them."""
+    """A file that is fetched before it is read. blob: what identifies its bytes.
+
+    On the Hub, their sha256 or git's sha1 of them; in object storage, what that changes whenever they are written.
+    """
 
     name: str
     size: int
@@ -68,9 +71,11 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Remote:
-    """Where a checkpoint on the Hub lies: a folder of one commit of a repository, and the files of it that are read.
+    """Where a checkpoint that is not on this machine lies, and the files of it that are read.
 
-    beside: the names of the folder's other files, of which nothing is fetched.
+    On the Hub, it is a folder of one commit of a repository. In object storage, repository is the address of the folder
+    that was asked for, and commit a digest of the objects' pins. beside: the names of the folder's other files, of
+    which nothing is fetched.
     """
 
     repository: str
@@ -78,6 +83,21 @@ class Remote:
     folder: str = ""
     files: tuple[RemoteFile, ...] = ()
     beside: tuple[str, ...] = ()
+
+    @property
+    def on_hub(self) -> bool:
+        """Whether it is on the Hub, and not in object storage."""
+        return "://" not in self.repository
+
+    def called(self, revision: str) -> str:
+        """Return its name in errors; revision: what the user knows it by.
+
+        >>> Remote("a/b", "0" * 40).called("step1"), Remote("s3://bucket/run", "", "step1").called("step1")
+        ('hf:a/b@step1', 's3://bucket/run/step1')
+        """
+        if self.on_hub:
+            return f"hf:{self.repository}@{revision}"
+        return f"{self.repository}/{self.folder}".rstrip("/")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import typer
 from spectra_cli.cli.looking import report
 from spectra_cli.cli.options import Answer, RunInputs
 from spectra_cli.cli.scanning import Target, scan_to
+from spectra_cli.errors import require_report
 
 
 def demo(
@@ -18,6 +19,7 @@ def demo(
     ] = Path("spectra-demo"),
 ) -> int:
     """Train a tiny model on Python's own sources, scan its checkpoints, and say what was found."""
+    require_report()  # at the end, after a minute, comes a page
     from spectra_cli.jobs import demo as training
     from spectra_cli.views.console.output import make_console
     from spectra_cli.views.console.progress import TrainingProgress

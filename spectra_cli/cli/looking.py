@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar
 import typer
 
 from spectra_cli.cli.flat import Fields
-from spectra_cli.cli.options import RunInputs, Selection, Tables
+from spectra_cli.cli.options import RunInputs, Seeds, Selection, Tables
+from spectra_cli.errors import printable, require_report
 
 Rank1Tables = Annotated[
     list[str] | None, typer.Option("--rank1", metavar="FILE", help="A table that `spectra rank1` wrote.")
@@ -87,18 +88,21 @@ def plot(
         str | None, typer.Option("--steps", metavar="N,…", help="The checkpoints shown, for spectrum and profile.")
     ] = None,
     inputs: RunInputs,
+    pooled: Seeds,
 ) -> int:
     """Draw one figure of one or more tables."""
     from spectra_cli.views.figures.look import Look
     from spectra_cli.views.figures.plot import Choice, whole_numbers
     from spectra_cli.views.figures.plot import plot as draw
 
+    require_report()
     choice = Choice(
         drawing.metric,
         tuple(selection.roles.split(",")) if selection.roles else (),
         selection.match,
         whole_numbers(steps),
         *_read(inputs),
+        pooled.seeds,
     )
     drawn = draw(tables, drawing.kind, drawing.output, choice, Look(**vars(appearance)), caption)
     if drawn is not None:
@@ -114,10 +118,10 @@ def report(
     inputs: RunInputs,
 ) -> int:
     """Write one page that stands alone: findings, figures to explore, the table of matrices, how it was made."""
-    from spectra_cli.errors import printable
     from spectra_cli.views.formatting import size
     from spectra_cli.views.report.report import report as write_report
 
+    require_report()
     losses, columns, labels = _read(inputs)
     written = write_report(tables, output, losses=losses, loss_columns=columns, labels=labels, rank1=tuple(rank1 or ()))
     typer.echo(f"{printable(output)} · {size(written)} · opens in any browser, without a network", err=True)
@@ -132,11 +136,11 @@ def study(
     inputs: RunInputs,
 ) -> int:
     """Write what a paper's appendix needs: page, figures with captions, findings, methods, references."""
-    from spectra_cli.errors import printable
     from spectra_cli.views.appendix import write_appendix
     from spectra_cli.views.formatting import count
     from spectra_cli.views.report.commands import PageInputs
 
+    require_report()
     asked = PageInputs(tables, output, *_read(inputs), tuple(rank1 or ()))
     written = write_appendix(asked, lambda name: typer.echo(f"drawing {name}", err=True))
     for name, why in written.left_out:

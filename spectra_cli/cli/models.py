@@ -14,7 +14,7 @@ import typer
 from spectra_cli.cli.flat import Fields
 from spectra_cli.cli.options import Answer, Compute, HubAccess
 from spectra_cli.cli.show import show_result
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, require_report
 
 if TYPE_CHECKING:
     from spectra_cli.jobs.evaluate import EvaluationOptions
@@ -115,7 +115,6 @@ def ablate(
     from spectra_cli.views.console.ablate import ablation_json, show_ablation
     from spectra_cli.views.console.output import make_console
     from spectra_cli.views.console.problems import show_waiting
-    from spectra_cli.views.figures.ablate import draw_ablation
 
     check_figure(output)
     with progress(quiet) as on_layer:
@@ -127,6 +126,8 @@ def ablate(
         allow_nan=False,
     )
     if output is not None:
+        from spectra_cli.views.figures.ablate import draw_ablation
+
         show_figure(draw_ablation(ablation, output))
     return 0
 
@@ -178,7 +179,6 @@ def prune(
     from spectra_cli.views.console.output import make_console
     from spectra_cli.views.console.problems import show_waiting
     from spectra_cli.views.console.prune import pruning_json, show_pruning
-    from spectra_cli.views.figures.prune import draw_pruning
 
     check_figure(figure)
     wanted = PruneOptions(**vars(pruned))
@@ -191,15 +191,21 @@ def prune(
         allow_nan=False,
     )
     if figure is not None and result.compared:
+        from spectra_cli.views.figures.prune import draw_pruning
+
         show_figure(draw_pruning(result, figure))
     return 0
 
 
 def check_figure(path: str | None) -> None:
-    """Raise SpectraError, code 2, before anything is read, where a figure was asked for that cannot be written."""
-    from spectra_cli.views.figures.save import suffix_of
+    """Raise SpectraError, code 2, before anything is read, where a figure was asked for that cannot be written.
 
+    So does a figure for which nothing is installed that draws.
+    """
     if path is not None:
+        require_report()
+        from spectra_cli.views.figures.save import suffix_of
+
         suffix_of(path)
 
 

@@ -23,7 +23,8 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE",
-        help="A folder of checkpoints, one checkpoint, or hf:owner/name[@revision][/subfolder], also several of these.",
+        help="A folder of checkpoints, one checkpoint, s3://bucket/folder, gs://…, or one or several of"
+        " hf:owner/name[@revision][/subfolder].",
         show_default=False,
     ),
 ]

@@ -24,7 +24,7 @@ from spectra_cli.cli.options import (
     request_of,
 )
 from spectra_cli.cli.show import show_result
-from spectra_cli.errors import SpectraError
+from spectra_cli.errors import SpectraError, require_report
 
 if TYPE_CHECKING:
     from spectra_cli.jobs.watch import Conditions, Watched
@@ -164,6 +164,7 @@ class _Page:
         if written.report is not None:
             from spectra_cli.views.report.shell import check_page_name
 
+            require_report()
             check_page_name(written.report)
         self._page, self._table, self._loss = written.report, Path(written.output), written.loss
         self._seen, self._due = -1, 0.0

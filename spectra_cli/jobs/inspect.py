@@ -171,8 +171,9 @@ def _fetching(plan: Plan, checkpoint_files: sources.CheckpointFiles) -> Fetching
     whole = sum(file.size for _, file in files.values())
     keeps = not checkpoint_files.tight() or max(map(remote_bytes, plan.checkpoints)) <= checkpoint_files.disk // 2
     times = 1 if not checkpoint_files.tight() else 2 if keeps else 3  # itself, as the previous one, as the reference
+    on_hub = [origin for origin in remote if origin.on_hub]
     calls = len({origin.repository for origin in remote}) + len(
-        {(origin.repository, origin.commit) for origin in remote}
+        {(origin.repository, origin.commit) for origin in on_hub}
     )
     parts = any(asked and asked[0][1] - asked[0][0] < checkpoint_files.size_of(name) for name, asked in planned.items())
     return Fetching(

@@ -47,7 +47,9 @@ class ModelFiles:
         """What other programs that use transformers find it by; None for what is no folder that they read."""
         if isinstance(self.path, Remote):
             return (
-                (f"pretrained={self.path.repository}", f"revision={self.path.commit}") if not self.path.folder else None
+                (f"pretrained={self.path.repository}", f"revision={self.path.commit}")
+                if self.path.on_hub and not self.path.folder
+                else None
             )
         return (f"pretrained={self.path}",) if self.path.is_dir() and self.weights.format in HUGGING_FACE else None
 

@@ -20,8 +20,8 @@ def only_checkpoint(
 
     wanted: returns those names of a folder on the Hub that are read, none where it holds no checkpoint.
     """
-    if sources.is_hub(source):
-        listing = sources.list_hub(source, (), client, wanted)
+    if sources.is_remote(source):
+        listing = sources.list_remote(source, (), client, wanted)
     else:
         recognise = partial(weights.recognise, ema=ema)
         listing = sources.list_folder(Path(source), recognise, explain=weights.why_unread)

@@ -19,7 +19,7 @@ from spectra_cli.measure.plan import Plan, make_plan
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.trajectory import Trajectory
 from spectra_cli.records import Problem, Row
-from spectra_cli.sources.address import is_hub
+from spectra_cli.sources import is_remote
 from spectra_cli.storage.table import row_group
 
 SAME = 1e-6  # what a number may differ by, as a share of itself: on one machine it is the same to the last bit
@@ -102,7 +102,7 @@ def _request(metadata: Mapping[str, Any], names: Sequence[str], source: str | No
         raise SpectraError(
             "the table compares two sources", hint="run the same `spectra diff` again in place of --sample"
         )
-    if source is None and is_hub(metadata["source"]):
+    if source is None and is_remote(metadata["source"]):
         said = printable(metadata["source"])
         raise SpectraError(
             f"the table says that it came from {said}, and nothing is fetched on a table's word alone",

@@ -16,10 +16,11 @@ from spectra_cli.errors import SpectraError
 from spectra_cli.measure.comparison import Comparison, has_namesake
 from spectra_cli.measure.device_spectra import SharedSpectra, equal_shapes_together, gigaflops, spectra_on_device
 from spectra_cli.measure.open_checkpoint import OpenCheckpoint, first_of
+from spectra_cli.measure.read_ahead import reading_ahead
 from spectra_cli.measure.results import MatrixResult
 from spectra_cli.measure.taken_together import taken_together
 from spectra_cli.metrics.uncertainty import uncertain
-from spectra_cli.records import Checkpoint, Matrix, Pair, Problem, Row, Spectrum
+from spectra_cli.records import Checkpoint, FileRange, Matrix, Pair, Problem, Remote, Row, Spectrum
 
 EXCLUSIVE_BYTES = 1 << 30  # a matrix that takes more than this to decompose has all processors to itself
 Products = NDArray[np.float64] | None
@@ -73,24 +74,42 @@ def run(
     def recorded(job: Job) -> Sequence[Result]:
         facts = first_of([matrix.name for matrix in job])
         with current.plan.recorder.span("measure", checkpoint=current.checkpoint.revision, **facts):
-            return work(job)
+            results = work(job)
+        note_done(sum(part.size for part in _file_ranges(checkpoints, job)))
+        return results
 
     shared, ordered = None, matrices
     if svd.computes_on(current.device) != "cpu":
         ordered = sorted(matrices, key=equal_shapes_together)
         shared = SharedSpectra(checkpoints, ordered, workers)
-    with spectra_on_device(shared, current) if shared else nullcontext():
+    jobs = list(taken_together(ordered, workers))
+    in_turn = sorted(jobs, key=_cost, reverse=True)  # as `processors.run` begins them
+    needed = chain.from_iterable(_file_ranges(checkpoints, job) for job in in_turn)
+    with spectra_on_device(shared, current) if shared else nullcontext(), reading_ahead(needed) as note_done:
         done = processors.run(
             recorded,
-            taken_together(ordered, workers),
+            jobs,
             threads=workers,
             exclusive=_is_exclusive,
-            cost=lambda job: sum(map(gigaflops, job)),
+            cost=_cost,
             memory=lambda job: sum(map(current.memory, job)) - (len(job) - 1) * svd.working_bytes(0, 0),
             turns=shared,
         )
         results = dict(zip((matrix.name for matrix in ordered), chain.from_iterable(done), strict=True))
     return [results[matrix.name] for matrix in matrices]
+
+
+def _cost(job: Job) -> float:
+    return sum(map(gigaflops, job))
+
+
+def _file_ranges(checkpoints: Sequence[OpenCheckpoint], job: Job) -> Iterator[FileRange]:
+    """Yield what is read of the files of this machine for a job; what is fetched is fetched ahead by itself."""
+    for checkpoint in checkpoints:
+        if not isinstance(checkpoint.checkpoint.path, Remote):
+            for matrix in job:
+                if has_namesake(checkpoint, matrix):
+                    yield from checkpoint.weights.file_ranges(checkpoint.matrices[matrix.name].tensor)
 
 
 def _is_exclusive(job: Job) -> bool:

@@ -108,8 +108,8 @@ def list_and_choose(
     Raises SpectraError where nothing fits the request.
     """
     mapping = Path(request.map) if request.map else None
-    if sources.is_hub(request.source):
-        listing = sources.list_hub(request.source, request.revisions, client, wanted, mapping=mapping)
+    if sources.is_remote(request.source):
+        listing = sources.list_remote(request.source, request.revisions, client, wanted, mapping=mapping)
     else:
         recognise = partial(weights.recognise, ema=request.ema)
         listing = sources.list_folder(Path(request.source), recognise, mapping=mapping, explain=weights.why_unread)

@@ -39,17 +39,17 @@ class LayerSet:
 class Request:
     """What a user asks of a scan; every option of `spectra scan` with its one default, as it was written.
 
-    source: a folder, a file or `hf:owner/name[@revision][/subfolder]`, of which several may stand with spaces between
-    them. revisions: shell patterns over checkpoint names. steps: `A:B[:N]`, both ends
-    included. roles: such as `q`. layers: `0-3,7`. match: a regular expression over matrix names. metrics: names, or
-    None for the default ones. reference: the revision or step compared with, the last one when None. vectors: also
+    source: a folder, a file, `s3://bucket/folder`, `gs://…` or `hf:owner/name[@revision][/subfolder]`, of which last
+    several may stand with spaces between them. revisions: shell patterns over checkpoint names. steps: `A:B[:N]`, both
+    ends included. roles: such as `q`. layers: `0-3,7`. match: a regular expression over matrix names. metrics: names,
+    or None for the default ones. reference: the revision or step compared with, the last one when None. vectors: also
     compare so many of the first singular vectors. alpha_range: `a:b`, ranks or shares of all, that the α fits use.
     fused: keep fused tensors whole. arch: a TOML file that says what the tensors mean, or the name of a known
-    architecture. map: a CSV file of steps. tokens_per_step: for names that say no tokens. device: auto, cpu,
-    cuda[:n] or mps. threads: matrices side by side, as many as there are processors when None. ema: the average of the
-    weights that some training programs keep, in place of the weights. follow_links: also read files that links lead to,
-    outside a checkpoint's folder. disk: the most scratch space for what is fetched, such as `10GB`. patience: how long
-    a Hub that does not answer is tried, such as `10m`. engine: `local`, or `ray` or `ray=ADDRESS` for a cluster.
+    architecture. map: a CSV file of steps. tokens_per_step: for names that say no tokens. device: auto, cpu, cuda[:n]
+    or mps. threads: matrices side by side, as many as there are processors when None. ema: the average of the weights
+    that some training programs keep, in place of the weights. follow_links: also read files that links lead to, outside
+    a checkpoint's folder. disk: the most scratch space for what is fetched, such as `10GB`. patience: how long a Hub
+    that does not answer is tried, such as `10m`. engine: `local`, or `ray` or `ray=ADDRESS` for a cluster.
 
     The text of an option is what the table's metadata say; what it means is parsed once, when a Request is made, which
     raises SpectraError for what can never be carried out.

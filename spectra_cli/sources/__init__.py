@@ -14,13 +14,15 @@ from spectra_cli.sources.folder import with_tokens as with_tokens
 from spectra_cli.sources.hub.cache import cached_path as cached_path
 from spectra_cli.sources.hub.client import Client as Client
 from spectra_cli.sources.hub.listing import committed as committed
-from spectra_cli.sources.hub.listing import list_hub as list_hub
 from spectra_cli.sources.hub.listing import resolve_files as resolve_files
 from spectra_cli.sources.hub.retry import RetryPolicy as RetryPolicy
 from spectra_cli.sources.local_files import CheckpointFiles as CheckpointFiles
 from spectra_cli.sources.local_files import LocalFiles as LocalFiles
 from spectra_cli.sources.local_files import recurring as recurring
 from spectra_cli.sources.names import gaps as gaps
+from spectra_cli.sources.objects import is_object as is_object
+from spectra_cli.sources.remote_listing import is_remote as is_remote
+from spectra_cli.sources.remote_listing import list_remote as list_remote
 from spectra_cli.sources.select import Chosen as Chosen
 from spectra_cli.sources.select import StepRange as StepRange
 from spectra_cli.sources.select import choose as choose

@@ -120,7 +120,7 @@ class CheckpointFiles:
         if not ahead:
             self._close_prepared(checkpoint)
         try:
-            yield LocalFiles(view.folder, f"hf:{path.repository}@{checkpoint.revision}", view)
+            yield LocalFiles(view.folder, path.called(checkpoint.revision), view)
         finally:
             store.close_view(view)
 

@@ -246,3 +246,16 @@ def test_wrong_choices_are_said_in_two_lines(table_path, spectra):
     said = spectra("lifecycle", table_path)
     assert (said.code, said.err.count("\n")) == (1, 2)
     assert "too few for a course over depth" in said.err
+
+
+def test_the_command_says_whether_the_exponent_goes_with_a_loss(tmp_path, spectra):
+    table = scan_checkpoints(plant_wave(tmp_path / "run"), tmp_path / "run.parquet").output
+    log = tmp_path / "loss.jsonl"
+    log.write_text(
+        "".join(json.dumps({"step": step, "val_loss": 5 - step / 400}) + "\n" for step in range(0, 1300, 50))
+    )
+    (found,) = json.loads(spectra("lifecycle", table, "--loss", log, "--json").out)["runs"]
+    assert found["alpha_loss"]["n"] == 8
+    assert "cannot be told from so few checkpoints" in found["alpha_loss"]["verdict"]
+    assert found["alpha_loss"]["verdict"] in found["findings"]
+    assert json.loads(spectra("lifecycle", table, "--json").out)["runs"][0]["alpha_loss"] is None

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from spectra_cli.studies.lifecycle import CHANCE
+from spectra_cli.studies.lifecycle import CHANCE, compare_lifecycles
 from spectra_cli.studies.null_exponents import deviation, largest, null_exponents, smallest, spread_range
 from spectra_cli.studies.regression import correlated
 from spectra_cli.studies.scaling import power_law
@@ -133,3 +133,32 @@ def test_extremes_that_grow_with_depth_are_told():
             law = power_law(LAYERS, values, "", "", null=null)
             claimed[index] += law.p < CHANCE and law.exponent > null[1]
     assert (claimed >= 95).all()
+
+
+@pytest.mark.slow
+def test_families_that_have_depths_enough_have_laws_of_their_own(tables, tmp_path, spectra):
+    from spectra_cli.jobs.scan import scan_checkpoints
+
+    others = []
+    for layers in (4, 6, 8):
+        run = plant_wave(tmp_path / f"run{layers}", layers)
+        for config in run.glob("*/config.json"):
+            config.write_text(config.read_text().replace('"llama"', '"gemma"'))
+        others.append(scan_checkpoints(run, tmp_path / f"other{layers}.parquet").output)
+    found = json.loads(spectra("scaling", *tables, *others, "--json").out)
+    assert [model["family"] for model in found["models"]] == ["llama"] * 3 + ["gemma"] * 3
+    spread = [law for law in found["laws"] if (law["of"], law["on"]) == ("Δalpha", "layers")]
+    assert [(law["family"], law["n"]) for law in spread] == [("", 6), ("llama", 3), ("gemma", 3)]
+    assert any(sentence.startswith("Of gemma, Δalpha ") for sentence in found["findings"])
+    drawn = spectra("plot", *tables, *others, "--kind", "depth", "-o", tmp_path / "a.svg")
+    assert drawn.code == 0
+    assert "q, gemma" in (tmp_path / "a.svg").read_text()
+
+
+def test_waves_have_a_speed_in_shares_of_the_depth(tables, spectra):
+    found = json.loads(spectra("scaling", *tables, "--json").out)
+    with_a_wave = [model for model in found["models"] if model["velocity"] is not None]
+    assert with_a_wave
+    for model in with_a_wave:
+        (run,) = compare_lifecycles([tables[found["models"].index(model)]], None, "alpha").runs
+        assert model["velocity"] == pytest.approx(run.wave.velocity / (model["layers"] - 1))

@@ -244,5 +244,11 @@ def is_followable(plan: Plan) -> None:
     request = plan.request
     if request.step_range is not None and request.step_range.every > 1:
         raise SpectraError("--steps A:B:N counts from the last checkpoint, not known yet", hint="give A:B", code=2)
+    if sources.is_object(request.source):
+        raise SpectraError(
+            "nothing in object storage says when a checkpoint is whole",
+            hint="follow the folder that it is uploaded from, or scan it once it is there",
+            code=2,
+        )
     if not sources.is_hub(request.source) and Path(request.source).is_file():
         raise SpectraError(f"{request.source} is a file, not a run", hint="give the folder of the run", code=2)

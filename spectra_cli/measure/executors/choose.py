@@ -21,9 +21,9 @@ def executor_for(request: Request) -> Iterator[Executor]:
     if kind == "local":
         yield LocalExecutor(svd.choose_device(request.device))
         return
-    if sources.is_hub(request.source):
+    if sources.is_remote(request.source):
         raise SpectraError(
-            "--engine ray reads from storage that all its machines share, not from the Hub",
+            "--engine ray reads from storage that all its machines share, not from the Hub or object storage",
             hint="download the revisions to a shared folder and scan that, or use --engine local",
             code=2,
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from spectra_cli.records import Remote, RemoteFile
 from spectra_cli.sources.hub.client import offline
+from spectra_cli.sources.hub.forms import BLOB
 
 
 def cached_path(remote: Remote, file: RemoteFile) -> Path | None:
@@ -16,6 +17,8 @@ def cached_path(remote: Remote, file: RemoteFile) -> Path | None:
 
     It is believed only after its hash: 1 s for each GB or two, once in a process.
     """
+    if not remote.on_hub:
+        return None
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
@@ -29,11 +32,15 @@ def cached_path(remote: Remote, file: RemoteFile) -> Path | None:
         return None
 
 
-def begin_digest(blob: str, size: int) -> hashlib._Hash:
+def begin_digest(blob: str, size: int) -> hashlib._Hash | None:
     """Return the hash that names a blob, begun: the sha256 of its bytes, or the sha1 that git names a file by.
+
+    None for an object's pin, which is none.
 
     The latter tells files apart, and is not trusted against forgery.
     """
+    if not BLOB.fullmatch(blob):
+        return None
     return hashlib.sha256() if len(blob) == 64 else hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
 
 
@@ -41,6 +48,8 @@ def begin_digest(blob: str, size: int) -> hashlib._Hash:
 def _matches(path: Path, blob: str, size: int, _inode: int, _changed: int) -> bool:
     """Whether the bytes of a file are those that its blob names; asked again once the file is another."""
     digest = begin_digest(blob, size)
+    if digest is None:
+        return False
     with path.open("rb") as file:
         while data := file.read(1 << 20):
             digest.update(data)

@@ -131,14 +131,7 @@ class Client:
             if position < stop:
                 raise TryAgainError(f"the connection broke at byte {position:,} of {file.name}")
 
-        while True:
-            before = position
-            try:
-                self.retry_policy.call(attempt)
-                return
-            except SpectraError:
-                if position == before or self.retry_policy.stopped.is_set():
-                    raise  # without a byte in all that time; otherwise the time begins anew
+        self.retry_policy.keep_trying(attempt, lambda: position)
 
     def _stream(
         self, remote: Remote, file: RemoteFile, start: int, stop: int, *, may_skip: bool

@@ -10,18 +10,19 @@ from spectra_cli.sources.hub.byte_ranges import ByteRange
 from spectra_cli.sources.hub.cache import begin_digest
 from spectra_cli.sources.hub.cached_blob import CachedBlob
 from spectra_cli.sources.hub.client import Client
+from spectra_cli.sources.objects import fetch_object
 
 
 def download_whole(client: Client, blob: CachedBlob) -> None:
-    """Download a blob and check its bytes against its name; once more where they differ.
+    """Download a blob and check its bytes against its name, where that is their hash; once more where they differ.
 
     Raises SpectraError where they differ twice, and then marks the blob as broken.
     """
     file = blob.file
     for attempt in range(2):
         digest = begin_digest(file.blob, file.size)
-        download_range(client, blob, (0, file.size), digest.update)
-        if digest.hexdigest() == file.blob:
+        download_range(client, blob, (0, file.size), digest.update if digest else lambda _: None)
+        if digest is None or digest.hexdigest() == file.blob:
             return
         if attempt == 0:
             client.retry_policy.on_wait(f"{file.name} came with other bytes than its hash says: fetched again")
@@ -53,7 +54,10 @@ def download_range(
                     count = os.pwrite(descriptor, data, position)
                     position, data = position + count, data[count:]
 
-            client.fetch(blob.remote, blob.file, byte_range, write)
+            if blob.remote.on_hub:
+                client.fetch(blob.remote, blob.file, byte_range, write)
+            else:
+                fetch_object(client.retry_policy, blob.remote, blob.file, byte_range, write)
         finally:
             os.close(descriptor)
     except OSError as error:

@@ -27,8 +27,10 @@ def check_reference(where: str, name: Any, commit: Any) -> tuple[str, str]:
     return name, commit
 
 
-def check_file(where: str, path: Any, size: Any, blob: Any) -> RemoteFile:
-    """Return a file of a listing. Raises SpectraError where its path, size or blob is not of its form.
+def check_file(where: str, path: Any, size: Any, blob: Any, *, form: re.Pattern[str] = BLOB) -> RemoteFile:
+    """Return a file of a listing; form: what its blob looks like.
+
+    Raises SpectraError where its path, size or blob is not of its form.
 
     >>> check_file("hf:a/b", "sub/config.json", 12, "ab" * 20).name
     'sub/config.json'
@@ -37,7 +39,7 @@ def check_file(where: str, path: Any, size: Any, blob: Any) -> RemoteFile:
         raise _refused(where, "a file", path)
     if type(size) is not int or not 0 <= size < 2**63:
         raise _refused(where, f"for {printable(path, 80)} a size", size)
-    if not isinstance(blob, str) or not BLOB.fullmatch(blob):
+    if not isinstance(blob, str) or not form.fullmatch(blob):
         raise _refused(where, f"for {printable(path, 80)} a blob", blob)
     return RemoteFile(path, size, blob)
 
@@ -71,5 +73,5 @@ def _refused(where: str, what: str, value: Any) -> SpectraError:
 
 
 def _damaged(message: str) -> SpectraError:
-    hint = "the answer is damaged or made up: check HF_ENDPOINT and whatever stands between here and the Hub"
+    hint = "the answer is damaged or made up: check HF_ENDPOINT or AWS_ENDPOINT_URL, and whatever lies between"
     return SpectraError(message, hint=hint, stops=True)

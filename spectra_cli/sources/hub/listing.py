@@ -46,7 +46,9 @@ def list_hub(
     if revision is None and not folder:
         return _by_revision(repository, references, _literal(patterns), step_map)
     commit = _commit(repository, references, revision or "main")
-    return _by_folder(repository, revision or "main", commit, folder, client, wanted, step_map)
+    files, called = _files(client, repository, commit, deep=True), revision or "main"
+    where = f"{repository} at {called}"
+    return list_folders(Remote(repository, commit, folder), called, where, files, wanted, step_map)
 
 
 def _model(repository: str) -> str:
@@ -158,15 +160,19 @@ def _whole_repository(address: Address, client: Client) -> Checkpoint:
     return Checkpoint(own, f"{own}@{revision}" if revision else own, Remote(address.repository, commit, folder))
 
 
-def _by_folder(
-    repository: str, revision: str, commit: str, folder: str, client: Client, wanted: Wanted, step_map: StepMap
+def list_folders(
+    remote: Remote, revision: str, where: str, files: Iterable[RemoteFile], wanted: Wanted, step_map: StepMap
 ) -> Listing:
-    """Return one revision as a checkpoint, or its folders as checkpoints where it holds no weights itself."""
-    folders = _in_folders(_files(client, repository, commit, deep=True))
+    """Return one folder as a checkpoint, or the folders in it as checkpoints where it holds no weights itself.
+
+    remote: where the folder is. revision: its name where it is the root of all files. where: its name in errors.
+    """
+    repository, commit, folder = remote.repository, remote.commit, remote.folder
+    folders = _in_folders(files)
     if folder and not any(name == folder or name.startswith(f"{folder}/") for name in folders):
         near = difflib.get_close_matches(folder, [name for name in folders if name], 1, 0.4)
-        hint = f"the nearest is '{near[0]}'" if near else "look at its files on the Hub"
-        raise SpectraError(f"{repository} has no folder '{folder}' at {revision}", hint=hint)
+        hint = f"the nearest is '{near[0]}'" if near else "look at its files"
+        raise SpectraError(f"{where} has no folder '{folder}'", hint=hint)
     model, own = _model(repository), _chosen(folders.get(folder, ()), wanted)
     if own:
         called = PurePosixPath(folder).name if folder else revision
@@ -186,7 +192,7 @@ def _by_folder(
         remote = Remote(repository, commit, deeper, files, _beside(folders[deeper], files))
         checkpoints.append(Checkpoint(model, called, remote, name.step, name.tokens, name.stage))
     if not checkpoints:
-        raise _no_weights(f"{repository} at {revision}", [file for files in folders.values() for file in files])
+        raise _no_weights(where, [file for files in folders.values() for file in files])
     return Listing(model, tuple(sorted(checkpoints, key=order)), tuple(unread), step_map.stages)
 
 

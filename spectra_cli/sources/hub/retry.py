@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import tenacity
@@ -40,6 +41,10 @@ class TryAgainError(Exception):
         self.why, self.after = why, after
 
 
+class UnreachableError(SpectraError):
+    """Nobody answered for as long as was asked."""
+
+
 @dataclass
 class RetryPolicy:
     """How long one request is retried: for `seconds` since its last success, with pauses that double, and jitter.
@@ -52,8 +57,11 @@ class RetryPolicy:
     on_wait: Callable[[str], None] = lambda _: None
     stopped: threading.Event = field(default_factory=threading.Event)
 
-    def call(self, attempt: Callable[[], Result]) -> Result:
-        """Return the attempt's result; TryAgainError means another attempt. Raises SpectraError when time is up."""
+    def call(self, attempt: Callable[[], Result], called: str = "the Hub") -> Result:
+        """Return the attempt's result; TryAgainError means another attempt. called: who is waited for.
+
+        Raises SpectraError when time is up.
+        """
         pauses = tenacity.wait_exponential(multiplier=0.5, max=60) + tenacity.wait_random(0, 0.5)
 
         def pause(state: tenacity.RetryCallState) -> float:
@@ -64,24 +72,35 @@ class RetryPolicy:
             retry=tenacity.retry_if_exception_type(TryAgainError),
             wait=pause,
             stop=tenacity.stop_before_delay(self.seconds),
-            before_sleep=self._report,
+            before_sleep=partial(self._report, called),
             sleep=self._sleep,
             reraise=True,
         )
         try:
             return retrying(attempt)
         except TryAgainError as error:
-            raise SpectraError(
-                f"the Hub could not be reached for {self.seconds:.0f} s: {error.why}",
+            raise UnreachableError(
+                f"{called} could not be reached for {self.seconds:.0f} s: {error.why}",
                 hint="what was computed is kept: run the same command again later, or give more --patience",
                 stops=True,
             ) from None
 
-    def _report(self, state: tenacity.RetryCallState) -> None:
+    def keep_trying(self, attempt: Callable[[], None], position: Callable[[], int], called: str = "the Hub") -> None:
+        """Call the attempt as `call` does; where it got on by a byte in that time, the time begins anew."""
+        while True:
+            before = position()
+            try:
+                self.call(attempt, called)
+                return
+            except SpectraError as error:
+                if position() == before or self.stopped.is_set() or not isinstance(error, UnreachableError):
+                    raise
+
+    def _report(self, called: str, state: tenacity.RetryCallState) -> None:
         """Call `on_wait` before a pause."""
         error = state.outcome.exception() if state.outcome else None
         seconds = state.next_action.sleep if state.next_action else 0.0
-        self.on_wait(f"waiting {seconds:.0f} s for the Hub: {getattr(error, 'why', 'no answer')}")
+        self.on_wait(f"waiting {seconds:.0f} s for {called}: {getattr(error, 'why', 'no answer')}")
 
     def _sleep(self, seconds: float) -> None:
         """Pause, until the program is to end at the latest."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spectra_cli.views.figures.axes import cursor, panel_columns, step_x
+from spectra_cli.views.figures.bands import BAND, are_pooled, banded, labels_of, over_seeds
 from spectra_cli.views.figures.colours import dashes, ordered, run_colour
 from spectra_cli.views.figures.figure import Chart, Options, Panel
 from spectra_cli.views.figures.frames import by_role, shared_steps, steps_of, title
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 SPECTRA, WEIGHTS = "cos_spectrum_final", "cos_weights_final"
 QUANTITIES = {SPECTRA: "spectra", WEIGHTS: "weights"}
+DIRECTION = "1 is the direction of the reference itself"
 COLOURS = {"domain": ["spectra", "weights"], "range": ["#d55e00", "#0072b2"]}
 
 
@@ -28,7 +30,7 @@ class AlignmentData:
     steps: the axis, of `axes.step_scale`. are_steps: for each run, whether its checkpoints stand at steps.
     """
 
-    labels: tuple[str, ...]
+    runs: tuple[StudiedRun, ...]
     frame: pd.DataFrame
     overall: tuple[pd.DataFrame, ...]
     steps: dict[str, Any]
@@ -47,8 +49,8 @@ def prepare(runs: Sequence[StudiedRun], options: Options) -> AlignmentData:
     long = long.dropna(subset="cosine")
     long["quantity"] = long["quantity"].map(QUANTITIES)
     return AlignmentData(
-        labels=tuple(studied.label for studied in runs),
-        frame=long,
+        runs=tuple(runs),
+        frame=over_seeds(long, runs, "cosine", ("role", "quantity")),
         overall=tuple(means(studied.run, list(QUANTITIES), ()) for studied in runs),
         steps=shared_steps(runs),
         are_steps=tuple(steps_of(studied.run)[1] for studied in runs),
@@ -60,7 +62,7 @@ def chart(data: AlignmentData) -> Chart:
     """Draw a panel for each role."""
     import altair as alt
 
-    roles = ordered(data.frame["role"])
+    roles, labels = ordered(data.frame["role"]), labels_of(data.runs)
     curves = (
         alt.Chart()
         .mark_line(point=alt.OverlayMarkDef(size=12, filled=True))
@@ -68,14 +70,16 @@ def chart(data: AlignmentData) -> Chart:
             x=step_x(data.steps),
             y=alt.Y("cosine:Q", title="cosine to the reference", scale=alt.Scale(zero=False)),
             tooltip=["run:N", "role:N", "quantity:N", "revision:N", "step:Q", alt.Tooltip("cosine:Q", format=".5f")],
-            **_channels(data.labels),
+            **_channels(labels),
         )
     )
     return (
-        alt.layer(curves, *([cursor(data.steps)] if data.follow else []), data=data.frame)
+        alt.layer(
+            banded(curves, data.runs, ("quantity",)), *([cursor(data.steps)] if data.follow else []), data=data.frame
+        )
         .properties(width=190, height=140)
         .facet(facet=alt.Facet("role:N", sort=roles, title=None), columns=panel_columns(len(roles)))
-        .properties(title=title(data.labels, "1 is the direction of the reference itself"))
+        .properties(title=title(labels, [DIRECTION, *([BAND] if are_pooled(data.runs) else [])]))
     )
 
 
@@ -93,8 +97,8 @@ def _channels(labels: Sequence[str]) -> dict[str, Any]:
 def lines(data: AlignmentData) -> tuple[Panel, ...]:
     """Return the terminal's panels of both cosines, means over all roles."""
     panels = []
-    for label, frame, are_steps in zip(data.labels, data.overall, data.are_steps, strict=True):
+    for studied, frame, are_steps in zip(data.runs, data.overall, data.are_steps, strict=True):
         long = frame.melt("step", list(QUANTITIES), "series", "y").rename(columns={"step": "x"})
         long["series"] = long["series"].map(QUANTITIES)
-        panels.append(Panel(f"{label}: cosine to the reference", "step", "cosine", long, are_steps))
+        panels.append(Panel(f"{studied.label}: cosine to the reference", "step", "cosine", long, are_steps))
     return tuple(panels)

@@ -81,7 +81,8 @@ class Kind:
 
     name: of `--kind`. shows: one sentence for the help. figure: the module that prepares and draws it. metrics: those
     that it needs; also: those that it shows more with. metric: the one drawn where the user names none; None where
-    there is no choice. vectors: whether it draws spectra. written_by: the command whose tables it takes.
+    there is no choice. vectors: whether it draws spectra. written_by: the command whose tables it takes. pools:
+    whether it draws runs that differ by seed alone as one, with a band.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Kind:
     metric: str | None = None
     vectors: bool = False
     written_by: str = "scan"
+    pools: bool = False
 
     def draw(self, runs: Sequence[StudiedRun], options: Options) -> Chart:
         """Return the chart of some runs."""

@@ -31,11 +31,11 @@ from spectra_cli.views.figures.figure import Kind
 KINDS: tuple[Kind, ...] = (
     Kind(
         "trajectory", "How fast each role's spectrum moves over training, log-log, with the loss beneath.",
-        trajectory, metrics=(trajectory.RATE,), also=trajectory.BESIDE,
+        trajectory, metrics=(trajectory.RATE,), also=trajectory.BESIDE, pools=True,
     ),
     Kind(
         "alignment", "Cosine of spectra and of weights to the reference checkpoint, by role.",
-        alignment, metrics=(alignment.SPECTRA, alignment.WEIGHTS),
+        alignment, metrics=(alignment.SPECTRA, alignment.WEIGHTS), pools=True,
     ),
     Kind(
         "spectrum", "Singular values against their rank, for chosen matrices at a few checkpoints.",
@@ -43,7 +43,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind("heatmap", "Any metric by layer and checkpoint.", heatmap, metric="stable_rank"),
     Kind("profile", "Any metric over depth, at a few checkpoints.", profile, metric="stable_rank"),
-    Kind("roles", "Any metric over training, a panel for each role.", roles, metric="stable_rank"),
+    Kind("roles", "Any metric over training, a panel for each role.", roles, metric="stable_rank", pools=True),
     Kind("layers", "Any metric over training, a line for each layer.", layer_lines, metric="stable_rank"),
     Kind("snapshot", "Any metric by layer and role, at one checkpoint or a few.", layer_by_role, metric="alpha"),
     Kind("loss", "Any metric against the loss, a point for each checkpoint.", against_loss, metric="alpha"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.views.figures.figure import Chart, Kind, Options
-from spectra_cli.views.figures.kinds import kind_of
+from spectra_cli.views.figures.kinds import KINDS, kind_of
 from spectra_cli.views.figures.look import Look
 from spectra_cli.views.figures.save import save, specification, suffix_of, write_whole
 from spectra_cli.views.figures.studied import StudiedRun
@@ -20,6 +20,7 @@ class Choice:
     """What of the tables is drawn. roles: such as `q`. match: a regular expression over matrix names.
 
     steps: checkpoints for kinds that show a few. losses: one file for all tables, or one each. labels: one each.
+    seeds: draw runs of one label, which differ by seed alone, as one with a band; without labels all.
     """
 
     metric: str | None = None
@@ -29,13 +30,17 @@ class Choice:
     losses: Sequence[str] = ()
     loss_columns: Mapping[str, str] | None = None
     labels: Sequence[str] | None = None
+    seeds: bool = False
 
     def options(self, kind: Kind) -> Options:
-        """Return what a kind is drawn with. Raises SpectraError, code 2, for a metric that it has no choice of."""
+        """Return what a kind is drawn with. Raises SpectraError, code 2, for a choice that it does not have."""
         if self.metric and kind.metric is None:
             raise SpectraError(
                 f"the kind {kind.name} has no choice of --metric", hint="roles draws any metric by role", code=2
             )
+        if self.seeds and not kind.pools:
+            others = ", ".join(other.name for other in KINDS if other.pools)
+            raise SpectraError(f"the kind {kind.name} draws no bands over seeds", hint=f"{others} do", code=2)
         return Options(self.metric or kind.metric, tuple(self.steps), self.match)
 
 
@@ -89,7 +94,7 @@ def read_runs(tables: Sequence[str | Path], kind: Kind, choice: Choice) -> list[
         wanted += select([choice.metric or kind.metric])
     inputs = read_inputs(
         tables, wanted, also=kind.also, required=wanted, losses=choice.losses, columns=choice.loss_columns,
-        labels=choice.labels,
+        labels=choice.labels, seeds=choice.seeds,
     )  # fmt: skip
     return [StudiedRun(replace(given, run=narrow(given.run, choice.roles, choice.match))) for given in inputs]
 

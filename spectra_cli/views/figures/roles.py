@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spectra_cli.views.figures.axes import panel_columns, quantity_axis, step_x, titled
+from spectra_cli.views.figures.bands import BAND, are_pooled, labels_of, over_seeds
 from spectra_cli.views.figures.colours import ordered, role_scale, run_colour
 from spectra_cli.views.figures.figure import Chart, Options, Panel
 from spectra_cli.views.figures.frames import series_panels, shared_steps, spread_by_role, title
@@ -16,37 +17,43 @@ if TYPE_CHECKING:
 
     from spectra_cli.views.figures.studied import StudiedRun
 
+OF_MATRICES = "mean over the matrices of a role; the band spans the least and the largest"
+
 
 @dataclass(frozen=True, eq=False)
 class RolesData:
     """A metric's mean, low and high over the matrices of a role at each checkpoint, a frame a run.
 
+    drawn: all of them, or of runs that differ by seed alone the median of their means, with the least and the greatest.
     steps: the axis, of `axes.step_scale`.
     """
 
     metric: str
     runs: tuple[StudiedRun, ...]
     frames: tuple[pd.DataFrame, ...]
+    drawn: pd.DataFrame
     steps: dict[str, Any]
 
 
 def prepare(runs: Sequence[StudiedRun], options: Options) -> RolesData:
     """Return the metric chosen by role."""
+    import pandas as pd
+
     metric = str(options.metric)
     frames = tuple(spread_by_role(studied.run, metric) for studied in runs)
-    return RolesData(metric, tuple(runs), frames, shared_steps(runs))
+    drawn = over_seeds(pd.concat(frames, ignore_index=True), runs, "mean", ("role",))
+    return RolesData(metric, tuple(runs), frames, drawn, shared_steps(runs))
 
 
 def chart(data: RolesData) -> Chart:
-    """Draw a panel for each role: the mean, and the range over its matrices as a band."""
+    """Draw a panel for each role: the mean, and as a band the range over its matrices, or over seeds."""
     import altair as alt
-    import pandas as pd
 
-    frame = pd.concat(data.frames, ignore_index=True)
-    labels = [studied.label for studied in data.runs]
+    frame, labels = data.drawn, labels_of(data.runs)
     scale, axis = quantity_axis([*frame["low"], *frame["high"]])
     y = {"scale": alt.Scale(**scale), "axis": alt.Axis(**axis), "title": None}
-    numbers: list[Any] = [alt.Tooltip(f"{name}:Q", format=".4~g") for name in ("mean", "low", "high", "matrices")]
+    shown = [name for name in ("mean", "low", "high", "matrices") if name in frame]
+    numbers: list[Any] = [alt.Tooltip(f"{name}:Q", format=".4~g") for name in shown]
     base = alt.Chart().encode(
         x=step_x(data.steps), color=_colour(labels, frame["role"]),
         tooltip=["run:N", "role:N", "revision:N", "step:Q", *numbers],
@@ -58,7 +65,7 @@ def chart(data: RolesData) -> Chart:
         alt.layer(band, line, data=frame)
         .properties(width=190, height=140)
         .facet(facet=alt.Facet("role:N", sort=roles, title=titled(data.metric)), columns=panel_columns(len(roles)))
-        .properties(title=title(labels, "mean over the matrices of a role; the band spans the least and the largest"))
+        .properties(title=title(labels, BAND if are_pooled(data.runs) else OF_MATRICES))
     )
 
 

@@ -45,6 +45,11 @@ class StudiedRun:
         """The run's label, safe to draw."""
         return printable(self.run.label)
 
+    @property
+    def pool(self) -> str | None:
+        """What it and the runs that differ from it by seed alone are called, safe to draw; None where none do."""
+        return None if self.given.pool is None else printable(self.given.pool)
+
     @cached_property
     def stability(self) -> RunStability | None:
         """The two phases, None where the run has no series over steps to find them in."""

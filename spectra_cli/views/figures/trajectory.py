@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.views.figures.axes import cursor, quantity_axis, step_x
+from spectra_cli.views.figures.bands import BAND, are_pooled, banded, heights, labels_of, over_seeds
 from spectra_cli.views.figures.colours import dashes, ordered, role_scale, run_colour, run_scale
 from spectra_cli.views.figures.figure import Chart, Options, Panel
 from spectra_cli.views.figures.frames import by_part, by_role, log_frame, series_panels, shared_steps, title
@@ -48,10 +49,15 @@ def prepare(runs: Sequence[StudiedRun], options: Options) -> TrajectoryData:
     """Return the variation of each run by role, its phases, and what it logged."""
     frames = tuple(by_role(studied.run, [RATE]).dropna(subset=RATE) for studied in runs)
     kinds = tuple(dict.fromkeys(studied.losses.kind for studied in runs if studied.losses))
+    parts = over_seeds(by_part(runs, RATE), runs, RATE, ("part",))
     return TrajectoryData(
-        tuple(runs), frames, tuple(studied.stability for studied in runs), by_part(runs, RATE), shared_steps(runs),
-        log_frame(runs, "loss"), log_frame(runs, "lr"), kinds, options.follow,
+        tuple(runs), frames, tuple(studied.stability for studied in runs), parts, shared_steps(runs),
+        _logged(runs, "loss"), _logged(runs, "lr"), kinds, options.follow,
     )  # fmt: skip
+
+
+def _logged(runs: Sequence[StudiedRun], column: str) -> pd.DataFrame:
+    return over_seeds(log_frame(runs, column), runs, column)
 
 
 def chart(data: TrajectoryData) -> Chart:
@@ -70,12 +76,20 @@ def chart(data: TrajectoryData) -> Chart:
             for (marks, height), last in zip(panels, [False] * (len(panels) - 1) + [True], strict=True)
         )
     ]
+    return (
+        alt.vconcat(*drawn, spacing=10).resolve_scale(x="shared").properties(title=title(_labels(data), _shows(data)))
+    )
+
+
+def _shows(data: TrajectoryData) -> list[str]:
+    """Return what is drawn, in sentences."""
     shows = [f"Mean over the matrices of {'a role' if len(data.runs) == 1 else 'attention and of the MLP'}"]
+    if are_pooled(data.runs):
+        return [*shows, BAND, "Dashed: where each run bends, or peaks where it has no bend"]
     for studied, phases in zip(data.runs, data.phases, strict=True):
         said = phases_sentence(phases)
         shows.append(f"{studied.label}: {said}" if len(data.runs) > 1 else f"{said[0].upper()}{said[1:]}")
-    heading = title([studied.label for studied in data.runs], shows)
-    return alt.vconcat(*drawn, spacing=10).resolve_scale(x="shared").properties(title=heading)
+    return shows
 
 
 def lines(data: TrajectoryData) -> tuple[Panel, ...]:
@@ -98,7 +112,7 @@ def _variation(data: TrajectoryData) -> tuple[Any, int]:
     def marks(*, labelled: bool) -> list[Chart]:
         x = step_x(data.steps, labelled=labelled)
         if len(data.runs) > 1:
-            return [_of_runs(data, x), *standing(data.phases, _labels(data), x)]
+            return [_of_runs(data, x), *standing(data.phases, [run.pool or run.label for run in data.runs], x)]
         (phases,), frame = data.phases, data.frames[0]
         low, high = int(frame["step"].min()), int(frame["step"].max())
         behind = shading(phases, low, high, x) if phases else []
@@ -133,14 +147,14 @@ class _Lane:
         import altair as alt
 
         x = step_x(self.data.steps, labelled=labelled)
-        scale, axis = quantity_axis(self.frame[self.name], log=False if self.name == "lr" else None)
+        scale, axis = quantity_axis(heights(self.frame, self.name), log=False if self.name == "lr" else None)
         scale = {"zero": True} if self.name == "lr" else scale
         ticks = {"tickCount": 2, "format": "~g"} if self.name == "lr" else {"tickCount": 4}
         y = alt.Y(f"{self.name}:Q", title=self.names, scale=alt.Scale(**scale), axis=alt.Axis(**axis, **ticks))
         shown = ".3~e" if self.name == "lr" else ".4f"
         tips = [*(["run:N"] if len(self.data.runs) > 1 else []), "step:Q", alt.Tooltip(f"{self.name}:Q", format=shown)]
         line = alt.Chart(self.frame).mark_line(clip=True).encode(x=x, y=y, tooltip=tips, color=self._colour())
-        return [line]
+        return [banded(line, self.data.runs)]
 
     def _colour(self) -> Any:
         import altair as alt
@@ -152,7 +166,7 @@ class _Lane:
 
 
 def _labels(data: TrajectoryData) -> list[str]:
-    return [studied.label for studied in data.runs]
+    return labels_of(data.runs)
 
 
 def _y(values: Sequence[float]) -> Any:
@@ -187,14 +201,15 @@ def _of_runs(data: TrajectoryData, x: Any) -> Chart:
     frame, legend = data.parts[data.parts[RATE] > 0], alt.Legend(symbolType="stroke")
     parts = [part for part in PARTS if (frame["part"] == part).any()]
     tips = ["run:N", "part:N", "revision:N", "step:Q", alt.Tooltip(f"{RATE}:Q", format=".3~e", title="per step")]
-    return (
+    lines = (
         alt.Chart(frame)
         .mark_line(point=alt.OverlayMarkDef(size=18, filled=True))
         .encode(
             x=x,
-            y=_y(frame[RATE].tolist()),
+            y=_y(heights(frame, RATE)),
             color=run_colour(_labels(data)),
             strokeDash=alt.StrokeDash("part:N", scale=alt.Scale(**dashes(parts)), title="matrices", legend=legend),
             tooltip=tips,
         )
     )
+    return banded(lines, data.runs, ("part",))

