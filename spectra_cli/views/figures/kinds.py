@@ -57,7 +57,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "gradients", "Slopes over depth of compression, an exponent and entropy over training, and where they turn.",
-        gradients, metrics=("stable_rank",), also=("entropy",), metric="alpha",
+        gradients, metrics=("stable_rank",), also=("entropy",), metric="alpha", pools=True,
     ),
     Kind(
         "dissociation", "An exponent against compression, a line for each layer, and the slopes of both over depth.",
