@@ -53,7 +53,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "compression", "How much of its stable rank each kind of matrix has lost, over training.",
-        compression, metrics=("stable_rank",),
+        compression, metrics=("stable_rank",), pools=True,
     ),
     Kind(
         "gradients", "Slopes over depth of compression, an exponent and entropy over training, and where they turn.",
