@@ -17,7 +17,10 @@ def export(
     output: Annotated[
         str,
         typer.Option(
-            "-o", "--output", metavar="FILE", help="A .parquet, .csv or .duckdb file; FOLDER/ for the datasets library."
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="A .parquet, .csv or .duckdb file; a folder .tensorboard; FOLDER/ for the datasets library.",
         ),
     ],
     long: Annotated[

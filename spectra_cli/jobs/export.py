@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
@@ -43,21 +44,22 @@ class Material:
 
 @dataclass(frozen=True)
 class Form:
-    """A form that `-o` chooses by its ending. write: returns the number of rows."""
+    """A form that `-o` chooses by its ending. write: returns the number of rows. long: it has no wide form."""
 
     ending: str
     what: str
     write: Callable[[Path, Material], int]
     keeps_metadata: bool = True
+    long: bool = False
 
 
 def export_table(table: str | Path, output: str | Path, *, long: bool = False) -> Exported:
     """Write another form of a table: a row for each matrix of a checkpoint, a column for each metric.
 
-    table: a file that `scan` or `diff` wrote. output: a .parquet, .csv or .duckdb file, or a folder, with a slash at
-    its end, that the `datasets` library loads. long: a row for each metric, as in the table, instead. Spectra (`sd`)
-    are left out. One checkpoint is in memory at a time. Raises SpectraError where the table cannot be read, or where
-    the output cannot be written.
+    table: a file that `scan` or `diff` wrote. output: a .parquet, .csv or .duckdb file, a folder .tensorboard of means
+    over the matrices of a role, or a folder, with a slash at its end, that the `datasets` library loads. long: a row
+    for each metric, as in the table, instead. Spectra (`sd`) are left out. One checkpoint is in memory at a time.
+    Raises SpectraError where the table cannot be read, or where the output cannot be written.
 
     >>> import spectra_cli
     >>> spectra_cli.export("run.parquet", "wide.csv").rows
@@ -66,7 +68,7 @@ def export_table(table: str | Path, output: str | Path, *, long: bool = False) -
     form, target = _form(str(output)), Path(output)
     if target.exists() and Path(table).exists() and target.samefile(table):
         raise SpectraError(f"{printable(target, 400)} is the table itself", hint="give another name to -o", code=2)
-    metrics = metrics_in(table)
+    metrics, long = metrics_in(table), long or form.long
     schema = plain_schema(WITHOUT_VECTORS) if long else wide_schema(metrics)
 
     def parts() -> Iterator[pa.Table]:
@@ -140,6 +142,30 @@ def _copy(source: IO[bytes], file: IO[bytes]) -> int:
     return file.tell()
 
 
+def _tensorboard(output: Path, material: Material) -> int:
+    """Write the mean of each metric over the matrices of a role as `spectra/METRIC/ROLE`, as monitors log it."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise SpectraError(
+            "TensorBoard is not installed, which reads this form", hint="pip install tensorboard"
+        ) from None
+    check_output(output)
+    count = 0
+    with new_folder(output) as folder, SummaryWriter(str(folder)) as writer:
+        for part in material.parts:
+            step, stage = part["step"][0].as_py(), part["stage"][0].as_py()
+            if step is None:
+                what = f"{printable(part['revision'][0].as_py())} has no step, by which TensorBoard has its numbers"
+                raise SpectraError(what, hint="scan with --map, which gives steps; other forms need none")
+            known = part.filter(pc.is_finite(part["value"])).group_by(["metric", "role"])
+            for row in known.aggregate([("value", "mean")]).to_pylist():
+                tag = "/".join(filter(None, ("spectra", row["metric"], row["role"], stage)))
+                writer.add_scalar(tag, row["value_mean"], step)
+                count += 1
+    return count
+
+
 def _dataset(output: Path, material: Material) -> int:
     check_output(output)
     with new_folder(output) as folder:
@@ -175,5 +201,6 @@ FORMS = (
     Form(".parquet", "Parquet", _parquet),
     Form(".csv", "CSV", _csv, keeps_metadata=False),
     Form(".duckdb", "a DuckDB database", _duckdb),
+    Form(".tensorboard", "a folder for TensorBoard", _tensorboard, keeps_metadata=False, long=True),
     Form("/", "a folder for datasets", _dataset),
 )

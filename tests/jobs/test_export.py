@@ -122,6 +122,22 @@ def test_what_cannot_be_written_is_said_in_two_lines(spectra, table_path, tmp_pa
     assert {path.name for path in tmp_path.iterdir()} == {"full", "small.parquet"}
 
 
+def test_tensorboard_has_the_means_over_each_role(table_path, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    written = export_table(table_path, tmp_path / "small.tensorboard")
+    found = EventAccumulator(str(written.output)).Reload()
+    table = read_table(table_path).pandas()
+    rows = table[(table["metric"] == "stable_rank") & (table["role"] == "q")]
+    means = rows.groupby("step")["value"].mean()
+    events = found.Scalars("spectra/stable_rank/q")
+    assert [event.step for event in events] == list(means.index)
+    np.testing.assert_allclose([event.value for event in events], means, rtol=1e-6)
+    tags = found.Tags()["scalars"]
+    assert written.rows == sum(len(found.Scalars(tag)) for tag in tags)
+    assert not written.metadata_kept
+
+
 @pytest.mark.slow
 def test_what_the_docs_ask_the_table_itself_is_answered(table_path, tmp_path):
     shutil.copy(table_path, tmp_path / "mine.parquet")
