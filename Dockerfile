@@ -7,7 +7,7 @@ WORKDIR /opt/spectra
 COPY . .
 # torch is the image's own, built for its CUDA; all else has the versions that were tested together.
 RUN grep -v '^torch==' constraints.txt > /tmp/constraints.txt \
-    && pip install --no-cache-dir -c /tmp/constraints.txt . \
+    && pip install --no-cache-dir -c /tmp/constraints.txt '.[report]' \
     && rm -rf /opt/spectra
 WORKDIR /work
 ENTRYPOINT ["spectra"]

@@ -8,6 +8,7 @@ import typer
 
 from spectra_cli.cli.options import Answer, Exponent, RunLabels, RunTables, Seeds, TrainingLogs
 from spectra_cli.cli.show import show_result
+from spectra_cli.errors import SpectraError
 
 
 def stability(
@@ -17,6 +18,7 @@ def stability(
     labels: RunLabels,
     pooled: Seeds,
     everything: Annotated[bool, typer.Option("--all", help="Show every layer.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Show only how runs compare with the first one.")] = False,
     answer: Answer,
 ) -> int:
     """Find the two phases of a run: where its spectra settle, and whether the loss settles with them."""
@@ -27,9 +29,12 @@ def stability(
 
     columns, names = parse_columns(logs.loss_columns), parse_labels(labels.label)
     compared = compare_tables(tables, logs.loss or (), columns, names, seeds=pooled.seeds)
+    if compare and not (compared.ratios or compared.contrasts):
+        hint = "name the one to compare with first and others after it; with --seeds, give two labels or more"
+        raise SpectraError("--compare finds nothing to compare with", hint=hint, code=2)
     show_result(
         answer,
-        text=lambda: show_stability(make_console(error=False), compared, everything=everything),
+        text=lambda: show_stability(make_console(error=False), compared, everything=everything, ratios_only=compare),
         facts=lambda: stability_json(compared),
         allow_nan=False,
     )

@@ -92,8 +92,7 @@ class PowerLaw:
 
 @dataclass(frozen=True, repr=False)
 class Scaling(Summarised):
-    """The models, and Δα, α's deviation and the depth of the peak against layers and parameters; against layers also
-    α's extremes and the wave's velocity.
+    """The models, and what α over depth is against their layers and parameters, and the wave against their layers.
 
     The peak and the velocity have laws only where three models of different depth have one. Where there are several
     families, each that has three depths has its own laws beside those of all models. tests: how many p-values there
@@ -175,10 +174,10 @@ def _extreme_laws(models: Sequence[Model], alpha: str) -> list[PowerLaw]:
     profiles = [np.log(model.profile) for model in models]
     return [
         power_law(
-            layers, np.array([extreme(values) for values in profiles]), f"the {extreme.__name__} {alpha}", "layers",
+            layers, np.array([extreme(values) for values in profiles]), f"the {name} {alpha}", "layers",
             null=null_exponents(profiles, layers, extreme),
         )
-        for extreme in (largest, smallest)
+        for name, extreme in (("largest", largest), ("smallest", smallest))
     ]  # fmt: skip
 
 

@@ -92,3 +92,21 @@ def test_a_table_scanned_without_the_variation_says_what_to_scan(spectra, tmp_pa
     result = spectra("stability", tmp_path / "alpha.parquet")
     assert result.code == 1
     assert "holds none of sd_variation_rate" in result.err
+
+
+def test_compare_shows_ratios_alone_with_the_last_loss(spectra, planted_table, log, tmp_path):
+    lower = plant_table(tmp_path / "lower.parquet", lower=0.1, seed=2)
+    better = tmp_path / "better.csv"
+    pd.read_csv(log).assign(loss=lambda table: 0.5 * table["loss"]).to_csv(better, index=False)
+    logs = ("--loss", log, "--loss", better, "--loss-columns", "step=n,lr=rate")
+    result = spectra("stability", planted_table, lower, *logs, "--compare")
+    assert result.code == 0, result.err
+    assert result.out.startswith("against planted, with 90% intervals\n")
+    assert "last loss × 0.500" in result.out
+    assert "Phase" not in result.out
+
+
+def test_compare_of_one_run_says_what_it_takes(spectra, planted_table):
+    result = spectra("stability", planted_table, "--compare")
+    assert result.code == 2
+    assert "nothing to compare with" in result.err

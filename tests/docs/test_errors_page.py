@@ -9,7 +9,7 @@ CODE = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "spectra_c
 
 
 def test_every_message_is_one_that_the_program_has():
-    messages = re.findall(r"^\| `([^`]+)` \|", PAGE, re.MULTILINE)
-    assert len(messages) > 12
-    parts = [part.strip() for message in messages for part in message.split("…") if len(part) > 3]
+    messages = re.findall(r"^\| `([^`]+)` \||^- \*(.*?)\*", PAGE, re.MULTILINE)
+    assert len(messages) > 16
+    parts = [part.strip() for message in map("".join, messages) for part in message.split("…") if len(part) > 3]
     assert [part for part in parts if part not in CODE] == []

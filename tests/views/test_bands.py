@@ -52,6 +52,16 @@ def test_pools_of_one_label_have_a_band_each_by_part(tables):
     assert area["encoding"]["detail"] == [{"field": "part", "type": "nominal"}]
 
 
+def test_gradients_of_a_pool_are_one_column_with_the_range_of_their_slopes(deep_table, tmp_path):
+    copy = tmp_path / "deep-again.parquet"
+    copy.write_bytes(deep_table.read_bytes())
+    single = figures.gradients([deep_table]).to_dict()["datasets"].values()
+    slopes = [line["slope"] for lines in single for line in lines if "slope" in line]
+    pooled = drawn(figures.gradients([deep_table, copy], seeds=True), "slope")
+    assert [line["slope"] for line in pooled] == pytest.approx(slopes)
+    assert all(line["low"] == line["high"] == line["slope"] for line in pooled)
+
+
 def test_runs_without_a_step_in_common_are_refused(tables):
     first, second = read_runs(tables[:2], kind_of("roles"), Choice(RATE, seeds=True))
     frame = pd.DataFrame({"run": [first.label, second.label], "step": [1, 2], "mean": [1.0, 2.0]})

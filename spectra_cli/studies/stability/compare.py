@@ -20,7 +20,8 @@ from spectra_cli.studies.stability.study import METRICS, stability
 Array = NDArray[np.float64]
 
 DRAWS = 2000
-QUANTITIES = ("peak", "floor", "onset", "onset_per_lr")
+ONSETS = ("onset", "onset_per_lr")
+QUANTITIES = ("peak", "floor", *ONSETS, "loss")
 
 
 def compare_tables(
@@ -41,7 +42,7 @@ def compare_tables(
 
 
 def ratios(runs: Sequence[Run], studied: Sequence[RunStability]) -> Iterator[Ratio]:
-    """Yield each run's peak, floor and onset over those of the first run, for every group that both have.
+    """Yield each run's peak, floor, onset and last loss over those of the first, for every group that both have.
 
     The intervals of peak and floor come from drawing the group's matrices anew, and the floor's checkpoints too: the
     same in both runs where their names and steps agree, so that a decline which they share is none of their difference.
@@ -58,8 +59,15 @@ def ratios(runs: Sequence[Run], studied: Sequence[RunStability]) -> Iterator[Rat
             names = run.label, studied[0].label, group.group
             yield Ratio(*names, "peak", group.peak.value / base.peak.value, peaks)
             yield Ratio(*names, "floor", group.floor.value / base.floor.value, floors)
-            for quantity in QUANTITIES[2:]:
+            for quantity in ONSETS:
                 yield from _onset_ratio(names, quantity, getattr(group, quantity), getattr(base, quantity))
+        yield from _loss_ratio(run, studied[0])
+
+
+def _loss_ratio(run: RunStability, base: RunStability) -> Iterator[Ratio]:
+    """Yield the last loss over the first run's, where both are of one kind; a run's own has no interval."""
+    if run.loss and base.loss and run.loss.kind == base.loss.kind and run.loss.last and base.loss.last:
+        yield Ratio(run.label, base.label, "all", "loss", run.loss.last / base.loss.last, None)
 
 
 def _onset_ratio(

@@ -112,14 +112,16 @@ class GroupStability:
 class LossStability:
     """The loss beside the variation of the whole model.
 
-    kind: `validation` or `training`. onset: the last breakpoint of the loss against ln step. fastest: the steps between
-    which it falls fastest. synchrony: the onset of the variation's second phase over the loss's, and synchrony_of whose
-    it is: that of the `rate`, or of the `rate per lr` where the rate has none. spearman: rank correlation of
-    what is new at each checkpoint in `sd_variation_rate` and in the loss's decrease per step, beyond their trends and
-    what the checkpoint before foretells, and its p-value; None with too few checkpoints after the peak.
+    kind: `validation` or `training`. last: the loss at the last checkpoint, None where none was logged there.
+    onset: the last breakpoint of the loss against ln step. fastest: the steps between which it falls fastest.
+    synchrony: the onset of the variation's second phase over the loss's, and synchrony_of whose it is: that of the
+    `rate`, or of the `rate per lr` where the rate has none. spearman: rank correlation of what is new at each
+    checkpoint in `sd_variation_rate` and in the loss's decrease per step, beyond their trends and what the
+    checkpoint before foretells, and its p-value; None with too few checkpoints after the peak.
     """
 
     kind: str
+    last: float | None
     onset: Onset
     fastest: Interval | None
     synchrony: float | None
@@ -202,7 +204,7 @@ class RunStability(Summarised):
 class Ratio:
     """A quantity of one run over that of the first one, with its 90% interval; None where it has none.
 
-    quantity: `peak`, `floor`, `onset` or `onset_per_lr`, of a group of matrices.
+    quantity: `peak`, `floor`, `onset` or `onset_per_lr` of a group of matrices, or the `loss` at the end, of `all`.
     """
 
     label: str

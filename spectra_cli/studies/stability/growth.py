@@ -16,7 +16,7 @@ from spectra_cli.studies.stability.judgements import (
     above_zero,
     exponent,
     too_few,
-    unjudged,
+    without,
 )
 
 LEAST_GROWTH = 0.2  # exponent on step, below which a condition number is bounded: 15% more where steps double
@@ -35,7 +35,7 @@ def norms_grow(evidence: Evidence) -> Answer:
     since = evidence.since_peak()
     means = evidence.log_means(NORM)
     if not means:
-        return unjudged(f"the table holds no {NORM}")
+        return without(NORM)
     if len(since) < FEWEST:
         return too_few(len(since), FEWEST)
     x = np.log(since.to_numpy(float))
@@ -52,7 +52,7 @@ def condition_is_bounded(evidence: Evidence) -> Answer:
     """
     logs = evidence.logs(evidence.numbers, CONDITION)
     if logs.empty:
-        return unjudged(f"the table holds no {CONDITION} that is finite at every checkpoint")
+        return without(CONDITION)
     late = evidence.since_peak()
     late = late.iloc[len(late) // 2 :]
     if len(late) < FEWEST:

@@ -50,6 +50,11 @@ def unjudged(reason: str) -> Answer:
     return Answer(UNJUDGED, reason=reason)
 
 
+def without(metric: str) -> Answer:
+    """Return that a metric is missing."""
+    return unjudged(f"no matrix has a {metric} at every checkpoint of the table")
+
+
 def too_few(points: int, fewest: int, noun: str = "checkpoints from the peak on") -> Answer:
     """Return that there are too few points."""
     return unjudged(f"there are only {points} {noun}, and at least {fewest} are needed")

@@ -20,11 +20,13 @@ NEAREST_END = 5  # of the falls at the end, whose median is the scale below whic
 def beside_loss(losses: Losses, whole: GroupStability, starts: NDArray[np.int64]) -> LossStability:
     """Compare the whole model with the loss. starts: (n,) the step before each of its series' checkpoints."""
     onset = loss_onset(losses)
+    last = float(_loss_at(losses, whole.series.steps[-1:])[0])
     rho, p = _correlation(losses, whole, starts)
     settling = _settling(whole)
     together = settling[0] / onset.step if settling and onset.step and onset.phase != "rise" else None
     return LossStability(
         kind=losses.kind,
+        last=last if np.isfinite(last) else None,
         onset=onset,
         fastest=_fastest(onset),
         synchrony=together,

@@ -10,14 +10,25 @@ from numpy.typing import NDArray
 from statsmodels.regression.quantile_regression import QuantReg
 from statsmodels.tools.sm_exceptions import IterationLimitWarning
 
+from spectra_cli.studies.stability.coefficient import own_share
 from spectra_cli.studies.stability.evidence import Evidence
-from spectra_cli.studies.stability.judgements import Answer, Quantity, above_zero, drift, exponent, too_few, unjudged
+from spectra_cli.studies.stability.judgements import (
+    INSEPARABLE,
+    Answer,
+    Quantity,
+    above_zero,
+    drift,
+    exponent,
+    too_few,
+    unjudged,
+)
 from spectra_cli.studies.stability.loss import falls
 
 Array = NDArray[np.float64]
 
 FEWEST = 14  # checkpoints after the peak at which the loss falls
 MOST_RISES = 0.25  # of the checkpoints; a loss that rises more often is noise, and has no logarithm
+NOTHING = 1e-6  # of the variation's variance: less is rounding, and has any coefficient
 UPPER = 0.75  # the quantile that a ceiling is; at 0.8, 31 checkpoints may leave its error undefined
 
 
@@ -62,8 +73,10 @@ def _falling(evidence: Evidence) -> _Falling | Answer:
     rises = int(known.sum() - falling.sum())
     if rises > MOST_RISES * known.sum():
         return unjudged(f"the loss rises at {rises} of {known.sum()} checkpoints after the peak")
-    steps = series.steps[falling].astype(float)
-    return _Falling(np.log(steps), np.log(series.rates[falling]), np.log(fall[falling]))
+    x, variation = np.log(series.steps[falling].astype(float)), np.log(series.rates[falling])
+    if own_share(np.column_stack([np.ones(len(x)), *drift(x), variation])) < NOTHING:
+        return Answer(INSEPARABLE, reason="steps leave nothing of the variation's variance")
+    return _Falling(x, variation, np.log(fall[falling]))
 
 
 def _upper(columns: list[Array], y: Array) -> Quantity | None:
@@ -74,7 +87,7 @@ def _upper(columns: list[Array], y: Array) -> Quantity | None:
     independent noise, left out the truth in 25 of 100 at a correlation of 0.8.
     """
     design = np.column_stack([np.ones(len(y)), *columns])
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
         warnings.simplefilter("ignore", IterationLimitWarning)  # it goes to and fro between equal solutions
         fit = QuantReg(y, design).fit(q=UPPER)
     if not np.isfinite(fit.sparsity):

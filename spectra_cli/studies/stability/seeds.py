@@ -22,6 +22,7 @@ OF_GROUPS: tuple[tuple[str, Number], ...] = (
     ("settled", lambda group: group.settled),
 )
 OF_RUNS: tuple[tuple[str, Callable[[RunStability], float | None]], ...] = (
+    ("loss", lambda run: run.loss.last if run.loss else None),
     ("loss_onset", lambda run: run.loss.onset.step if run.loss else None),
     ("synchrony", lambda run: run.loss.synchrony if run.loss else None),
     ("attention_over_mlp", lambda run: run.attention_over_mlp.value if run.attention_over_mlp else None),

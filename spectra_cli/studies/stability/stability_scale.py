@@ -17,6 +17,7 @@ from spectra_cli.studies.stability.judgements import (
     exponent,
     too_few,
     unjudged,
+    without,
 )
 from spectra_cli.studies.stability.learning_rate import rates_between
 
@@ -57,7 +58,7 @@ def _causes(evidence: Evidence) -> _Causes | Answer:
         return unjudged("no learning rate is logged")
     norms = evidence.log_means(NORM).get("all")
     if norms is None:
-        return unjudged(f"the table holds no {NORM}")
+        return without(NORM)
     series, starts = evidence.whole.series, evidence.starts
     rates = rates_between(evidence.losses, starts.astype(float), series.steps.astype(float))
     chosen = (series.steps > evidence.whole.peak.step) & np.isfinite(rates) & (rates > 0)

@@ -27,7 +27,9 @@ def show_pools(console: Console, pools: Sequence[Pool], contrasts: Sequence[Cont
             print_lines(console, "\nmeans over seeds, with their 95% intervals")
             console.print(_groups(pool))
     if contrasts:
-        console.print(f"\nagainst {printable(pools[0].label)}, with 95% intervals over seeds")
+        if pools:
+            console.print()
+        console.print(f"against {printable(contrasts[0].against)}, with 95% intervals over seeds")
         for line in contrast_sentences(contrasts):
             print_lines(console, line)
         others = [each for each in contrasts if each.group != "all"]

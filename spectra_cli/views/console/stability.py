@@ -19,11 +19,29 @@ MOST_LAYERS = 8
 LEAST = ("bound loose", "onset\nper lr", "weights\n≥ 0.99", "spectra\n≥ 0.99", "settled")  # left out first
 
 
-def show_stability(console: Console, compared: RunComparison, *, everything: bool = False) -> None:
-    """Print each run's findings and its groups, then the runs against the first; of pools, what their runs share."""
+def show_stability(
+    console: Console, compared: RunComparison, *, everything: bool = False, ratios_only: bool = False
+) -> None:
+    """Print each run's findings and its groups, then the runs against the first; of pools, what their runs share.
+
+    ratios_only: print only how runs, or pools, compare with the first.
+    """
     if compared.pools:
-        show_pools(console, compared.pools, compared.contrasts)
+        show_pools(console, () if ratios_only else compared.pools, compared.contrasts)
         return
+    if not ratios_only:
+        _show_runs(console, compared, everything=everything)
+    if len(compared.runs) > 1:
+        if not ratios_only:
+            console.print()
+        console.print(f"against {printable(compared.runs[0].label)}, with 90% intervals")
+        for line in ratio_sentences(compared):
+            print_lines(console, line)
+        console.print()
+        console.print(_ratios(compared))
+
+
+def _show_runs(console: Console, compared: RunComparison, *, everything: bool) -> None:
     for index, run in enumerate(compared.runs):
         if index:
             console.print()
@@ -33,12 +51,6 @@ def show_stability(console: Console, compared: RunComparison, *, everything: boo
             print_lines(console, line)
         console.print()
         console.print(_groups(run, everything=everything))
-    if len(compared.runs) > 1:
-        console.print(f"\nagainst {printable(compared.runs[0].label)}, with 90% intervals")
-        for line in ratio_sentences(compared):
-            print_lines(console, line)
-        console.print()
-        console.print(_ratios(compared))
 
 
 def _groups(run: RunStability, *, everything: bool) -> PlainTable:
@@ -141,6 +153,7 @@ def _onset_facts(onset: Onset) -> Mapping[str, Any]:
 def _loss(loss: LossStability) -> dict[str, Any]:
     return {
         "kind": loss.kind,
+        "last": loss.last,
         "onset": _onset_facts(loss.onset),
         "fastest": loss.fastest,
         "synchrony": loss.synchrony,

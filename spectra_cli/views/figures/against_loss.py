@@ -10,7 +10,7 @@ import numpy as np
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.views.figures.axes import panel_columns, quantity_axis, titled
-from spectra_cli.views.figures.colours import ordered, role_scale, run_colour
+from spectra_cli.views.figures.colours import ordered, role_channels, run_colour
 from spectra_cli.views.figures.figure import Chart, Options, Panel
 from spectra_cli.views.figures.frames import by_role, steps_of, title
 
@@ -82,10 +82,7 @@ def chart(data: LossData) -> Chart:
     if several:
         facet = alt.Facet("role:N", title=None, sort=names, columns=panel_columns(len(names)))
         return drawn.encode(color=run_colour(data.labels), facet=facet).properties(width=190, height=140, title=shows)
-    legend = alt.Legend(symbolType="stroke")
-    colour = alt.Color("role:N", title="role", scale=alt.Scale(**role_scale(names)), legend=legend)
-    dash = alt.StrokeDash("role:N", title="role", scale=alt.Scale(**role_scale(names, 1)), legend=legend)
-    return drawn.encode(color=colour, strokeDash=dash).properties(width=620, height=300, title=shows)
+    return drawn.encode(**role_channels(names)).properties(width=620, height=300, title=shows)
 
 
 def lines(data: LossData) -> tuple[Panel, ...]:

@@ -73,7 +73,7 @@ def _row(study: Lifecycle, spreads: Sequence[Spread]) -> Chart:
     panels = [_panel(spread) for spread in spreads] or [
         alt.Chart(nothing).mark_point().properties(width=270, height=40)
     ]
-    return alt.hconcat(*panels).properties(title=title(study, *asymmetry_verdicts(study)))
+    return alt.hconcat(*panels).properties(title=title(study.label, *asymmetry_verdicts(study)))
 
 
 def _panel(spread: Spread) -> Chart:

@@ -45,6 +45,17 @@ def ordered(roles: Iterable[str]) -> list[str]:
     return list(role_scale(roles)["domain"])
 
 
+def role_channels(roles: Iterable[str]) -> dict[str, Any]:
+    """Return the channels that tell roles apart, colour and dash, with their one legend."""
+    import altair as alt
+
+    present, legend = list(roles), alt.Legend(symbolType="stroke")
+    return {
+        "color": alt.Color("role:N", title="role", scale=alt.Scale(**role_scale(present)), legend=legend),
+        "strokeDash": alt.StrokeDash("role:N", title="role", scale=alt.Scale(**role_scale(present, 1)), legend=legend),
+    }
+
+
 def run_scale(labels: Iterable[str]) -> dict[str, Any]:
     """Return the fixed colours of runs, in their order, as a Vega-Lite scale."""
     domain = list(labels)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spectra_cli.errors import printable
-from spectra_cli.views.figures.axes import panel_columns, step_scale, step_x
-from spectra_cli.views.figures.colours import ordered, role_scale, run_colour
+from spectra_cli.views.figures.axes import panel_columns, step_x
+from spectra_cli.views.figures.bands import BAND, are_pooled, banded, labels_of, over_seeds
+from spectra_cli.views.figures.colours import ordered, role_channels, run_colour
 from spectra_cli.views.figures.figure import Chart, Options, Panel
-from spectra_cli.views.figures.frames import title
+from spectra_cli.views.figures.frames import shared_steps, title
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from spectra_cli.studies.lifecycle import Lifecycle
     from spectra_cli.views.figures.studied import StudiedRun
 
 NAME = "compression of the stable rank (%)"
@@ -23,47 +23,59 @@ NAME = "compression of the stable rank (%)"
 
 @dataclass(frozen=True, eq=False)
 class CompressionData:
-    """Compression in % by run, role and step, as `value`, mean over the layers."""
+    """Compression in % by run, role and step, as `value`, mean over the layers; over seeds their median, with a band.
 
-    studies: tuple[Lifecycle, ...]
+    verdict: of the one run there is, else "". steps: the axis, of `axes.step_scale`.
+    """
+
+    runs: tuple[StudiedRun, ...]
     frame: pd.DataFrame
+    verdict: str
+    steps: dict[str, Any]
 
 
 def prepare(runs: Sequence[StudiedRun], options: Options) -> CompressionData:
     """Return the compression of each role. Raises SpectraError where a run is too short for a study over depth."""
     import pandas as pd
 
+    from spectra_cli.views.sentences.lifecycle import compression_verdict
+
     del options
-    studies = tuple(studied.lifecycle() for studied in runs)
+    studies = [studied.lifecycle() for studied in runs]
     frames = [
         pd.DataFrame({"run": printable(study.label), "role": printable(role), "step": study.steps, "value": values})
         for study in studies
         for role, values in study.by_role.items()
     ]
-    return CompressionData(studies, pd.concat(frames, ignore_index=True).dropna())
+    frame = over_seeds(pd.concat(frames, ignore_index=True).dropna(), runs, "value", ("role",))
+    return CompressionData(
+        tuple(runs), frame, compression_verdict(studies[0]) if len(runs) == 1 else "", shared_steps(runs)
+    )
 
 
 def chart(data: CompressionData) -> Chart:
     """Draw a line for each role, and of several runs a panel for each role with a line for each run."""
     import altair as alt
 
-    from spectra_cli.views.sentences.lifecycle import compression_verdict
-
-    labels, names = [printable(study.label) for study in data.studies], ordered(data.frame["role"])
-    steps = step_scale([int(step) for study in data.studies for step in study.steps])
-    drawn = alt.Chart(data.frame).mark_line(point=alt.OverlayMarkDef(size=14, filled=True))
-    y = alt.Y("value:Q", title=NAME, scale=alt.Scale(nice=False))
-    tips = ["run:N", "role:N", "step:Q", alt.Tooltip("value:Q", format=".3~g")]
-    base = drawn.encode(x=step_x(steps), y=y, tooltip=tips)
-    if len(labels) > 1:
-        facet = alt.Facet("role:N", title=None, sort=names, columns=panel_columns(len(names)))
-        shows = title(labels, "Means over layers, a panel for each kind of matrix")
-        return base.encode(color=run_colour(labels), facet=facet).properties(width=190, height=140, title=shows)
-    shows = title(labels, ["Means over layers", compression_verdict(data.studies[0])])
-    legend = alt.Legend(symbolType="stroke")
-    colour = alt.Color("role:N", title="role", scale=alt.Scale(**role_scale(names)), legend=legend)
-    dash = alt.StrokeDash("role:N", title="role", scale=alt.Scale(**role_scale(names, 1)), legend=legend)
-    return base.encode(color=colour, strokeDash=dash).properties(width=620, height=300, title=shows)
+    labels, names = labels_of(data.runs), ordered(data.frame["role"])
+    several = len(labels) > 1
+    line = (
+        alt.Chart()
+        .mark_line(point=alt.OverlayMarkDef(size=14, filled=True))
+        .encode(
+            x=step_x(data.steps),
+            y=alt.Y("value:Q", title=None if several else NAME, scale=alt.Scale(nice=False)),
+            tooltip=["run:N", "role:N", "step:Q", alt.Tooltip("value:Q", format=".3~g")],
+            **({"color": run_colour(labels)} if several else role_channels(names)),
+        )
+    )
+    layers = alt.layer(banded(line, data.runs), data=data.frame)
+    shows = title(labels, ["Means over layers", data.verdict, BAND if are_pooled(data.runs) else ""])
+    if not several:
+        return layers.properties(width=620, height=300, title=shows)
+    facet = alt.Facet("role:N", title=NAME, sort=names)
+    panels = layers.properties(width=190, height=140).facet(facet=facet, columns=panel_columns(len(names)))
+    return panels.properties(title=shows)
 
 
 def lines(data: CompressionData) -> tuple[Panel, ...]:

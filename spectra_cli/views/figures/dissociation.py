@@ -87,7 +87,7 @@ def _column(run: Apart, *, follow: bool) -> Chart:
 
     panels = alt.vconcat(_paths(run), _slopes(run, follow=follow), spacing=12).resolve_scale(color="independent")
     shows = "Above: a line a layer, a point a checkpoint, means over its matrices; beneath, dashed: a turn"
-    return panels.properties(title=title(run.study, shows, dissociation_verdict(run.study)))
+    return panels.properties(title=title(run.study.label, shows, dissociation_verdict(run.study)))
 
 
 def _paths(run: Apart) -> Chart:

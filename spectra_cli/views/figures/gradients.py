@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from spectra_cli.errors import printable
 from spectra_cli.views.figures.axes import cursor, step_scale, step_x, zero_line
+from spectra_cli.views.figures.bands import BAND, are_pooled, labels_of, over_seeds
 from spectra_cli.views.figures.colours import RUN_COLOURS
 from spectra_cli.views.figures.figure import Chart, Options, Panel
 from spectra_cli.views.figures.lifecycle import WIDTH, side_by_side, title
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Slopes:
-    """One quantity of a run: its slope over depth at each step, with a 95% band. unit: as it stands behind a name."""
+    """One quantity's slope over depth at each step, with a band. unit: as it stands behind a name.
+
+    verdict: what is said of it, "" of runs that are drawn as one. turns: the steps at which the slope's sign turns.
+    """
 
     quantity: str
     unit: str
-    gradient: Gradient
+    verdict: str
+    turns: tuple[float, ...]
     frame: pd.DataFrame
 
     @property
@@ -35,27 +40,68 @@ class Slopes:
 
 
 @dataclass(frozen=True, eq=False)
-class GradientsData:
-    """The slopes of each run, a record a quantity."""
+class Column:
+    """The slopes of one run, or of runs that differ by seed alone, a record a quantity. steps: of all checkpoints."""
 
-    studies: tuple[Lifecycle, ...]
-    slopes: tuple[tuple[Slopes, ...], ...]
+    label: str
+    steps: tuple[int, ...]
+    slopes: tuple[Slopes, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class GradientsData:
+    """What is drawn. pooled: whether columns are of runs that differ by seed alone."""
+
+    columns: tuple[Column, ...]
+    pooled: bool
     follow: bool
 
 
 def prepare(runs: Sequence[StudiedRun], options: Options) -> GradientsData:
-    """Return the slopes of each run. Raises SpectraError where a run is too short for a study over depth."""
-    studies = tuple(studied.lifecycle(options.metric) for studied in runs)
-    return GradientsData(studies, tuple(map(_slopes, studies)), options.follow)
+    """Return the slopes of each run, or pool. Raises SpectraError where a run is too short for a study over depth."""
+    columns = []
+    for studied in runs:
+        study = studied.lifecycle(options.metric)
+        columns.append(Column(studied.label, tuple(study.steps.tolist()), _slopes(study)))
+    pooled = are_pooled(runs)
+    drawn = _pooled(columns, runs) if pooled else columns
+    return GradientsData(tuple(drawn), pooled, options.follow)
 
 
 def _slopes(study: Lifecycle) -> tuple[Slopes, ...]:
+    from spectra_cli.views.sentences.lifecycle import gradient_verdict
+
     gradients = (
         ("compression", " (%)", study.gradient),
         (study.alpha, "", study.alpha_gradient),
         ("entropy", " (nats)", study.entropy_gradient),
     )
-    return tuple(Slopes(name, unit, gradient, _bands(gradient)) for name, unit, gradient in gradients if gradient)
+    return tuple(
+        Slopes(
+            name, unit, gradient_verdict(name, gradient, "").split(". ")[0], tuple(map(float, gradient.turns)),
+            _bands(gradient),
+        )
+        for name, unit, gradient in gradients if gradient
+    )  # fmt: skip
+
+
+def _pooled(columns: Sequence[Column], runs: Sequence[StudiedRun]) -> list[Column]:
+    """Return a column for each pool, of the quantities that all of its runs have; all of their turns are marked."""
+    import pandas as pd
+
+    drawn = []
+    for label in labels_of(runs):
+        members = [(column, run) for column, run in zip(columns, runs, strict=True) if run.pool == label]
+        known = [{slopes.quantity: slopes for slopes in column.slopes} for column, _ in members]
+        slopes = []
+        for name in [name for name in known[0] if all(name in each for each in known)]:
+            frames = [each[name].frame.assign(run=run.label) for each, (_, run) in zip(known, members, strict=True)]
+            shared = over_seeds(pd.concat(frames), [run for _, run in members], "slope")
+            ends = {"from": shared["low"], "to": shared["high"], "cut_low": False, "cut_high": False}
+            turns = tuple(turn for each in known for turn in each[name].turns)
+            slopes.append(replace(known[0][name], verdict="", turns=turns, frame=shared.assign(**ends)))
+        drawn.append(Column(label, members[0][0].steps, tuple(slopes)))
+    return drawn
 
 
 def _bands(gradient: Gradient) -> pd.DataFrame:
@@ -77,25 +123,22 @@ def _bands(gradient: Gradient) -> pd.DataFrame:
 
 
 def chart(data: GradientsData) -> Chart:
-    """Draw one column for each run, a panel for each quantity."""
-    columns = zip(data.studies, data.slopes, strict=True)
-    return side_by_side([_column(study, slopes, follow=data.follow) for study, slopes in columns])
+    """Draw one column for each run or pool, a panel for each quantity."""
+    return side_by_side([_column(column, data) for column in data.columns])
 
 
-def _column(study: Lifecycle, quantities: Sequence[Slopes], *, follow: bool) -> Chart:
+def _column(column: Column, data: GradientsData) -> Chart:
     import altair as alt
 
-    from spectra_cli.views.sentences.lifecycle import gradient_verdict
-
-    steps = step_scale(study.steps.tolist())
+    steps = step_scale(list(column.steps))
     panels = []
-    for slopes in quantities:
-        last = slopes is quantities[-1]
-        marks = [*_marks(slopes, labelled=last), *([cursor(steps, labelled=last)] if follow else [])]
+    for slopes in column.slopes:
+        last = slopes is column.slopes[-1]
+        marks = [*_marks(slopes, steps, labelled=last), *([cursor(steps, labelled=last)] if data.follow else [])]
         panels.append(alt.layer(*marks).properties(width=WIDTH, height=120))
-    sentences = [gradient_verdict(slopes.quantity, slopes.gradient, "").split(". ")[0] for slopes in quantities]
-    shows = title(study, _shows(quantities), *sentences)
-    return alt.vconcat(*panels, spacing=10).properties(title=shows)
+    shows = [f"{BAND}; dashed: where one of them turns"] if data.pooled else [_shows(column.slopes)]
+    heading = title(column.label, *shows, *(slopes.verdict for slopes in column.slopes))
+    return alt.vconcat(*panels, spacing=10).properties(title=heading)
 
 
 def _shows(quantities: Sequence[Slopes]) -> str:
@@ -103,19 +146,18 @@ def _shows(quantities: Sequence[Slopes]) -> str:
     return "95% bands; dashed: a turn" + ("; triangles: a band that goes on outside the picture" if cut else "")
 
 
-def _marks(slopes: Slopes, *, labelled: bool) -> list[Chart]:
+def _marks(slopes: Slopes, steps: dict[str, Any], *, labelled: bool) -> list[Chart]:
     import altair as alt
     import pandas as pd
 
     colour, turn_colour = RUN_COLOURS[:2]
-    steps = step_scale(slopes.gradient.steps.tolist())
     base = alt.Chart(slopes.frame).encode(x=step_x(steps, labelled=labelled))
     y: dict[str, Any] = {
         "title": [f"slope of {slopes.name}", f"from first to last{slopes.unit}"],
         "axis": alt.Axis(tickCount=5),
     }
     tips = ["step:Q", *(alt.Tooltip(f"{name}:Q", format=".3~g") for name in ("slope", "low", "high"))]
-    turns = pd.DataFrame({"step": [float(at) for at in slopes.gradient.turns]})
+    turns = pd.DataFrame({"step": list(slopes.turns)})
     turned = alt.Chart(turns).mark_rule(strokeDash=[4, 4], strokeWidth=1.6, color=turn_colour).encode(x="step:Q")
     return [
         base.mark_area(opacity=0.2, color=colour).encode(y=alt.Y("from:Q", **y), y2="to:Q"),
@@ -146,9 +188,9 @@ def _cut_ends(base: Chart, frame: pd.DataFrame, y: dict[str, Any]) -> list[Chart
 def lines(data: GradientsData) -> tuple[Panel, ...]:
     """Return the terminal's panels of the slopes over depth, one for each run and quantity."""
     panels = []
-    for study, quantities in zip(data.studies, data.slopes, strict=True):
-        for slopes in quantities:
+    for column in data.columns:
+        for slopes in column.slopes:
             frame = slopes.frame.rename(columns={"step": "x", "slope": "y"}).assign(series=slopes.name)
-            heading = f"{printable(study.label)}: slope of {slopes.name} over depth{slopes.unit}"
+            heading = f"{column.label}: slope of {slopes.name} over depth{slopes.unit}"
             panels.append(Panel(heading, "step", "slope", frame, log_x=True))
     return tuple(panels)

@@ -53,11 +53,11 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "compression", "How much of its stable rank each kind of matrix has lost, over training.",
-        compression, metrics=("stable_rank",),
+        compression, metrics=("stable_rank",), pools=True,
     ),
     Kind(
         "gradients", "Slopes over depth of compression, an exponent and entropy over training, and where they turn.",
-        gradients, metrics=("stable_rank",), also=("entropy",), metric="alpha",
+        gradients, metrics=("stable_rank",), also=("entropy",), metric="alpha", pools=True,
     ),
     Kind(
         "dissociation", "An exponent against compression, a line for each layer, and the slopes of both over depth.",

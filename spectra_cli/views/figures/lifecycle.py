@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spectra_cli.errors import printable
 from spectra_cli.views.figures.figure import Chart
 from spectra_cli.views.figures.frames import wrapped
 
-if TYPE_CHECKING:
-    from spectra_cli.studies.lifecycle import Lifecycle
-
 WIDTH = 560
 FITTED = 60  # points of a fitted curve
 
 
-def title(study: Lifecycle, *sentences: str) -> Any:
+def title(label: str, *sentences: str) -> Any:
     """Return the title of a run's column: its label, and sentences beneath."""
     import altair as alt
 
-    return alt.Title(printable(study.label), subtitle=wrapped(sentences))
+    return alt.Title(printable(label), subtitle=wrapped(sentences))
 
 
 def side_by_side(columns: Sequence[Chart]) -> Chart:

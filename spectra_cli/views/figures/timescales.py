@@ -109,7 +109,7 @@ def _column(run: Approach, *, follow: bool) -> Chart:
     return (
         alt.layer(*marks)
         .resolve_scale(color="independent")
-        .properties(width=WIDTH, height=260, title=title(run.study, shows, timescale_verdict(run.study)))
+        .properties(width=WIDTH, height=260, title=title(run.study.label, shows, timescale_verdict(run.study)))
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from spectra_cli.errors import SpectraError
 from spectra_cli.views.figures.axes import cursor, quantity_axis, step_x
 from spectra_cli.views.figures.bands import BAND, are_pooled, banded, heights, labels_of, over_seeds
-from spectra_cli.views.figures.colours import dashes, ordered, role_scale, run_colour, run_scale
+from spectra_cli.views.figures.colours import dashes, ordered, role_channels, run_colour, run_scale
 from spectra_cli.views.figures.figure import Chart, Options, Panel
 from spectra_cli.views.figures.frames import by_part, by_role, log_frame, series_panels, shared_steps, title
 from spectra_cli.views.figures.phases import events, phases_sentence, shading, standing
@@ -181,15 +181,13 @@ def _of_roles(data: TrajectoryData, x: Any) -> Chart:
     import altair as alt
 
     frame = data.frames[0][data.frames[0][RATE] > 0]
-    roles, legend = ordered(frame["role"]), alt.Legend(symbolType="stroke")
     return (
         alt.Chart(frame)
         .mark_line(point=alt.OverlayMarkDef(size=18, filled=True))
         .encode(
             x=x,
             y=_y(frame[RATE].tolist()),
-            color=alt.Color("role:N", scale=alt.Scale(**role_scale(roles)), title="role", legend=legend),
-            strokeDash=alt.StrokeDash("role:N", scale=alt.Scale(**role_scale(roles, 1)), title="role", legend=legend),
+            **role_channels(ordered(frame["role"])),
             tooltip=["role:N", "revision:N", "step:Q", alt.Tooltip(f"{RATE}:Q", format=".3~e", title="per step")],
         )
     )

@@ -113,7 +113,7 @@ def _column(run: RunWave, *, follow: bool) -> Chart:
         .properties(
             width=WIDTH,
             height=max(110, min(320, 18 * layers)),
-            title=title(run.study, shows, wave_verdict(run.study)),
+            title=title(run.study.label, shows, wave_verdict(run.study)),
         )
         .resolve_scale(color="independent")
     )

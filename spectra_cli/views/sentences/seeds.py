@@ -11,6 +11,7 @@ from spectra_cli.views.formatting import count, number
 NAMES = {
     "peak_step": "step of the peak",
     "onset_per_lr": "onset per unit of learning rate",
+    "loss": "last loss",
     "loss_onset": "onset of the loss",
     "attention_over_mlp": "attention's peak over the MLP's",
 }

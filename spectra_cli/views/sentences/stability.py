@@ -81,7 +81,13 @@ def ratio_sentences(compared: RunComparison) -> list[str]:
 
 
 UNSEEN = "the intervals leave out what another seed would change"
-NOUNS = {"peak": "peak", "floor": "floor", "onset": "onset", "onset_per_lr": "onset per unit of learning rate"}
+NOUNS = {
+    "peak": "peak",
+    "floor": "floor",
+    "onset": "onset",
+    "onset_per_lr": "onset per unit of learning rate",
+    "loss": "last loss",
+}
 
 
 def _factor(ratio: Ratio) -> str:
@@ -95,8 +101,9 @@ def ratio(value: Ratio | None) -> str:
     """Return a ratio with its interval, a dash where there is none."""
     if value is None:
         return "–"
-    span = f" ({number(value.interval[0], 2)} … {number(value.interval[1], 2)})" if value.interval else ""
-    return f"× {number(value.value, 2)}{span}"
+    if value.interval is None:
+        return f"× {number(value.value)}"
+    return f"× {number(value.value, 2)} ({number(value.interval[0], 2)} … {number(value.interval[1], 2)})"
 
 
 def step(value: float) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from spectra_cli.studies.stability import OUT_OF_REACH
 from spectra_cli.studies.stability.evidence import CONDITION, NORM
-from spectra_cli.studies.stability.judgements import HOLDS, UNJUDGED
+from spectra_cli.studies.stability.judgements import HOLDS, INSEPARABLE, UNJUDGED
 from spectra_cli.studies.stability.theory import THEORY, judge
 from spectra_cli.views.sentences.theory import theory_findings
 from tests.support.planted_theory import CASES, CHECKPOINTS, CORRELATIONS, DROPPED, STEPS, X, evidence
@@ -48,6 +48,20 @@ def test_a_loss_that_rises_half_of_the_time_has_no_exponent():
     assert "the loss rises at" in answers["fall"].reason
 
 
+def test_a_variation_that_is_a_power_of_the_step_cannot_be_separated_from_steps():
+    run = evidence(-0.9 * X[1:], loss=9 - np.log(STEPS + 1))
+    answers = {each.claim: each.answer.verdict for each in judge(run)}
+    assert answers["fall"] == answers["ceiling"] == INSEPARABLE
+
+
+def test_a_fall_that_is_the_variation_has_an_exponent_of_one():
+    rates = -0.5 * X[1:] + np.where(STEPS[1:] > 1000, np.log(0.3), 0.0)
+    run = evidence(rates, loss=9 - np.append(0.0, np.cumsum(np.exp(rates) * np.diff(STEPS))) / 2000)
+    answers = {each.claim: each.answer for each in judge(run)}
+    assert answers["fall"].numbers[0].value == pytest.approx(1)
+    assert answers["fall"].verdict == HOLDS
+
+
 def test_a_matrix_without_a_condition_number_is_left_out_and_counted():
     run = evidence(np.zeros(CHECKPOINTS), {CONDITION: np.minimum(X, 1.0) + 2})
     singular = run.numbers.assign(matrix="singular", **{CONDITION: np.inf})
@@ -61,5 +75,5 @@ def test_a_sentence_holds_the_verdict_its_interval_and_the_reason():
     run = evidence(np.zeros(CHECKPOINTS), {NORM: 0.1 * X}, lr=DROPPED)
     sentences = [finding.sentence for finding in theory_findings(judge(run))]
     assert sentences[0].startswith("Theory, norms grow: borne out (exponent of ‖W‖ on step 0.10, 95%: 0.10 … 0.10; of")
-    assert "cannot be judged: the table holds no condition_number" in sentences[1]
+    assert "cannot be judged: no matrix has a condition_number" in sentences[1]
     assert sentences[-1] == f"Out of a checkpoint's reach: {OUT_OF_REACH}."
