@@ -1,9 +1,11 @@
-"""The five things one does here; `nox -l` lists them. They run in the environment that nox itself runs in."""
+"""What one does here; `nox -l` lists them. They run in the environment that nox itself runs in."""
 
 import nox
 
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests", "lint"]
+
+LOWEST = ("tests/metrics/test_against_mpmath.py", "tests/svd", "tests/storage/test_table.py", "tests/cli/test_cli.py")
 
 
 @nox.session
@@ -16,6 +18,24 @@ def tests(session):
 def slow(session):
     """Run the tests that take longer: the Hub, Ray, browsers, calibrations; arguments go to pytest."""
     session.run("python", "-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def coverage(session):
+    """Measure which lines and branches of the package the quick tests reach, in this process alone."""
+    session.run(
+        "python", "-m", "pytest", "-q", "-n", "auto", "--cov=spectra_cli", "--cov-branch",
+        "--cov-report=term-missing:skip-covered", *session.posargs,
+    )  # fmt: skip
+
+
+@nox.session(venv_backend="venv")
+def lowest(session):
+    """Run the tests of the numbers, tables and commands with the lowest versions that pyproject.toml allows."""
+    session.install("uv")
+    session.run("uv", "pip", "install", "--resolution", "lowest-direct", "-e", ".[report]")
+    session.run("uv", "pip", "install", "hypothesis", "mpmath", "pytest")
+    session.run("python", "-m", "pytest", "-q", *(session.posargs or LOWEST))
 
 
 @nox.session

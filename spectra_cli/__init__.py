@@ -8,6 +8,7 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from spectra_cli import figures as figures
     from spectra_cli import metrics as metrics
     from spectra_cli import monitor as monitor
@@ -70,16 +71,18 @@ _HOMES = {
 _MODULES = ("figures", "metrics", "monitor")
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name from its home when it is first asked for (PEP 562)."""
-    if name == "__version__":
-        return metadata.version("spectra-scan")
-    if name in _MODULES:
-        return import_module(f"spectra_cli.{name}")
-    if name in _HOMES:
-        home, _, definition = _HOMES[name].rpartition(".")
-        return getattr(import_module(f"spectra_cli.{home}"), definition)
-    raise AttributeError(f"module 'spectra_cli' has no attribute {name!r}")
+if not TYPE_CHECKING:  # so that programs that check types know a name that is none
+
+    def __getattr__(name: str) -> Any:
+        """Load a public name from its home when it is first asked for (PEP 562)."""
+        if name == "__version__":
+            return metadata.version("spectra-scan")
+        if name in _MODULES:
+            return import_module(f"spectra_cli.{name}")
+        if name in _HOMES:
+            home, _, definition = _HOMES[name].rpartition(".")
+            return getattr(import_module(f"spectra_cli.{home}"), definition)
+        raise AttributeError(f"module 'spectra_cli' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
