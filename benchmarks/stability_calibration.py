@@ -56,7 +56,8 @@ def print_theory(seeds: int) -> None:
     print("| claim | planted | verdict | correlation 0 | 0.5 | 0.8 |\n|---|---|---|---|---|---|")
     for case in CASES:
         says = next(claim.says for claim in THEORY if claim.name == case.claim)
-        verdict = f"{'right' if case.truth else 'wrong'}: {' or '.join(case.verdicts)}"
+        reason = f", {case.reason}" if case.reason else ""
+        verdict = f"{'right' if case.truth else 'wrong'}: {' or '.join(case.verdicts)}{reason}"
         counts = [str(sum(case.counted(seed, rho) for seed in range(seeds))) for rho in CORRELATIONS]
         print(f"| {' | '.join([says, case.planted, verdict, *counts])} |", flush=True)
 

@@ -6,6 +6,7 @@ whose machine is lost is given to another one; jobs must therefore do nothing bu
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -13,7 +14,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from spectra_cli.errors import SpectraError
@@ -24,8 +25,36 @@ Reference = Any  # a promise of a value somewhere in the cluster
 RETRIES = 5
 """How many machines may be lost under one job before the scan ends."""
 
+ENDS = 10.0  # seconds that a process has to close what it keeps
 ANSWERS = 10.0  # seconds that the head of a cluster has to take a connection
 INSTALL = "pip install 'spectra-scan[ray]', on every machine of the cluster"
+
+
+class Keeper:
+    """A process of the cluster that keeps something from one job to the next."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        """Make what is kept."""
+        self.kept = make()
+
+    def run(self, function: Callable[..., object], *arguments: object) -> object:
+        """Return function(*arguments, what is kept)."""
+        return function(*arguments, self.kept)
+
+    def end(self) -> None:
+        """Close what is kept."""
+        self.kept.close()
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One that runs: what it was given, where, and how often its process was lost."""
+
+    slot: int
+    keeper: Any
+    function: Callable[..., object]
+    arguments: tuple[object, ...]
+    losses: int = 0
 
 
 @dataclass(frozen=True)
@@ -35,6 +64,8 @@ class Cluster:
     slots: int
     gpus: bool
     cpus: int
+    _keepers: dict[int, Any] = field(default_factory=dict)
+    _jobs: dict[Reference, Job] = field(default_factory=dict)
 
     def put(self, value: object) -> Reference:
         """Keep a value in the object store, from which each machine takes it once."""
@@ -49,16 +80,64 @@ class Cluster:
         job = ray.remote(num_cpus=self.cpus, num_gpus=int(self.gpus), max_retries=RETRIES)(function)
         return job.remote(*arguments)
 
+    def keepers(self, make: Callable[[], Any]) -> None:
+        """Begin a process for each slot, on different machines where there are several, that keeps what `make` gives.
+
+        That is closed, by its `close`, when the cluster is no longer needed.
+        """
+        import ray
+
+        kind = ray.remote(num_cpus=self.cpus, num_gpus=int(self.gpus), scheduling_strategy="SPREAD")(Keeper)
+        for slot in range(self.slots):
+            self._keepers[slot] = kind.remote(make)
+
+    def start_in(self, slot: int, function: Callable[..., object], *arguments: object) -> Reference:
+        """Begin function(*arguments, what is kept) in the process of a slot; where that is lost, in another's."""
+        return self._submit(Job(slot, self._keepers[slot], function, arguments))
+
+    def _submit(self, job: Job) -> Reference:
+        reference = job.keeper.run.remote(job.function, *job.arguments)
+        self._jobs[reference] = job
+        return reference
+
+    def _again(self, lost: Reference) -> Reference | None:
+        """Begin a job again whose process was lost; None where it has none, or was lost too often, or all are."""
+        job = self._jobs.pop(lost, None)
+        if job is None or job.losses == RETRIES:
+            return None
+        left = [keeper for keeper in self._keepers.values() if keeper is not job.keeper]
+        for slot, keeper in self._keepers.items():
+            if keeper is job.keeper and left:
+                self._keepers[slot] = left[slot % len(left)]
+        now = self._keepers[job.slot]
+        return self._submit(replace(job, keeper=now, losses=job.losses + 1)) if now is not job.keeper else None
+
+    def end(self) -> None:
+        """End the processes that keep something."""
+        import ray
+
+        for keeper in {id(keeper): keeper for keeper in self._keepers.values()}.values():
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.get(keeper.end.remote(), timeout=ENDS)
+            ray.kill(keeper)
+
     def finished(self, running: Mapping[Reference, Key]) -> Iterator[tuple[Key, Any]]:
         """Yield key and value of each job as it finishes. Raises SpectraError where the cluster cannot carry it out."""
         import ray
 
-        waiting = list(running)
-        while waiting:
-            (done, *_), waiting = ray.wait(waiting, num_returns=1)
+        keys = dict(running)
+        while keys:
+            (done, *_), _ = ray.wait(list(keys), num_returns=1)
+            key = keys.pop(done)
             try:
-                yield running[done], ray.get(done)
+                value = ray.get(done)
+                self._jobs.pop(done, None)
+                yield key, value
             except ray.exceptions.RayError as error:
+                lost = isinstance(error, ray.exceptions.RayActorError)
+                if lost and (again := self._again(done)) is not None:
+                    keys[again] = key
+                    continue
                 kind = type(error).__name__
                 raise SpectraError(
                     f"the Ray cluster did not finish a job, though it was tried on {RETRIES + 1} machines: {kind}",
@@ -86,7 +165,11 @@ def connect(address: str | None, *, device: str, threads: int) -> Iterator[Clust
     if own:
         _begin(ray, address)
     try:
-        yield _resources(ray.cluster_resources(), device, threads)
+        cluster = _resources(ray.cluster_resources(), device, threads)
+        try:
+            yield cluster
+        finally:
+            cluster.end()
     finally:
         if own:
             ray.shutdown()

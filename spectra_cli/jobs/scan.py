@@ -108,7 +108,7 @@ def _compute(
     executor: Executor, plan: Plan, parts: Parts, contents: str, *, losses: bool, on_start: OnStart, on_done: OnDone
 ) -> Scan:
     """Measure what no earlier run has finished, and write the table."""
-    with parts, Trajectory(plan, executor.device) as trajectory:
+    with parts, Trajectory(plan, executor.device, reads=executor.reads) as trajectory:
         kept = sum(parts.notes(checkpoint.key) is not None for checkpoint in plan.checkpoints)
         on_start(plan, trajectory.first_layout(), executor.device, kept)
         measured = _measure_all(executor, trajectory, parts, on_done)

@@ -26,12 +26,13 @@ def open_weights(
     ahead: bool = False,
     vectors: bool = False,
     hold: bool = False,
+    names: frozenset[str] | None = None,
 ) -> Iterator[tuple[weights.Weights, Layout]]:
     """Open one checkpoint's weights and say what its tensors mean, only the chosen matrices left in the layout.
 
     checkpoint_files: materializes them. ahead: it is opened for later, so that it is fetched without haste. vectors:
-    those of the weights are read too. hold: as of `weights.open_weights`. Raises SpectraError where the files cannot be
-    read or contradict their config.
+    those of the weights are read too. hold: as of `weights.open_weights`. names: of the matrices that are read; None
+    for all. Raises SpectraError where the files cannot be read or contradict their config.
     """
     with (
         checkpoint_files.materialize(checkpoint, ahead=ahead) as files,
@@ -45,10 +46,11 @@ def open_weights(
             hold=hold,
         ) as opened,
     ):
-        equal = partial(_equal, opened, reads=not (ahead or checkpoint_files.headers_only))
+        equal = partial(_equal, opened, reads=checkpoint_files.compares and not ahead)
         layout = chosen_layout(checkpoint, opened, request, equal)
         if files.view is not None:
-            tensors = dict.fromkeys(matrix.tensor for matrix in layout.matrices)
+            wanted = [matrix for matrix in layout.matrices if names is None or matrix.name in names]
+            tensors = dict.fromkeys(matrix.tensor for matrix in wanted)
             tensors |= dict.fromkeys(vectors_of(opened, layout) if vectors else ())
             files.view.expect([file_range for name in tensors for file_range in opened.file_ranges(name)])
         yield opened, layout

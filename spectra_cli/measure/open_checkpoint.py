@@ -101,13 +101,16 @@ class OpenCheckpoint:
         spectrum_cache: SpectrumCache,
         *,
         hold: bool = False,
+        names: frozenset[str] | None = None,
     ) -> OpenCheckpoint:
-        """Open a checkpoint; `close` ends it. hold: as of `weights.open_weights`.
+        """Open a checkpoint; `close` ends it. hold, names: as of `open_weights`.
 
         Raises SpectraError where it cannot be read.
         """
         closing = ExitStack()
-        opened, layout = closing.enter_context(open_weights(checkpoint, plan.request, checkpoint_files, hold=hold))
+        opened, layout = closing.enter_context(
+            open_weights(checkpoint, plan.request, checkpoint_files, hold=hold, names=names)
+        )
         matrices = {matrix.name: matrix for matrix in layout.matrices}
         return cls(checkpoint, layout, opened, matrices, plan, device, spectrum_cache, closing)
 

@@ -33,10 +33,13 @@ class Plan:
     client: sources.Client = field(default_factory=sources.Client, compare=False)
     recorder: Recorder = field(default=NO_TRACE, compare=False)
 
-    def checkpoint_files(self, *, headers_only: bool = False, side_by_side: bool = False) -> sources.CheckpointFiles:
+    def checkpoint_files(
+        self, *, headers_only: bool = False, side_by_side: bool = False, in_parts: bool = False
+    ) -> sources.CheckpointFiles:
         """Return what reads these checkpoints, wherever they are; it is used in a `with` block.
 
-        headers_only: only what tells the contents of files is read. side_by_side: all are open at once.
+        headers_only: only what tells the contents of files is read. side_by_side: all are open at once. in_parts: not
+        all of their matrices are read.
         """
         every = dict.fromkeys((*self.checkpoints, *((self.reference,) if self.reference else ())))
         return sources.CheckpointFiles(
@@ -44,7 +47,7 @@ class Plan:
             tuple(every),
             weights.header_size,
             disk=self.request.disk_bytes,
-            selective=self.request.selective,
+            selective=self.request.selective or in_parts,
             headers_only=headers_only,
             side_by_side=side_by_side,
             recorder=self.recorder,

@@ -46,9 +46,9 @@ class Trajectory:
     """Holds open only the reference and the previous checkpoint while the current one is measured.
 
     device: where spectra are computed. hold: keep the files of what is open, so that another program may delete them
-    meanwhile. problems: what stood in the way of the reference that was wanted. Use it in a
-    `with` block, which opens the reference. A reference that the user named must be readable; of the others, the last
-    readable one serves.
+    meanwhile. reads: whether matrices are read through it, or elsewhere. problems: what stood in the way of the
+    reference that was wanted. Use it in a `with` block, which opens the reference. A reference that the user named must
+    be readable; of the others, the last readable one serves.
     """
 
     plan: Plan
@@ -57,13 +57,15 @@ class Trajectory:
     previous: OpenCheckpoint | None = None
     problems: list[Problem] = field(default_factory=list)
     hold: bool = False
+    reads: bool = True
     _passed_over: Checkpoint | None = None
     _only: OpenCheckpoint | None = None
 
     def __enter__(self) -> Trajectory:
         """Open the reference."""
         self._closing = ExitStack()
-        self.checkpoint_files = self._closing.enter_context(self.plan.checkpoint_files())
+        self.checkpoint_files = self._closing.enter_context(self.plan.checkpoint_files(headers_only=not self.reads))
+        self.checkpoint_files.compares = True  # so that it is read as it is where its matrices are
         self._spectrum_cache = SpectrumCache(recurring(self.plan.checkpoints))
         try:
             self._open_reference()

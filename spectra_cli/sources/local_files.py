@@ -37,10 +37,10 @@ class LocalFiles:
 class CheckpointFiles:
     """The files of the checkpoints of a scan; nothing is made before the first that is not on this machine.
 
-    checkpoints: in the order in which they will be read. disk: bytes of scratch space, None for the larger of 10 GB
-    and two of the largest files. header_size, selective, headers_only: see Store. side_by_side: all are open at once
-    and read in the order of their files. Use it in a `with` block: at its
-    end nothing that was fetched is left.
+    checkpoints: in the order in which they will be read. disk: bytes of scratch space, None for the larger of 10 GB and
+    two of the largest files. header_size, selective, headers_only: see Store. side_by_side: all are open at once and
+    read in the order of their files. compares: whether tensors that may be equal are read to tell. Use it in a `with`
+    block: at its end nothing that was fetched is left.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class CheckpointFiles:
         self.headers_only, self.side_by_side = headers_only, side_by_side
         self.client, self.header_size, self.selective = client, header_size, selective
         self.recorder = recorder
+        self.compares = not headers_only
         self.checkpoints = tuple(checkpoints)
         self.disk = disk or max(LEAST_DISK, 2 * max((file.size for file in self._files()), default=0))
         self._closing = ExitStack()

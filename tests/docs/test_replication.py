@@ -36,6 +36,13 @@ def small_run(folder, layers, steps, seed=0):
     return folder
 
 
+def write_log(path, steps):
+    """A loss that falls ever more slowly, under a learning rate that falls to a tenth."""
+    last = steps[-1]
+    lines = [{"step": at, "val_loss": 2 + 3.5 / (1 + at / 20), "lr": 2e-3 * (1 - 0.9 * at / last)} for at in steps]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
 @pytest.fixture(scope="module")
 def study_folder(tmp_path_factory):
     """All that the rows' commands name, made in seconds; the folder that they run in."""
@@ -47,6 +54,7 @@ def study_folder(tmp_path_factory):
     for layers in DEPTHS:
         run = small_run(folder / f"depth{layers}" / "run", layers, (0, 10, 30, 60, 100, 200, 400, 900), layers)
         scan_checkpoints(run, folder / f"depth{layers}.parquet")
+        write_log(run / "loss.jsonl", range(0, 901, 30))
     for seed in range(3):
         small_run(folder / f"constant-{seed}" / "run", 2, range(140, 241, 10), seed)
     shutil.copytree(folder / "constant-0", folder / "muon-0")
@@ -54,8 +62,7 @@ def study_folder(tmp_path_factory):
     for seed, name in enumerate(RECIPES):
         run = small_run(folder / name / "run", 4, steps, seed)
         scan_checkpoints(run, folder / f"{name}.parquet")
-        lines = [{"step": at, "val_loss": 2 + 3.5 / (1 + at / 20), "lr": 2e-3 * (1 - 0.9 * at / 360)} for at in steps]
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        write_log(folder / f"{name}.jsonl", steps)
     with SCRIPT["beside"](folder):
         yield
 

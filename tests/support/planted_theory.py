@@ -26,7 +26,7 @@ WARMED = np.minimum((EVERY + 1) / PEAK, 1.0)
 DROPPED = WARMED * np.where(EVERY < 1000, 1.0, 0.3)
 HELD = WARMED * np.where(EVERY < 1600, 1.0, 1 - 0.9 * (EVERY - 1600) / 400)
 COSINE = WARMED * (0.55 + 0.45 * np.cos(np.pi * EVERY / LAST))
-VALUES = {case.name: case.judge for case in THEORY}
+JUDGES = {claim.name: claim.judge for claim in THEORY}
 
 NOTHING = RateSeries(np.array([], dtype=np.int64), np.array([]))
 GROUP = GroupStability(
@@ -41,7 +41,8 @@ Noise = Callable[[float], np.ndarray]
 class Case:
     """One line of the table. planted: in words. make: from noise, given its size, a run. verdicts: those that count.
 
-    truth: whether the verdicts are right; else they are claims of what is not there.
+    truth: whether the verdicts are right; else they are claims of what is not there. reason: what must be said with
+    them, None where it does not matter.
     """
 
     claim: str
@@ -49,6 +50,7 @@ class Case:
     make: Callable[[Noise], Evidence]
     verdicts: tuple[str, ...]
     truth: bool
+    reason: str | None = None
 
     def counted(self, seed: int, correlation: float) -> bool:
         """Whether one run's verdict is among those that count."""
@@ -57,7 +59,8 @@ class Case:
         def noise(size: float) -> np.ndarray:
             return size * correlated(random.standard_normal((len(STEPS), 1)), correlation)[:, 0]
 
-        return VALUES[self.claim](self.make(noise)).verdict in self.verdicts
+        answer = JUDGES[self.claim](self.make(noise))
+        return answer.verdict in self.verdicts and self.reason in (None, answer.reason)
 
 
 def evidence(
@@ -165,7 +168,10 @@ CASES: tuple[Case, ...] = (
     Case("norm", "t^−1.2, then a floor, likewise, noise 15%", BEND_ALONE, (HOLDS,), truth=False),
     Case("norm", "η·‖W‖⁻¹·t^−0.5, cosine, no weight decay, noise 3%", UNDER_COSINE, (INSEPARABLE,), truth=True),
     Case("learning_rate", "η·‖W‖⁻¹·t^−0.5, a drop, no weight decay, noise 3%", UNDER_DROP, (HOLDS,), truth=True),
-    Case("value", "V settles at a third of the step of Q and K, noise 5%", settling(500.0), (HOLDS,), truth=True),
+    Case(
+        "value", "V settles at a third of the step of Q and K, noise 5%", settling(500.0), (HOLDS,), truth=True,
+        reason="before them",
+    ),
     Case("value", "V settles where Q and K do, noise 5%", settling(1500.0), (HOLDS,), truth=False),
     Case("fall", "fall ≤ rate, a drop of η, noise 20%", falling(1.0, 0.0, 0.2), (HOLDS,), truth=True),
     Case("ceiling", "fall ≤ rate, a drop of η, noise 20%", falling(1.0, 0.0, 0.2), (HOLDS,), truth=True),

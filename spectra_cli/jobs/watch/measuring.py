@@ -92,7 +92,8 @@ class Measuring:
             self._trajectory.plan = replace(self.plan, checkpoints=tuple(upcoming))
             return self._trajectory
         before = self._resolve([previous])[:1] if previous is not None else []
-        trajectory = Trajectory(replace(self.plan, checkpoints=(*before, *upcoming)), self.executor.device, hold=True)
+        plan = replace(self.plan, checkpoints=(*before, *upcoming))
+        trajectory = Trajectory(plan, self.executor.device, hold=True, reads=self.executor.reads)
         trajectory.__enter__()
         self._trajectory = trajectory
         if before:

@@ -16,17 +16,11 @@ from spectra_cli.measure.request import Request
 
 @contextmanager
 def executor_for(request: Request) -> Iterator[Executor]:
-    """Open what measures. Raises SpectraError where it is not there, or cannot reach the source."""
+    """Open what measures. Raises SpectraError where it is not there."""
     kind, _, address = request.engine.partition("=")
     if kind == "local":
         yield LocalExecutor(svd.choose_device(request.device))
         return
-    if sources.is_remote(request.source):
-        raise SpectraError(
-            "--engine ray reads from storage that all its machines share, not from the Hub or object storage",
-            hint="download the revisions to a shared folder and scan that, or use --engine local",
-            code=2,
-        )
     if request.device not in ("auto", "cpu", "cuda"):
         raise SpectraError(
             f"--device {request.device} names a device of this machine, and Ray chooses the machines",
@@ -34,4 +28,4 @@ def executor_for(request: Request) -> Iterator[Executor]:
             code=2,
         )
     with connect(address or None, device=request.device, threads=request.threads or 1) as cluster:
-        yield RayExecutor(cluster, "cuda" if cluster.gpus else "cpu")
+        yield RayExecutor(cluster, "cuda" if cluster.gpus else "cpu", sources.is_remote(request.source))

@@ -22,6 +22,10 @@ class Executor(Protocol):
     def device(self) -> str:
         """Where spectra are computed."""
 
+    @property
+    def reads(self) -> bool:
+        """Whether it reads matrices of the checkpoints that it is given, or opens them itself, elsewhere."""
+
     def use_waiting_time(self, reference: OpenCheckpoint | None, first: Upcoming) -> None:
         """Compute what can be computed while the first checkpoint is fetched."""
 

@@ -17,6 +17,7 @@ class LocalExecutor:
 
     device: str
     begun: bool = False
+    reads: bool = True
 
     def use_waiting_time(self, reference: OpenCheckpoint | None, first: Upcoming) -> None:
         """While the first checkpoint is fetched, compute the spectra of the one that all are compared with."""

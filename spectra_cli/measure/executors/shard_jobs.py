@@ -1,10 +1,10 @@
-"""One shard of one checkpoint's matrices as a job for any machine that sees the same folders. Knows no cluster."""
+"""One shard of one checkpoint's matrices as a job for any machine that can read the same sources. Knows no cluster."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 from spectra_cli import svd
@@ -12,10 +12,11 @@ from spectra_cli.errors import SpectraError
 from spectra_cli.measure.comparison import Comparison
 from spectra_cli.measure.matrices import measure_matrices
 from spectra_cli.measure.open_checkpoint import OpenCheckpoint, SpectrumCache
-from spectra_cli.measure.plan import Plan
+from spectra_cli.measure.plan import Plan, make_client
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.results import MatrixResult
-from spectra_cli.records import Checkpoint, Matrix, Spectrum
+from spectra_cli.records import Checkpoint, Matrix, Remote, Spectrum
+from spectra_cli.sources import CheckpointFiles
 from spectra_cli.trace import NO_TRACE, Event, Recorder
 
 
@@ -65,40 +66,88 @@ class ShardResult:
             raise SpectraError(message, hint=hint, code=code, stops=stops)
 
 
-def measure_shard(job: ShardJob, current: KnownSpectra, previous: KnownSpectra, reference: KnownSpectra) -> ShardResult:
-    """Do one job, on whatever machine. What goes wrong is in the result, so that it is not tried again."""
+class KeptFiles:
+    """What a process keeps from one job to the next: what it fetched, and the checkpoints that it will need again."""
+
+    def __init__(self) -> None:
+        """Nothing is open."""
+        self.events: list[Event] = []
+        self._closing = ExitStack()
+        self._files: CheckpointFiles | None = None
+        self._opened: dict[tuple[Checkpoint, tuple[str, ...]], OpenCheckpoint] = {}
+
+    def open(self, checkpoint: Checkpoint, plan: Plan, job: ShardJob) -> OpenCheckpoint:
+        """Open a checkpoint for a shard, of which only that is fetched where it has to be; or return it, if it is."""
+        if self._files is None:
+            self._files = self._closing.enter_context(plan.checkpoint_files(in_parts=True))
+        if (checkpoint, job.names) not in self._opened:
+            names = frozenset(job.names) if isinstance(checkpoint.path, Remote) else None
+            self._opened[checkpoint, job.names] = OpenCheckpoint.open(
+                checkpoint, plan, job.device, self._files, SpectrumCache(), names=names
+            )
+        return self._opened[checkpoint, job.names]
+
+    def keep(self, checkpoints: Sequence[Checkpoint | None], names: tuple[str, ...]) -> None:
+        """Close all other checkpoints of a shard."""
+        for checkpoint, own in list(self._opened):
+            if own == names and checkpoint not in checkpoints:
+                self._opened.pop((checkpoint, own)).close()
+
+    def close(self) -> None:
+        """Close all."""
+        while self._opened:
+            self._opened.popitem()[1].close()
+        self._closing.close()
+
+
+def measure_shard(
+    job: ShardJob, checkpoints: tuple[Checkpoint, ...], current: KnownSpectra, previous: KnownSpectra,
+    reference: KnownSpectra, kept: KeptFiles | None = None,
+) -> ShardResult:  # fmt: skip
+    """Do one job, on whatever machine. What goes wrong is in the result, so that it is not tried again.
+
+    checkpoints: all that will be measured, in order. current, previous, reference: what is known of each. kept: what
+    this process keeps for later jobs; None where it keeps nothing.
+    """
     try:
-        os.chdir(job.folder)
+        if not isinstance(job.current.path, Remote):
+            os.chdir(job.folder)
     except OSError:
         hint = "every machine of the cluster must see the same folders at the same paths: see docs/scaling.md"
         return ShardResult(failure=(f"a machine of the Ray cluster cannot enter {job.folder}", hint, 1, True))
+    known = {job.previous: previous, job.reference: reference, job.current: current}
     try:
-        return _measured(job, {job.previous: previous, job.reference: reference, job.current: current})
+        if kept is not None:
+            return _measured(job, checkpoints, known, kept)
+        with closing(KeptFiles()) as own:
+            return _measured(job, checkpoints, known, own)
     except SpectraError as error:
         return ShardResult(failure=(error.message, error.hint, error.code, error.stops))
     except MemoryError as error:
         return ShardResult(memory=str(error))
 
 
-def _measured(job: ShardJob, known: dict[Checkpoint | None, KnownSpectra]) -> ShardResult:
-    events: list[Event] = []
-    recorder = Recorder(events.append) if job.traced else NO_TRACE
-    plan = Plan(job.request, job.model, (job.current,), job.reference, recorder=recorder)
-    with plan.checkpoint_files() as checkpoint_files, ExitStack() as closing:
-        opened: dict[Checkpoint | None, OpenCheckpoint] = {}
-        for checkpoint, spectra in known.items():
-            if checkpoint is not None:
-                opened[checkpoint] = OpenCheckpoint.open(
-                    checkpoint, plan, job.device, checkpoint_files, SpectrumCache()
-                )
-                closing.callback(opened[checkpoint].close)
-                opened[checkpoint].spectra.update(spectra.spectra)
-                opened[checkpoint].vectors.update(spectra.vectors)
+def _measured(
+    job: ShardJob, checkpoints: tuple[Checkpoint, ...], known: Mapping[Checkpoint | None, KnownSpectra], kept: KeptFiles
+) -> ShardResult:
+    recorder = Recorder(kept.events.append) if job.traced else NO_TRACE
+    client = make_client(job.request)
+    plan = Plan(job.request, job.model, checkpoints, job.reference, client=client, recorder=recorder)
+    try:
+        opened: dict[Checkpoint | None, OpenCheckpoint] = {
+            checkpoint: kept.open(checkpoint, plan, job) for checkpoint in known if checkpoint is not None
+        }
+        for checkpoint, compared in opened.items():
+            compared.spectra.update(known[checkpoint].spectra)
+            compared.vectors.update(known[checkpoint].vectors)
         current, reference = opened[job.current], opened.get(job.reference)
         comparison = Comparison(current, reference, opened.get(job.previous))
         results = measure_matrices(comparison, [current.matrices[name] for name in job.names])
-        known_now = (_known(current, job.names), _known(reference, job.names))
-        return ShardResult(tuple(results), *known_now, events=tuple(events))
+        events = tuple(kept.events)
+        return ShardResult(tuple(results), _known(current, job.names), _known(reference, job.names), events=events)
+    finally:
+        kept.events.clear()
+        kept.keep((job.current, job.reference), job.names)
 
 
 def _known(checkpoint: OpenCheckpoint | None, names: Sequence[str]) -> KnownSpectra:
@@ -110,17 +159,30 @@ def _known(checkpoint: OpenCheckpoint | None, names: Sequence[str]) -> KnownSpec
     )
 
 
-def shards(matrices: Sequence[Matrix], count: int) -> tuple[tuple[str, ...], ...]:
+def shards(
+    matrices: Sequence[Matrix], count: int, together: Callable[[Matrix], Hashable] = lambda matrix: matrix.name
+) -> tuple[tuple[str, ...], ...]:
     """Part matrices into `count` shards of about the same cost, the most expensive first; some may be empty.
+
+    together: matrices for which it is the same are not parted.
 
     >>> one, two, three = (Matrix(name, "q", name, side, side) for name, side in (("a", 8), ("b", 7), ("c", 6)))
     >>> shards([one, two, three], 2)
     (('a',), ('b', 'c'))
+    >>> shards([one, two, three], 2, lambda matrix: matrix.name == "b")
+    (('a', 'c'), ('b',))
     """
+    groups: dict[Hashable, list[Matrix]] = {}
+    for matrix in matrices:
+        groups.setdefault(together(matrix), []).append(matrix)
     parts: list[list[str]] = [[] for _ in range(count)]
     costs = [0.0] * count
-    for matrix in sorted(matrices, key=lambda matrix: -svd.gigaflops(matrix.rows, matrix.cols)):
+    for group in sorted(groups.values(), key=lambda group: -_gigaflops(group)):
         least = costs.index(min(costs))
-        parts[least].append(matrix.name)
-        costs[least] += svd.gigaflops(matrix.rows, matrix.cols)
+        parts[least] += [matrix.name for matrix in group]
+        costs[least] += _gigaflops(group)
     return tuple(map(tuple, parts))
+
+
+def _gigaflops(matrices: Sequence[Matrix]) -> float:
+    return sum(svd.gigaflops(matrix.rows, matrix.cols) for matrix in matrices)
