@@ -15,22 +15,14 @@ from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.measure.request import Request
 from tests.support import runs
 
-ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'spectra-scan[ray]'")
+clusters = pytest.importorskip("tests.support.clusters")
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A head without processors and two nodes with one each, each a raylet of its own."""
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    made.add_node(num_cpus=1)
-    made.add_node(num_cpus=1)
-    ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
-    yield made
-    ray.shutdown()
-    made.shutdown()
+    with clusters.two_nodes() as made:
+        yield made
 
 
 def test_the_table_is_the_same_to_the_byte_as_on_one_machine(kept_run, table_path, tmp_path):

@@ -9,7 +9,7 @@ from spectra_cli.jobs.scan import scan_checkpoints
 from tests.hub.loopback import served
 from tests.support.hub_runs import write_wide_run
 
-ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'spectra-scan[ray]'")
+clusters = pytest.importorskip("tests.support.clusters")
 pytestmark = pytest.mark.slow
 
 
@@ -30,8 +30,6 @@ def wide(hub, tmp_path_factory):
 @pytest.fixture(scope="module")
 def cluster(hub, tmp_path_factory):
     """A head without processors and two nodes with one each, whose processes know this Hub only."""
-    from ray.cluster_utils import Cluster
-
     with pytest.MonkeyPatch.context() as patch:
         scratch = tmp_path_factory.mktemp("scratch")
         for name, value in {
@@ -41,13 +39,8 @@ def cluster(hub, tmp_path_factory):
         patch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
         patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(scratch / "cache"))
         patch.setattr("tempfile.tempdir", str(scratch))
-        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-        made.add_node(num_cpus=1)
-        made.add_node(num_cpus=1)
-        ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
-        yield made
-        ray.shutdown()
-        made.shutdown()
+        with clusters.two_nodes() as made:
+            yield made
 
 
 def scanned(hub, output, **options):
@@ -91,8 +84,8 @@ def test_what_is_in_a_bucket_is_read_by_the_cluster_too(wide, tmp_path, monkeypa
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
         local = scan_checkpoints(source, tmp_path / "local.parquet")
-        ray.shutdown()
+        clusters.ray.shutdown()
         with_settings = {"env_vars": settings}
-        ray.init(address="auto", log_to_driver=False, logging_level="ERROR", runtime_env=with_settings)
+        clusters.ray.init(address="auto", log_to_driver=False, logging_level="ERROR", runtime_env=with_settings)
         spread = scan_checkpoints(source, tmp_path / "ray.parquet", engine="ray")
     assert read_table(spread.output, vectors=True).arrow == read_table(local.output, vectors=True).arrow
