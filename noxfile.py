@@ -5,7 +5,13 @@ import nox
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests", "lint"]
 
-LOWEST = ("tests/metrics/test_against_mpmath.py", "tests/svd", "tests/storage/test_table.py", "tests/cli/test_cli.py")
+LOWEST = (
+    "tests/metrics/test_against_mpmath.py",
+    "tests/svd",
+    "tests/storage",
+    "tests/cli/test_cli.py",
+    "tests/cli/test_golden.py",
+)
 
 
 @nox.session

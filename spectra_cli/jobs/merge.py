@@ -76,7 +76,7 @@ def merge_checkpoints(
 ) -> Merge:
     """Merge the last checkpoints of a run into a new one: what `spectra merge` does.
 
-    source: as for `scan_checkpoints`. output: the new folder; None to find out which checkpoints and weights it would
+    source: as for `scan`. output: the new folder; None to find out which checkpoints and weights it would
     be made of. text: a file by whose loss the coefficient is chosen. on_done: called with what was done, step by step.
     request_options: the fields of `spectra_cli.measure.request.Request` that choose checkpoints. Raises SpectraError
     where nothing can be merged; nothing is written then.

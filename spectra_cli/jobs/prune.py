@@ -81,7 +81,7 @@ class Pruning:
 
 def prune_layers(
     model: str | Path,
-    output: Path | None,
+    output: str | Path | None,
     wanted: PruneOptions,
     options: EvaluationOptions = EvaluationOptions(),  # noqa: B008 - frozen
     *,
@@ -95,11 +95,12 @@ def prune_layers(
     written does not compute what the model does without these layers: then nothing is left.
 
     >>> import spectra_cli
-    >>> len(spectra_cli.prune("model", Path("smaller"), spectra_cli.PruneOptions(layers=1)).kept)
+    >>> len(spectra_cli.prune("model", "smaller", spectra_cli.PruneOptions(layers=1)).kept)
     5
     """
     device = svd.choose_device(options.device)
     text = read_text(wanted.text, options.blocks) if wanted.text is not None else None
+    output = Path(output) if output is not None else None
     if output is not None:
         surgery.check_output(output)
     with options.open(str(model), on_wait) as files:

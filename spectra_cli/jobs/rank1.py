@@ -79,7 +79,7 @@ def rank1_checkpoints(
 ) -> Rank1Result:
     """Study whether the checkpoints of a source, raw and averaged, lie on a line: what `spectra rank1` does.
 
-    source: as for `scan_checkpoints`. output: also write the findings to this Parquet file, and resume what an
+    source: as for `scan`. output: also write the findings to this Parquet file, and resume what an
     interrupted run left beside it. window: how many neighbouring checkpoints are averaged. restart: discard what an
     interrupted run left. on_start: called once, with the open run. on_done: called after each tensor, with how many
     are done and how many there are. options: the fields of `spectra_cli.measure.request.Request` that choose

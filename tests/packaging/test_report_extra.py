@@ -30,6 +30,7 @@ def test_two_lines_name_the_extra_and_nothing_is_left(arguments, table_path, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_measuring_and_its_studies_do_without(kept_run, table_path, tmp_path):
     done = run(COMMAND, tmp_path, "scan", kept_run, "-o", "a.parquet", "-q")
     assert (done.returncode, done.stderr) == (0, "")

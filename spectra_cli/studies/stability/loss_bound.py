@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from statsmodels.regression.quantile_regression import QuantReg
-from statsmodels.tools.sm_exceptions import IterationLimitWarning
 
 from spectra_cli.studies.stability.coefficient import own_share
 from spectra_cli.studies.stability.evidence import Evidence
@@ -84,8 +82,11 @@ def _upper(columns: list[Array], y: Array) -> Quantity | None:
 
     To first order, the estimate is the least-squares one of pseudo-values: the fit, and beside it, for each point, its
     side times the sparsity at the quantile. Their interval is that of `judgements.exponent`. QuantReg's own, for
-    independent noise, left out the truth in 25 of 100 at a correlation of 0.8.
+    independent noise, left out the truth in 10 of 40 at a correlation of 0.8.
     """
+    from statsmodels.regression.quantile_regression import QuantReg
+    from statsmodels.tools.sm_exceptions import IterationLimitWarning
+
     design = np.column_stack([np.ones(len(y)), *columns])
     with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
         warnings.simplefilter("ignore", IterationLimitWarning)  # it goes to and fro between equal solutions
