@@ -20,7 +20,7 @@ def export(
             "-o",
             "--output",
             metavar="FILE",
-            help="A .parquet, .csv or .duckdb file; a folder .tensorboard; FOLDER/ for the datasets library.",
+            help="A .parquet, .csv or .duckdb file, a folder .tensorboard, .wandb or .mlflow, or FOLDER/ for datasets.",
         ),
     ],
     long: Annotated[

@@ -6,15 +6,16 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from spectra_cli.errors import SpectraError, printable
+from spectra_cli.jobs.export_scalars import Opener, mlflow, tensorboard, wandb, write_scalars
 from spectra_cli.storage.atomic import replace_file
 from spectra_cli.storage.new_folder import check_output, new_folder, scratch_beside
 from spectra_cli.storage.table import METADATA_KEY, WITHOUT_VECTORS, read_metadata, row_groups
@@ -56,10 +57,10 @@ class Form:
 def export_table(table: str | Path, output: str | Path, *, long: bool = False) -> Exported:
     """Write another form of a table: a row for each matrix of a checkpoint, a column for each metric.
 
-    table: a file that `scan` or `diff` wrote. output: a .parquet, .csv or .duckdb file, a folder .tensorboard of means
-    over the matrices of a role, or a folder, with a slash at its end, that the `datasets` library loads. long: a row
-    for each metric, as in the table, instead. Spectra (`sd`) are left out. One checkpoint is in memory at a time.
-    Raises SpectraError where the table cannot be read, or where the output cannot be written.
+    table: a file that `scan` or `diff` wrote. output: a .parquet, .csv or .duckdb file; a folder .tensorboard, .wandb
+    or .mlflow of means over the matrices of a role; or a folder, with a slash at its end, that the `datasets` library
+    loads. long: a row for each metric, as in the table, instead. Spectra (`sd`) are left out. One checkpoint is in
+    memory at a time. Raises SpectraError where the table cannot be read, or where the output cannot be written.
 
     >>> import spectra_cli
     >>> spectra_cli.export("run.parquet", "wide.csv").rows
@@ -142,28 +143,10 @@ def _copy(source: IO[bytes], file: IO[bytes]) -> int:
     return file.tell()
 
 
-def _tensorboard(output: Path, material: Material) -> int:
-    """Write the mean of each metric over the matrices of a role as `spectra/METRIC/ROLE`, as monitors log it."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise SpectraError(
-            "TensorBoard is not installed, which reads this form", hint="pip install tensorboard"
-        ) from None
+def _tracked(opened: Opener, output: Path, material: Material) -> int:
     check_output(output)
-    count = 0
-    with new_folder(output) as folder, SummaryWriter(str(folder)) as writer:
-        for part in material.parts:
-            step, stage = part["step"][0].as_py(), part["stage"][0].as_py()
-            if step is None:
-                what = f"{printable(part['revision'][0].as_py())} has no step, by which TensorBoard has its numbers"
-                raise SpectraError(what, hint="scan with --map, which gives steps; other forms need none")
-            known = part.filter(pc.is_finite(part["value"])).group_by(["metric", "role"])
-            for row in known.aggregate([("value", "mean")]).to_pylist():
-                tag = "/".join(filter(None, ("spectra", row["metric"], row["role"], stage)))
-                writer.add_scalar(tag, row["value_mean"], step)
-                count += 1
-    return count
+    with new_folder(output) as folder, opened(folder) as tracker:
+        return write_scalars(material.parts, tracker)
 
 
 def _dataset(output: Path, material: Material) -> int:
@@ -201,6 +184,13 @@ FORMS = (
     Form(".parquet", "Parquet", _parquet),
     Form(".csv", "CSV", _csv, keeps_metadata=False),
     Form(".duckdb", "a DuckDB database", _duckdb),
-    Form(".tensorboard", "a folder for TensorBoard", _tensorboard, keeps_metadata=False, long=True),
+    *(
+        Form(ending, f"a folder for {name}", partial(_tracked, opened), keeps_metadata=False, long=True)
+        for ending, name, opened in (
+            (".tensorboard", "TensorBoard", tensorboard),
+            (".wandb", "Weights & Biases", wandb),
+            (".mlflow", "MLflow", mlflow),
+        )
+    ),
     Form("/", "a folder for datasets", _dataset),
 )

@@ -127,15 +127,64 @@ def test_tensorboard_has_the_means_over_each_role(table_path, tmp_path):
 
     written = export_table(table_path, tmp_path / "small.tensorboard")
     found = EventAccumulator(str(written.output)).Reload()
-    table = read_table(table_path).pandas()
-    rows = table[(table["metric"] == "stable_rank") & (table["role"] == "q")]
-    means = rows.groupby("step")["value"].mean()
+    means = means_of(table_path)
     events = found.Scalars("spectra/stable_rank/q")
     assert [event.step for event in events] == list(means.index)
     np.testing.assert_allclose([event.value for event in events], means, rtol=1e-6)
     tags = found.Tags()["scalars"]
     assert written.rows == sum(len(found.Scalars(tag)) for tag in tags)
     assert not written.metadata_kept
+
+
+def records_of(content):
+    """The records of a log as LevelDB and Weights & Biases write it: blocks of 32 KB, each record in pieces of them."""
+    at, whole = 7, b""
+    while at + 7 <= len(content):
+        left = 32768 - at % 32768
+        size, kind = int.from_bytes(content[at + 4 : at + 6], "little"), content[at + 6]
+        if left < 7 or kind == 0:
+            at += left
+            continue
+        whole += content[at + 7 : at + 7 + size]
+        at += 7 + size
+        if kind in (1, 4):  # a whole one, or the last piece
+            yield whole
+            whole = b""
+
+
+def means_of(table_path, metric="stable_rank", role="q"):
+    table = read_table(table_path).pandas()
+    rows = table[(table["metric"] == metric) & (table["role"] == role)]
+    return rows.groupby("step")["value"].mean()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of what is not ours
+def test_mlflow_has_the_means_over_each_role(table_path, tmp_path):
+    mlflow = pytest.importorskip("mlflow")
+    written = export_table(table_path, tmp_path / "small.mlflow")
+    client = mlflow.MlflowClient(f"sqlite:///{written.output / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("spectra").experiment_id])
+    history = client.get_metric_history(run.info.run_id, "spectra/stable_rank/q")
+    assert {point.step: point.value for point in history} == dict(means_of(table_path))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of what is not ours
+def test_weights_and_biases_keeps_the_run_offline(table_path, tmp_path):
+    pytest.importorskip("wandb")
+    from wandb.proto import wandb_internal_pb2
+
+    written = export_table(table_path, tmp_path / "small.wandb")
+    (path,) = written.output.rglob("run-*.wandb")
+    logged = {}
+    for data in records_of(path.read_bytes()):
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(data)
+        items = {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.history.item}
+        if "spectra/step" in items:
+            logged[items["spectra/step"]] = items["spectra/stable_rank/q"]
+    assert logged == dict(means_of(table_path))
 
 
 @pytest.mark.slow
