@@ -88,7 +88,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run, table = Path(folder) / "run", Path(folder) / "run.parquet"
         waits = ["--quiet-period", f"{options.quiet_period}s", "--idle", "20s"]
-        command = [sys.executable, "-m", "spectra_cli.cli", "watch", str(run), "-o", str(table), "--threads", "1"]
+        command = [sys.executable, "-m", "spectra_cli", "watch", str(run), "-o", str(table), "--threads", "1"]
         process = subprocess.Popen([*command, *waits], stderr=subprocess.PIPE, text=True)
         seen = Seen(process)
         while not table.with_name("run.parquet.parts").exists():

@@ -1,6 +1,7 @@
 """A cluster whose machines fetch from the Hub or a bucket themselves: the same table, each byte once."""
 
 import threading
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -30,15 +31,16 @@ def wide(hub, tmp_path_factory):
 @pytest.fixture(scope="module")
 def cluster(hub, tmp_path_factory):
     """A head without processors and two nodes with one each, whose processes know this Hub only."""
-    with pytest.MonkeyPatch.context() as patch:
-        scratch = tmp_path_factory.mktemp("scratch")
+    # not below pytest's folder: the path of a socket has at most 107 bytes
+    place = TemporaryDirectory(prefix="spectra", ignore_cleanup_errors=True)
+    with pytest.MonkeyPatch.context() as patch, place as scratch:
         for name, value in {
-            "HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path_factory.mktemp("hf")), "TMPDIR": str(scratch),
+            "HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path_factory.mktemp("hf")), "TMPDIR": scratch,
         }.items():  # fmt: skip
             patch.setenv(name, value)
         patch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
-        patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(scratch / "cache"))
-        patch.setattr("tempfile.tempdir", str(scratch))
+        patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", f"{scratch}/cache")
+        patch.setattr("tempfile.tempdir", scratch)
         with clusters.two_nodes() as made:
             yield made
 

@@ -22,7 +22,7 @@ class Shown(NamedTuple):
 
 def in_terminal(*arguments: object, width: int) -> Shown:
     """Run the command line in a terminal of so many columns."""
-    command = [sys.executable, "-m", "spectra_cli.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "spectra_cli", *map(str, arguments)]
     child, terminal = pty.fork()
     if child == 0:
         os.environ |= {"TERM": "xterm-256color", "COLUMNS": str(width)}
