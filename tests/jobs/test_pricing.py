@@ -44,6 +44,7 @@ def test_reading_goes_beside_it_and_is_repeated_where_neighbours_are_elsewhere()
     assert slow.seconds == slow.reading > slow.computing
 
 
+@pytest.mark.slow  # 3 s: rates are measured for a second each
 def test_inspect_says_what_workers_would_take(run, spectra):
     done = spectra("inspect", run, "--workers", 3, "--gpus-per-worker", 2, "--bandwidth", "1GB")
     line = next(line for line in done.out.splitlines() if line.startswith("on 3 workers of"))

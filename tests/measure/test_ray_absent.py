@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 SCAN = "from spectra_cli.cli.app import main; raise SystemExit(main(['scan', {source!r}, '-o', {output!r}, *{more!r}]))"
 
 
@@ -18,6 +20,7 @@ def test_two_lines_say_how_to_install_it(kept_run, tmp_path):
     assert "pip install 'spectra-scan[ray]'" in done.stderr
 
 
+@pytest.mark.slow  # 3 s: a process of its own
 def test_a_scan_on_this_machine_does_not_need_it(kept_run, tmp_path):
     done = scan("import sys; sys.modules['ray'] = None\n", kept_run, tmp_path, "--quiet")
     assert (done.returncode, done.stderr) == (0, "")

@@ -125,7 +125,13 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize(("name", "values", "kind"), DAMAGE.values(), ids=DAMAGE)
+SLOW = {"a name of megabytes"}  # 5 s: every command prints it
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind"),
+    [pytest.param(*damage, id=name, marks=[pytest.mark.slow] * (name in SLOW)) for name, damage in DAMAGE.items()],
+)
 def test_a_column_of_another_kind_is_named_by_whatever_reads_it(table_path, tmp_path, name, values, kind):
     out = tmp_path / "other.parquet"
     table = pq.read_table(table_path)

@@ -81,6 +81,7 @@ def test_tables_of_one_label_are_a_pool(tables):
         read_inputs(tables[:2], ["alpha"], labels=["a", "b"], seeds=True)
 
 
+@pytest.mark.slow  # 2 s: four tables studied twice
 def test_pools_are_compared_by_the_command_line(tables, spectra):
     given = ["stability", *tables, "--label", "slow,slow,fast,fast"]
     refused = spectra(*given)

@@ -28,7 +28,7 @@ def test_a_planted_exponent_is_found_within_a_tenth_and_its_interval_holds_it(mo
     assert max(one.left_out for one in found) < 0.2
 
 
-@pytest.mark.parametrize("models", [3, 5])
+@pytest.mark.parametrize("models", [3, pytest.param(5, marks=pytest.mark.slow)])
 def test_values_that_do_not_grow_raise_few_false_alarms(models):
     alarms = 0
     for seed in range(400):
@@ -120,6 +120,7 @@ def test_extremes_of_chance_values_are_no_law(depths, correlation):
     assert (claimed <= 14).all(), "7 of 100"
 
 
+@pytest.mark.slow  # 5 s: hundreds of fits
 def test_extremes_that_grow_with_depth_are_told():
     claimed = np.zeros(2)
     for seed in range(100):

@@ -44,6 +44,7 @@ def test_a_fused_tensor_whose_size_fits_no_rule_is_an_error(run, tmp_path, spect
     assert 4 not in set(pd.read_parquet(tmp_path / "a.parquet").step)
 
 
+@pytest.mark.slow  # 4 s: three commands
 def test_without_a_config_a_fused_tensor_says_which_arch_would_split_it_and_that_one_does(
     run, tmp_path, spectra
 ) -> None:
