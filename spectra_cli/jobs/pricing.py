@@ -94,7 +94,7 @@ def work_of(matrices: Sequence[Matrix], nbytes: int, checkpoints: int, distinct:
     12000000.0
     """
     products = math.fsum(svd.gigaflops(matrix.rows, matrix.cols) for matrix in matrices)
-    eigenvalues = math.fsum(4 / 3 * min(matrix.rows, matrix.cols) ** 3 / 1e9 for matrix in matrices)
+    eigenvalues = math.fsum(svd.eigenvalue_gigaflops(matrix.rows, matrix.cols) for matrix in matrices)
     entries = math.fsum(matrix.rows * matrix.cols for matrix in matrices)
     working = sorted((svd.working_bytes(matrix.rows, matrix.cols) for matrix in matrices), reverse=True)
     return Work(

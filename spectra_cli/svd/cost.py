@@ -19,7 +19,20 @@ def gigaflops(rows: int, cols: int) -> float:
     4.333333333333333
     """
     short, long = sorted((rows, cols))
-    return (long * short**2 + 4 / 3 * short**3) / 1e9
+    return (long * short**2 + _of_eigenvalues(short)) / 1e9
+
+
+def eigenvalue_gigaflops(rows: int, cols: int) -> float:
+    """Return the part of `gigaflops` that the eigenvalues take.
+
+    >>> eigenvalue_gigaflops(1000, 3000)
+    1.3333333333333333
+    """
+    return _of_eigenvalues(min(rows, cols)) / 1e9
+
+
+def _of_eigenvalues(side: int) -> float:
+    return 4 / 3 * side**3
 
 
 def working_bytes(rows: int, cols: int) -> int:
