@@ -4,6 +4,7 @@ import threading
 from tempfile import TemporaryDirectory
 
 import pytest
+from huggingface_hub import constants
 
 from spectra_cli import read_table
 from spectra_cli.jobs.scan import scan_checkpoints
@@ -38,8 +39,11 @@ def cluster(hub, tmp_path_factory):
             "HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path_factory.mktemp("hf")), "TMPDIR": scratch,
         }.items():  # fmt: skip
             patch.setenv(name, value)
-        patch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
-        patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", f"{scratch}/cache")
+        # the library made its addresses of the environment when it was imported
+        addresses = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, hub.endpoint)
+        patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", addresses)
+        patch.setattr(constants, "ENDPOINT", hub.endpoint)
+        patch.setattr(constants, "HF_HUB_CACHE", f"{scratch}/cache")
         patch.setattr("tempfile.tempdir", scratch)
         with clusters.two_nodes() as made:
             yield made

@@ -21,6 +21,7 @@ import torch.distributed as dist
 from torch.distributed.fsdp import fully_shard
 
 from spectra_cli.monitor import SpectralMonitor
+from tests.support.gloo import leave_together
 from tests.support.training import SIZES, tied_llama
 
 STEPS, SAVED = 100, (0, 50, 100)
@@ -74,7 +75,7 @@ def main(folder: Path, kind: str, rank: int, what: str = "") -> None:
         said = f"{type(error).__name__}: {error}"
     (folder / f"{rank}.txt").write_text(said, encoding="utf-8")
     if said == "done":
-        dist.destroy_process_group()
+        leave_together(folder, rank)
     else:
         os._exit(1)
 

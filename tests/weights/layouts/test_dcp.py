@@ -63,6 +63,7 @@ def test_a_state_dict_saved_by_itself_keeps_its_names(tmp_path: Path) -> None:
 SHARDED = """
 import sys, torch, torch.distributed as dist, torch.distributed.checkpoint as dcp
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor, init_device_mesh
+from tests.support.gloo import leave_together
 rank, folder = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
 mesh = init_device_mesh("cpu", (2,))
@@ -71,8 +72,7 @@ shards = {"rows": Shard(0), "columns": Shard(1)}
 content = {name: distribute_tensor(tensor, mesh, [shards[name]]) for name, tensor in whole.items()}
 content["copies"] = distribute_tensor(torch.ones(3, 3), mesh, [Replicate()])
 dcp.save({"model": content}, checkpoint_id=folder + "/sharded")
-dist.barrier()
-dist.destroy_process_group()
+leave_together(folder, rank)
 """
 
 

@@ -16,6 +16,7 @@ from tests.support.checkpoints import refusal, same, save_config
 RANKS = """
 import sys, torch, torch.distributed as dist, warnings
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor, init_device_mesh
+from tests.support.gloo import leave_together
 warnings.simplefilter("ignore")
 rank, folder, kind = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
@@ -30,8 +31,7 @@ names = {"verl": f"model_world_size_2_rank_{rank}.pt",
 torch.save({"state": {"model": state}} if kind == "composer" else state, f"{folder}/{names[kind]}")
 torch.save({"state": {0: torch.ones(3, 3)}}, f"{folder}/optim_world_size_2_rank_{rank}.pt")
 torch.save({"rng": 1}, f"{folder}/extra_state_world_size_2_rank_{rank}.pt")
-dist.barrier()
-dist.destroy_process_group()
+leave_together(folder, rank)
 """
 WHOLE = {
     "layers.0.up.weight": torch.arange(35.0).reshape(7, 5), "layers.0.down.weight": torch.arange(30.0).reshape(5, 6),
