@@ -49,18 +49,18 @@ class Candidates:
     """The distinct eigenvalues, ascending, each of which may begin the tail.
 
     logs: ln(λ/λ₁). below: how many eigenvalues are smaller. through: how many are smaller or equal. rate: α − 1 of the
-    tail that begins here; the largest has no tail of its own and no rate.
+    tail that begins here; the largest has no tail of its own and no rate. Counts are float64, to be computed with.
     """
 
     logs: NDArray[np.float64]
-    below: NDArray[np.int64]
-    through: NDArray[np.int64]
+    below: NDArray[np.float64]
+    through: NDArray[np.float64]
     rate: NDArray[np.float64]
 
     @property
-    def n(self) -> NDArray[np.int64]:
+    def n(self) -> NDArray[np.float64]:
         """Size of the tail that begins here."""
-        sizes: NDArray[np.int64] = self.through[-1] - self.below
+        sizes: NDArray[np.float64] = self.through[-1] - self.below
         return sizes
 
 

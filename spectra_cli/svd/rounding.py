@@ -71,7 +71,8 @@ def rounding_norms(matrices: torch.Tensor) -> list[float | None]:
     if not matrices.numel():
         return [0.0] * len(matrices)
     most = max(1, ENTRIES // matrices[0].numel())
-    return [norm for some in matrices.split(most) for norm in _norms(some, stored)]
+    starts = range(0, len(matrices), most)
+    return [norm for start in starts for norm in _norms(matrices[start : start + most], stored)]
 
 
 def _norms(matrices: torch.Tensor, stored: Format) -> list[float | None]:
@@ -121,11 +122,18 @@ def _ranges(matrices: torch.Tensor) -> list[tuple[float, float]]:
     import torch
 
     extremes = []
-    for block in matrices.split(max(1, ENTRIES // matrices[0, 0].numel() // len(matrices)), dim=1):
+    length = _length(matrices)
+    for start in range(0, matrices.shape[1], length):
+        block = matrices[:, start : start + length]
         flat = (block if block.element_size() > 1 else block.float()).flatten(1)
         extremes.append([flat.amin(1).double(), flat.amax(1).double()])
     lows, highs = (torch.stack(side) for side in zip(*extremes, strict=True))
     return list(zip(lows.amin(0).tolist(), highs.amax(0).tolist(), strict=True))
+
+
+def _length(matrices: torch.Tensor) -> int:
+    """Rows of each in a block."""
+    return max(1, ENTRIES // (len(matrices) * matrices.shape[2]))
 
 
 def _blocks(matrices: torch.Tensor, stored: Format) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
@@ -137,7 +145,7 @@ def _blocks(matrices: torch.Tensor, stored: Format) -> Iterator[tuple[torch.Tens
     import torch
 
     count, rows, cols = matrices.shape
-    length = min(rows, max(1, ENTRIES // (count * cols)))
+    length = min(rows, _length(matrices))
     integers = torch.empty(count * length * cols, dtype=as_integers(matrices).dtype)
     numbers = torch.empty(len(integers), dtype=torch.float64 if matrices.dtype == torch.float64 else torch.float32)
     for start in range(0, rows, length):
