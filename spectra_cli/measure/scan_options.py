@@ -62,12 +62,12 @@ class ScanOptions(RunOptions, MetricOptions, total=False):
     the revision or step compared with, the last one when None. vectors: also compare so many of the first singular
     vectors. alpha_range: `a:b`, ranks or shares of all, that the α fits use. fused: keep fused tensors whole. arch: a
     TOML file that says what the tensors mean, or the name of a known architecture. map: a CSV file of steps.
-    tokens_per_step: for names that say no tokens. device: auto, cpu, cuda, cuda:N, xpu or mps. threads: matrices side by side,
-    as many as there are processors when None. ema: the average of the weights that some training programs keep, in
-    place of the weights. follow_links: also read files that links lead to, outside a checkpoint's folder. disk: the
-    most scratch space for what is fetched, such as `10GB`. patience: how long a Hub that does not answer is tried, such
-    as `10m`. engine: `local`, or `ray` or `ray=ADDRESS` for a cluster. Where several names may stand, `"q,k"` is the
-    same as `["q", "k"]`.
+    tokens_per_step: for names that say no tokens. device: auto, cpu, cuda, cuda:N, xpu or mps. threads: matrices side
+    by side, as many as there are processors when None. ema: the average of the weights that some training programs
+    keep, in place of the weights. follow_links: also read files that links lead to, outside a checkpoint's folder.
+    disk: the most scratch space for what is fetched, such as `10GB`. patience: how long a Hub that does not answer is
+    tried, such as `10m`. engine: `local`, or `ray` or `ray=ADDRESS` for a cluster. Where several names may stand,
+    `"q,k"` is the same as `["q", "k"]`.
     """
 
     reference: str | None
