@@ -102,7 +102,7 @@ def test_the_version_is_the_tag_s_and_is_there_without_one(builder, tmp_path):
         command = [builder, "-m", "hatchling", "version"]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
 
-    assert version() == "0+unknown"
+    assert version() == "0.0"
     git("init")
     git("add", ".")
     git("commit", "-m", "first")
