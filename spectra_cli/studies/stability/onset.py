@@ -115,7 +115,7 @@ def _doubt(line: breakpoints.PiecewiseLinearFit, y: Array, beside: Array | None,
     if chance(line.x, y, beside=beside, enough=CHANCE) > CHANCE:
         return f"what looks like a bend {where} is no more than noise from one checkpoint to the next can make"
     for preferred, rival in evidence(line, y, rivals, beside=beside):
-        if preferred < -EVIDENCE:
+        if preferred < min(-EVIDENCE, rival.least):
             return rival.verdict
         if preferred < rival.least:
             return f"it flattens, but whether it bends {where} or {rival.instead} cannot be told"

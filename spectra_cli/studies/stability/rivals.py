@@ -141,7 +141,7 @@ def with_power_of(rates: Array) -> Rival:
 GRADUAL = "it flattens gradually, without a step at which it bends", "does so gradually"
 DRIFT = Rival(*GRADUAL, _drift, 3)
 TURN = Rival(  # nearly a hinge: were it to be worse by EVIDENCE, 27 of 100 floors from 14 checkpoints were doubted
-    "it falls and rises again gradually, without a step at which it bends", "turns", _parabola, 3, least=-EVIDENCE
+    "it falls and rises again gradually, without a step at which it bends", "turns", _parabola, 3, least=-2 * EVIDENCE
 )
 SWING = Rival("it swings about a straight fall", "only swings about a straight fall", _swing, 5)
 COURSES = (DRIFT, TURN, SWING)  # of the rate of spectra
