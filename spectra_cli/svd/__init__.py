@@ -9,7 +9,7 @@ machine or device, for the transpose, with several BLAS threads a matrix instead
 """
 
 from spectra_cli.svd.batches import Attempt, in_batches
-from spectra_cli.svd.cost import calibrate, calibrate_comparison, eigenvalue_gigaflops, gigaflops, working_bytes
+from spectra_cli.svd.cost import calibrate, eigenvalue_gigaflops, gigaflops, working_bytes
 from spectra_cli.svd.decomposition import shuffled, spectra, spectrum
 from spectra_cli.svd.devices import choose_device, computes_on, current_of, describe, each_of, is_out_of_memory
 from spectra_cli.svd.distances import compare, compare_each, same_bits
@@ -18,7 +18,7 @@ from spectra_cli.svd.small import is_small
 from spectra_cli.svd.vectors import singular_vectors
 
 __all__ = [
-    "Attempt", "Factors", "Vectors", "calibrate", "calibrate_comparison", "choose_device", "compare", "compare_each",
+    "Attempt", "Factors", "Vectors", "calibrate", "choose_device", "compare", "compare_each",
     "computes_on", "current_of", "describe", "each_of", "eigenvalue_gigaflops", "gigaflops", "in_batches",
     "is_out_of_memory", "is_small", "same_bits", "shuffled", "singular_vectors", "spectra", "spectrum", "working_bytes",
 ]  # fmt: skip
