@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from spectra_cli import sources, svd, weights
 from spectra_cli.errors import SpectraError
@@ -17,6 +17,7 @@ from spectra_cli.measure.layouts import open_weights
 from spectra_cli.measure.left_out import left_out_problem
 from spectra_cli.measure.plan import OnWait, Plan, make_plan
 from spectra_cli.measure.request import Request
+from spectra_cli.measure.scan_options import ScanOptions
 from spectra_cli.measure.trial import try_matrices
 from spectra_cli.records import Checkpoint, Layout, Problem, Remote, StoredTensor
 
@@ -98,7 +99,7 @@ def inspect_source(
     bandwidth: str | None = None,
     begun: float | None = None,
     on_wait: OnWait = lambda _: None,
-    **options: Any,
+    **options: Unpack[ScanOptions],
 ) -> Inspection:
     """Return what a scan would read, split, skip and cost; computes no spectrum of it, but some of random ones.
 
@@ -107,14 +108,14 @@ def inspect_source(
     time is estimated too, each with processors_per_worker processors, as many as this one by default, and
     gpus_per_worker GPUs. bandwidth: what each of them, or else this machine, reads in a second, such as `1GB`. begun:
     the processor seconds of this process at which a scan would have begun, now by default. on_wait: called with what
-    is waited for. options: the fields of Request. Raises SpectraError where no checkpoint can be read.
+    is waited for. options: those of ScanOptions. Raises SpectraError where no checkpoint can be read.
 
     >>> import spectra_cli
     >>> spectra_cli.inspect("run").work.nbytes
     100620
     """
     begun = time.process_time() if begun is None else begun
-    request = Request(str(source), **options)
+    request = Request.of(source, **options)
     processors = processors_per_worker or request.workers
     asked = Workers(workers or 1, gpus_per_worker, processors, bandwidth and sources.parse_size(bandwidth) or None)
     plan = make_plan(request, on_wait)
