@@ -3,8 +3,8 @@
     python -m benchmarks.inspect_accuracy [--rounds N] [--only WORDS]
 
 A round of an input is `spectra inspect` and then `spectra scan`, each a process of its own. Prints predicted over
-measured, medians and their range: time from start to end, peak memory of the process, and from the Hub the bytes
-fetched and the scratch space.
+measured, medians and their range: time from start to end, processor seconds, which other work on the machine changes
+least, peak memory of the process, and from the Hub the bytes fetched and the scratch space.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -103,16 +103,17 @@ CASES = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was predicted, or what was measured; bytes of memory, of what was fetched and of scratch space."""
+    """What was predicted, or what was measured. processors: seconds. Bytes of memory, fetched and of scratch space."""
 
     seconds: float
+    processors: float
     memory: float
     fetched: float = 0.0
     scratch: float = 0.0
 
 
-def run(command: list[str], environment: dict[str, str]) -> tuple[bytes, float, float]:
-    """Run a command; return what it prints, its seconds and its peak memory."""
+def run(command: list[str], environment: dict[str, str]) -> tuple[bytes, Outcome]:
+    """Run a command; return what it prints, and what it took."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
     assert process.stdout is not None
@@ -122,16 +123,17 @@ def run(command: list[str], environment: dict[str, str]) -> tuple[bytes, float, 
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{' '.join(command)} ended with {process.returncode}")
-    return told, seconds, used.ru_maxrss * 1024
+    return told, Outcome(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
 
 
 def predicted(case: Case, source: str, environment: dict[str, str]) -> Outcome:
     """Return what `spectra inspect` says of a source."""
     command = [SPECTRA, "inspect", source, "--json", *case.both, *case.inspect]
     told = json.loads(run(command, environment)[0])
-    cost = told["elsewhere"]["cost"] | told["elsewhere"] if told["elsewhere"] else told["cost"]
+    cost = told["cost"] | (told["elsewhere"]["cost"] | told["elsewhere"] if told["elsewhere"] else {})
     fetching = told["fetching"] or {"nbytes": 0, "disk": 0}
-    return Outcome(cost["seconds"], cost["peak_bytes"], fetching["nbytes"], fetching["disk"])
+    numbers = (cost["seconds"], cost["processor_seconds"], cost["peak_bytes"])
+    return Outcome(*numbers, fetching["nbytes"], fetching["disk"])
 
 
 def measured(case: Case, source: str, environment: dict[str, str], hub: Hub) -> Outcome:
@@ -139,8 +141,8 @@ def measured(case: Case, source: str, environment: dict[str, str], hub: Hub) -> 
     before, scratch = hub.fetched(), Path(environment["TMPDIR"])
     with most_bytes(scratch) as most:
         command = [SPECTRA, "scan", source, "-q", "--restart", "-o", str(scratch.parent / "table.parquet")]
-        _, seconds, memory = run([*command, *case.both, *case.scan], environment)
-    return Outcome(seconds, memory, hub.fetched() - before, max(most))
+        _, taken = run([*command, *case.both, *case.scan], environment)
+    return replace(taken, fetched=hub.fetched() - before, scratch=max(most))
 
 
 @contextmanager
@@ -216,7 +218,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only inputs whose name holds these words")
     chosen = parser.parse_args()
     print(
-        "| predicted over measured | seconds measured | time | memory | fetched | scratch |\n|---|---|---|---|---|---|"
+        "| predicted over measured | seconds measured | time | processors | memory | fetched | scratch |\n|---|---|---|---|---|---|"
     )
     for name, case in CASES.items():
         if chosen.only not in name:
@@ -225,7 +227,7 @@ def main() -> None:
         with place as folder, served(rate=RATE if case.on_hub else None) as hub:
             found = rounds(name, case, Path(folder), hub, chosen.rounds)
         taken = statistics.median(measured.seconds for _, measured in found)
-        numbers = [ratio(found, what) for what in ("seconds", "memory", "fetched", "scratch")]
+        numbers = [ratio(found, what) for what in ("seconds", "processors", "memory", "fetched", "scratch")]
         print(f"| {name} | {taken:.1f} | {' | '.join(numbers)} |", flush=True)
 
 

@@ -40,7 +40,8 @@ SECONDS = 0.6
 ROWS = "rows"  # the step that one thread does for all
 
 Steps = Mapping[str, float]
-"""Seconds of one thread for one matrix, by step: `read`, `Gram` and what else a trace names; `other` is the rest."""
+"""Seconds that one thread computes for one matrix, by step: `read`, `Gram` and what else a trace names; `other` is the
+rest. What others do on the machine meanwhile is not in them."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _round(plan: Plan, layout: Layout, tensors: Sequence[torch.Tensor]) -> list[
     events: list[Event] = []
     request = replace(plan.request, device="cpu")
     checkpoints = tuple(Checkpoint("", str(step), Path(str(step)), step) for step in range(4))
-    own = Plan(request, "", checkpoints, checkpoints[0], recorder=Recorder(events.append))
+    own = Plan(request, "", checkpoints, checkpoints[0], recorder=Recorder(events.append, time.thread_time_ns))
     order = (0, 1, 2, 2)
     reference, previous, current, twin = (
         _opened(own, checkpoint, layout, tensors[at]) for checkpoint, at in zip(checkpoints, order, strict=True)

@@ -225,6 +225,7 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
             "gigaflops": inspection.work.gigaflops,
             "bytes_read": inspection.work.nbytes,
             "peak_bytes": inspection.cost.peak_bytes,
+            "processor_seconds": inspection.cost.starting + sum(inspection.work.steps.values()),
             "seconds": inspection.cost.seconds,
         },
         "elsewhere": asdict(inspection.elsewhere) | {"seconds": inspection.elsewhere.cost.seconds}
