@@ -217,9 +217,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="only inputs whose name holds these words")
     chosen = parser.parse_args()
-    print(
-        "| predicted over measured | seconds measured | time | processors | memory | fetched | scratch |\n|---|---|---|---|---|---|"
-    )
+    columns = ("predicted over measured", "seconds measured", "time", "processors", "memory", "fetched", "scratch")
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for name, case in CASES.items():
         if chosen.only not in name:
             continue

@@ -38,6 +38,8 @@ SECONDS = 0.6
 """How long they are tried in all; each at least once."""
 
 ROWS = "rows"  # the step that one thread does for all
+WRITTEN = 64
+"""Matrices whose rows are written at once, at least: a table has far more of them than are tried."""
 
 Steps = Mapping[str, float]
 """Seconds that one thread computes for one matrix, by step: `read`, `Gram` and what else a trace names; `other` is the
@@ -143,7 +145,7 @@ def _round(plan: Plan, layout: Layout, tensors: Sequence[torch.Tensor]) -> list[
     reference, previous, current, twin = (
         _opened(own, checkpoint, layout, tensors[at]) for checkpoint, at in zip(checkpoints, order, strict=True)
     )
-    taken = []
+    taken: list[Steps] = []
     for comparison in (
         Comparison(reference, None, None),
         Comparison(current, reference, previous),
@@ -153,11 +155,14 @@ def _round(plan: Plan, layout: Layout, tensors: Sequence[torch.Tensor]) -> list[
         previous.vectors.update(reference.vectors)
         events.clear()
         results = measure_matrices(comparison, layout.matrices)
+        rows = [row for result in results for row in result.rows]
+        times = -(-WRITTEN // len(results))
         with own.recorder.span(ROWS):
-            table = to_arrow([row for result in results for row in result.rows])
+            table = to_arrow(times * rows)
             for _ in ("as a part", "in the table"):
                 write_table(BytesIO(), [table], {})
-        taken.append(_steps(events))
+        steps = _steps(events)
+        taken.append({**steps, ROWS: steps[ROWS] / times})
     return taken
 
 

@@ -220,17 +220,23 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
         ],
         "skipped": [{"tensor": entry.tensor, "reason": entry.reason} for entry in inspection.layout.skipped],
         "notes": list(inspection.layout.notes),
-        "cost": {
-            "checkpoints": inspection.work.checkpoints,
-            "gigaflops": inspection.work.gigaflops,
-            "bytes_read": inspection.work.nbytes,
-            "peak_bytes": inspection.cost.peak_bytes,
-            "processor_seconds": inspection.cost.starting + sum(inspection.work.steps.values()),
-            "seconds": inspection.cost.seconds,
-        },
+        "cost": _cost_json(inspection),
         "elsewhere": asdict(inspection.elsewhere) | {"seconds": inspection.elsewhere.cost.seconds}
         if inspection.elsewhere
         else None,
         "device": inspection.device,
         "fetching": asdict(inspection.fetching) if inspection.fetching else None,
+    }
+
+
+def _cost_json(inspection: Inspection) -> dict[str, float]:
+    """Return what the scan would take on this machine."""
+    work, cost = inspection.work, inspection.cost
+    return {
+        "checkpoints": work.checkpoints,
+        "gigaflops": work.gigaflops,
+        "bytes_read": work.nbytes,
+        "peak_bytes": cost.peak_bytes,
+        "processor_seconds": cost.starting + sum(work.steps.values()),
+        "seconds": cost.seconds,
     }
