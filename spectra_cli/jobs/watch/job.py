@@ -132,7 +132,7 @@ class _Watcher:
                 return self._end(over=True, why=DONE)
             if self.conditions.idle is not None and self.clock() - last_news >= self.conditions.idle:
                 return self._end(over=False, why=IDLE)
-            self.waking.wait(poll)
+            self.waking.wait(min(poll, step.in_seconds))
 
     def _measure(self, step: Next) -> None:
         checkpoint, last = step.checkpoint, self.record.last
