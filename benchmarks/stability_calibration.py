@@ -25,7 +25,7 @@ from spectra_cli.studies.inputs.runs import Run, read_run
 from spectra_cli.studies.stability import METRICS, stability
 from spectra_cli.studies.stability.theory import THEORY
 from tests.support.planted_runs import SHAPES, STRAIGHT, Planted, covers, plant, plant_checkpoints, within_one
-from tests.support.planted_theory import CASES, CORRELATIONS
+from tests.support.planted_theory import CASES, CORRELATIONS, saves
 
 SIZES, NOISES = (14, 25, 40), (0.15, 0.30)
 
@@ -58,8 +58,8 @@ def print_theory(seeds: int) -> None:
         says = next(claim.says for claim in THEORY if claim.name == case.claim)
         reason = f", {case.reason}" if case.reason else ""
         verdict = f"{'right' if case.truth else 'wrong'}: {' or '.join(case.verdicts)}{reason}"
-        counts = [str(sum(case.counted(seed, rho) for seed in range(seeds))) for rho in CORRELATIONS]
-        print(f"| {' | '.join([says, case.planted, verdict, *counts])} |", flush=True)
+        counts = [f"{sum(case.counted(saves(seed, correlation=rho)) for seed in range(seeds))}" for rho in CORRELATIONS]
+        print(f"| {' | '.join([says, f'{case.planted}, noise {case.size:.1%}', verdict, *counts])} |", flush=True)
 
 
 def main() -> None:
