@@ -88,8 +88,8 @@ def resample(
     innovations = (innovations - innovations.mean()) / max(float(innovations.std()), np.finfo(float).tiny)
     draws = random.choice(innovations, size=(n, count))
     series = line.values[:, None] + size * correlated(draws, rho)
-    found = search_over(line.x, beside).best(series, knots)
-    return found, slopes_between(line.x, series, found, beside)
+    knots_again = search_over(line.x, beside).best(series, knots)
+    return knots_again, slopes_between(line.x, series, knots_again, beside)
 
 
 def _gains(x: Array, y: Array, beside: Array | None, *, level: bool = False) -> tuple[Array, float]:

@@ -57,11 +57,11 @@ def _row_of(label: str, members: Sequence[StudiedRun], metric: str | None, poole
     from spectra_cli.views.sentences.lifecycle import asymmetry_verdicts
 
     studies = [studied.lifecycle(metric) for studied in members]
-    says = (BAND,) if pooled else asymmetry_verdicts(studies[0])
+    says = (BAND,) if pooled else tuple(asymmetry_verdicts(studies[0]))
     if not all(study.asymmetry for study in studies):
         return Row(label, says, ())
     quantities = zip(*(study.asymmetry for study in studies), strict=True)
-    return Row(label, tuple(says), tuple(_spread(each, members) for each in quantities))
+    return Row(label, says, tuple(_spread(each, members) for each in quantities))
 
 
 def _spread(asymmetries: Sequence[Asymmetry], members: Sequence[StudiedRun]) -> Spread:

@@ -61,8 +61,8 @@ def _together(label: str, members: Sequence[StudiedRun], metric: str | None) -> 
     import pandas as pd
 
     each = [_approach(studied, metric) for studied in members]
-    points = pd.concat([one.points.assign(run=one.label) for one in each], ignore_index=True).dropna()
-    taus = pd.concat([one.taus[["quantity", "step"]] for one in each], ignore_index=True)
+    points = pd.concat([approach.points.assign(run=approach.label) for approach in each], ignore_index=True).dropna()
+    taus = pd.concat([approach.taus[["quantity", "step"]] for approach in each], ignore_index=True)
     shared = over_seeds(points, members, "left", ("quantity",))
     says = (f"Means over layers. {BAND}", "Dashed: each run's τ")
     return Approach(label, says, each[0].steps, shared, each[0].curves.iloc[:0], taus)
@@ -115,8 +115,8 @@ def _column(column: Approach, data: TimescalesData) -> Chart:
     unlisted = alt.Color("quantity:N", scale=scale, legend=None)
     y = alt.Y("left:Q", title=["share of the way", "still to go"], scale=alt.Scale(domain=_domain(column.points)))
     at = {"x": step_x(steps), "y": y}
-    told = "value" if "value" in column.points else "left"
-    tips = ["quantity:N", "step:Q", alt.Tooltip(f"{told}:Q", format=".4~g")]
+    measured = "value" if "value" in column.points else "left"
+    tips = ["quantity:N", "step:Q", alt.Tooltip(f"{measured}:Q", format=".4~g")]
     dots = alt.Chart(column.points).mark_point(filled=True, size=26, clip=True)
     curve = alt.Chart(column.points if are_pooled(data.runs) else column.curves).mark_line(clip=True)
     rect = alt.Chart(column.taus).mark_rect(opacity=0.12).encode(x="low:Q", x2="high:Q", color=unlisted)

@@ -105,11 +105,11 @@ def _cells(column: Column) -> pd.DataFrame:
     shown = np.unique(np.round(np.linspace(0, len(steps) - 1, many))).astype(int)
     at = np.log1p(steps[shown].astype(float))
     edges = np.expm1(np.concatenate((at[:1], (at[1:] + at[:-1]) / 2, at[-1:])))
-    layer, place = (index.ravel() for index in np.indices((len(compressed), len(shown))))
+    layer, index = (indices.ravel() for indices in np.indices((len(compressed), len(shown))))
     frame = pd.DataFrame(
         {
-            "layer": layer, "low": layer - 0.5, "high": layer + 0.5, "at": steps[shown][place],
-            "step": edges[place], "end": edges[place + 1], "value": compressed[:, shown].ravel(),
+            "layer": layer, "low": layer - 0.5, "high": layer + 0.5, "at": steps[shown][index],
+            "step": edges[index], "end": edges[index + 1], "value": compressed[:, shown].ravel(),
         }
     )  # fmt: skip
     return frame.dropna(subset="value")
