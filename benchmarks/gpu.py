@@ -4,8 +4,9 @@
 path), and prints: the rate of float64 products; what each way to the eigenvalues takes by side (`gpu_routes.py`); for
 each shape where the time of the kernels goes, and the table of `speed.py` with each contender's peak of memory on the
 GPU and share of its float64 peak: operations as `svd.gigaflops` counts them, in a contender's median time, over the
-rate of products. The last contender is the same scan on the processors alone. What there was no time for is named.
-`--device cpu:0` runs it all on torch's CPU device, where its figures mean nothing.
+rate of products. The rates that it prints are the rows of the table by which a scan chooses its routes, to be pasted
+into `spectra_cli/svd/rates.py`. The last contender is the same scan on the processors alone. What there was no time for
+is named. `--device cpu:0` runs it all on torch's CPU device, where its figures mean nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from gpu_routes import ROUTES, compared, timed
+from gpu_routes import ROUTES, compared, print_rates, timed
 from speed import HEADING, Contender, compete, described
 from synthetic import SHAPES, matrices, write_checkpoint
 
@@ -56,12 +57,15 @@ def matmul_rate(device: str, side: int, seconds: float = 1.0) -> float:
 
 
 def routes(device: str, sides: tuple[tuple[int, int], ...], rounds: int) -> None:
-    """Print milliseconds a matrix and the error of each way to eigenvalues, by side; marked: the fastest."""
+    """Print milliseconds a matrix and the error over its bound of each way to eigenvalues, by side.
+
+    Marked: the fastest of those that keep the bound.
+    """
     print(f"{'side × count':<14}" + "".join(f"{name:>20}" for name in ROUTES))
     for side, count in sides:
         found = list(compared(side, count, device, rounds))
-        fastest = min(found, key=lambda each: each[1] if each[1] == each[1] else float("inf"))
-        cells = (f"{ms:.3g} ms {error:.0e}{'*' if (name, ms, error) == fastest else ' '}" for name, ms, error in found)
+        fastest = min((each for each in found if each[2] <= 1), key=lambda each: each[1], default=None)
+        cells = (f"{ms:.3g} ms {error:.2g}{'*' if (name, ms, error) == fastest else ' '}" for name, ms, error in found)
         print(f"{f'{side} × {count}':<14}" + "".join(f"{cell:>20}" for cell in cells))
 
 
@@ -119,6 +123,8 @@ def sections(asked: argparse.Namespace, device: str, place: Path) -> Iterator[Se
         if number == 0:
             sides = tuple((side, count) for side, count in SIDES if side <= asked.side)
             yield "ways to eigenvalues", partial(routes, device, sides, asked.rounds)
+            for where in ("cpu", device):
+                yield f"rates of {where}", partial(print_rates, where, [side for side, _ in sides])
 
 
 def main() -> None:

@@ -1,33 +1,32 @@
-"""Ways to the eigenvalues of many Gram matrices at once on a device, and what each takes; `gpu.py` prints the table."""
+"""Ways to the eigenvalues of many Gram matrices at once on a device, and what each takes; `gpu.py` prints the table.
+
+By itself it prints the rates of this machine's processor and of a device, one row a side: those are the rows of
+`MEASURED` in `spectra_cli/svd/rates.py`, to be pasted there. `python benchmarks/gpu_routes.py` prints the processor's,
+`python benchmarks/gpu_routes.py cuda` both.
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import torch
 from threadpoolctl import threadpool_limits
 
+from spectra_cli import svd
 from spectra_cli.svd.lapack import eigenvalues
+from spectra_cli.svd.routes import batched, looped
+from spectra_cli.svd.rules import error_of_squares, steps
 
 Route = Callable[[torch.Tensor], torch.Tensor]
 SMALLEST = 512  # sides that `by_products` splits no further
+SIDES, ROUNDS = (64, 128, 256, 512, 768, 1024, 2048), 5  # of the rates
 TRIES = 40  # of the iteration to the sign of a matrix, which doubles its digits at the end only
-
-
-def batched(grams: torch.Tensor) -> torch.Tensor:
-    """Give all to one call: what a scan does."""
-    values: torch.Tensor = torch.linalg.eigvalsh(grams)
-    return values
-
-
-def looped(grams: torch.Tensor) -> torch.Tensor:
-    """Give each to a call of its own."""
-    return torch.stack([torch.linalg.eigvalsh(gram) for gram in grams])
 
 
 def jacobi(grams: torch.Tensor) -> torch.Tensor:
@@ -86,9 +85,10 @@ def timed(work: Callable[[], object], device: str, rounds: int) -> float:
 
 
 def compared(side: int, count: int, device: str, rounds: int) -> Iterator[tuple[str, float, float]]:
-    """Yield each route's name, milliseconds a matrix, and largest error over λ₁, NaN for one that is not there.
+    """Yield each route's name, milliseconds a matrix, and largest error over its bound; NaN for one that is not there.
 
-    The matrices are the Gram matrices of random ones with a low-rank part, count of them, (side, side).
+    The bound is that of `rules` on an eigenvalue: a route with more than 1 is not for a scan. The matrices are the Gram
+    matrices of random ones with a low-rank part, count of them, (side, side).
     """
     generator = torch.Generator().manual_seed(0)
     stored = torch.randn(count, side, 2 * side, generator=generator, dtype=torch.float64)
@@ -96,11 +96,31 @@ def compared(side: int, count: int, device: str, rounds: int) -> Iterator[tuple[
         count, 4, 2 * side, generator=generator, dtype=torch.float64
     )
     grams = (stored @ stored.mT).to(device)
-    exact = looped(grams.cpu())
+    exact = looped(grams.cpu()).flip(-1)
+    bound = torch.as_tensor(error_of_squares(exact.numpy(), steps((side, 2 * side))))
     for name, route in ROUTES.items():
         try:
-            found = route(grams).cpu()
-            error = float(((found - exact).abs() / exact[:, -1:]).max())
+            found = route(grams).cpu().flip(-1)
+            error = float(((found - exact).abs() / bound).max())
             yield name, 1e3 * timed(partial(route, grams), device, rounds) / count, error
         except (RuntimeError, ValueError):  # no such driver here, or no memory
             yield name, float("nan"), float("nan")
+
+
+def print_rates(device: str, sides: Iterable[int]) -> None:
+    """Print the rows of a device, or of one processor, as they stand in the table of `rates`."""
+    for side in sides:
+        print(f"    {svd.measure_rates(device, side, rounds=ROUNDS)},", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("device", nargs="?", help="beside the processor")
+    parser.add_argument("--sides", nargs="+", type=int, default=SIDES)
+    asked = parser.parse_args()
+    for device in ("cpu", *(svd.each_of(asked.device)[:1] if asked.device else ())):
+        print_rates(device, asked.sides)
+
+
+if __name__ == "__main__":
+    main()

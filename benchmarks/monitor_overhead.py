@@ -4,8 +4,11 @@
 
 Each run is a process of its own that trains for the same number of steps: bare, with a budget of 2%, and measuring
 every 25 steps without one. Printed are medians with their range: seconds, and processor seconds of all threads, both
-also as the ratio to the bare run of the same round, and peak memory. `demo` is the demo's model, `25m` has eight layers
-of width 512; `wide` has one matrix that is far larger than the others, for the memory, and is measured every 2 steps.
+also as the ratio to the bare run of the same round, and peak memory. Beside them stands what the monitor takes by
+itself, which other work on the machine does not blur: processor seconds of every thread but the one that trains, and of
+that one within `step`, as shares of the time that passed and of the processor's in training. `demo` is the demo's
+model, `25m` has eight layers of width 512; `wide` has one matrix that is far larger than the others, for the memory,
+and is measured every 2 steps.
 """
 
 from __future__ import annotations
@@ -75,18 +78,26 @@ def one_run(name: str, setting: str, steps: int, threads: int) -> dict[str, Any]
     tokens = torch.Generator().manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         began, processor = time.perf_counter(), time.process_time()
+        own, inside = time.thread_time(), 0.0
         with watched(model, Path(folder), settings_of(name)[setting]) as monitor:
             for step in range(steps + 1):
                 if step == 1:  # the first step of each run makes buffers
-                    began, processor = time.perf_counter(), time.process_time()
+                    began, processor, own, inside = time.perf_counter(), time.process_time(), time.thread_time(), 0.0
                 batch = torch.randint(0, 256, (BATCH, CONTEXT), generator=tokens)
                 model(input_ids=batch, labels=batch).loss.backward()
                 optimizer.step()
                 optimizer.zero_grad()
                 if monitor is not None:
+                    before = time.thread_time()
                     monitor.step(step)
+                    inside += time.thread_time() - before
+            own = time.thread_time() - own
         seconds, processor = time.perf_counter() - began, time.process_time() - processor
+    taken = processor - own + inside
     return {
+        "taken": taken,
+        "of the time": taken / seconds,
+        "of the processor": taken / (processor - taken),
         "seconds": seconds,
         "processor": processor,
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
@@ -123,6 +134,10 @@ def report(name: str, runs: dict[str, list[dict[str, Any]]]) -> None:
         print(f"{setting:<10}" + "".join(f"{text:<24}" for text in columns))
     for setting, taken in runs.items():
         if taken[-1]["cost"]:
+            shares = (
+                f"{middle([100 * run[of] for run in taken], 2)}% {of}" for of in ("of the time", "of the processor")
+            )
+            print(f"{setting}, by itself: {middle([run['taken'] for run in taken], 2)} s, {' and '.join(shares)}")
             print(f"{setting}, the last run: {taken[-1]['cost']}")
     sizes = [weight.shape for weight in make(name).parameters()]
     largest = max(8 * shape.numel() for shape in sizes) / 1e6

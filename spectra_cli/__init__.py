@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from spectra_cli.jobs.verify import verify_table as verify
     from spectra_cli.jobs.warmup import WarmupOptions as WarmupOptions
     from spectra_cli.jobs.warmup import warm_start as warmup
+    from spectra_cli.measure.scan_options import ScanOptions as ScanOptions
     from spectra_cli.study_findings import Findings as Findings
     from spectra_cli.study_findings import lifecycle as lifecycle
     from spectra_cli.study_findings import rank1 as rank1
@@ -37,10 +38,10 @@ if TYPE_CHECKING:
     from spectra_cli.svd.of_array import singular_values as singular_values
 
 __all__ = [
-    "EvaluationOptions", "Findings", "MergeOptions", "PruneOptions", "SpectraError", "Table", "WarmupOptions",
-    "__version__", "ablate", "diff", "evaluate", "export", "figures", "inspect", "lifecycle", "merge", "metrics",
-    "monitor", "prune", "rank1", "read_table", "scaling", "scan", "singular_values", "stability", "verify",
-    "warmup",
+    "EvaluationOptions", "Findings", "MergeOptions", "PruneOptions", "ScanOptions", "SpectraError", "Table",
+    "WarmupOptions", "__version__", "ablate", "diff", "evaluate", "export", "figures", "inspect", "lifecycle",
+    "merge", "metrics", "monitor", "prune", "rank1", "read_table", "scaling", "scan", "singular_values",
+    "stability", "verify", "warmup",
 ]  # fmt: skip
 
 _HOMES = {
@@ -48,6 +49,7 @@ _HOMES = {
     "Findings": "study_findings.Findings",
     "MergeOptions": "surgery.recipes.MergeOptions",
     "PruneOptions": "jobs.prune.PruneOptions",
+    "ScanOptions": "measure.scan_options.ScanOptions",
     "SpectraError": "errors.SpectraError",
     "Table": "arrow_table.Table",
     "WarmupOptions": "jobs.warmup.WarmupOptions",

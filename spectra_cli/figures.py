@@ -5,10 +5,10 @@ A notebook shows such a chart, and it can be changed like any other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypedDict, Unpack
 
 from spectra_cli.errors import require_report
 from spectra_cli.views.figures.colours import theme
@@ -19,7 +19,27 @@ from spectra_cli.views.figures.plot import Choice, read_runs
 Tables = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
-def __getattr__(name: str) -> Callable[..., Chart]:
+class Choices(TypedDict, total=False):
+    """The fields of Choice, as keyword arguments."""
+
+    metric: str | None
+    roles: Sequence[str]
+    match: str | None
+    steps: Sequence[int]
+    losses: Sequence[str]
+    loss_columns: Mapping[str, str] | None
+    labels: Sequence[str] | None
+    seeds: bool
+
+
+class Draw(Protocol):
+    """A function that draws one kind of figure of tables."""
+
+    def __call__(self, tables: Tables, **choices: Unpack[Choices]) -> Chart:
+        """Return the figure as a chart."""
+
+
+def __getattr__(name: str) -> Draw:
     """Return the function that draws a kind (PEP 562)."""
     for kind in KINDS:
         if kind.name == name:
@@ -32,8 +52,8 @@ def __dir__() -> list[str]:
     return [kind.name for kind in KINDS]
 
 
-def _function(kind: Kind) -> Callable[..., Chart]:
-    def draw(tables: Tables, **choices: Any) -> Chart:
+def _function(kind: Kind) -> Draw:
+    def draw(tables: Tables, **choices: Unpack[Choices]) -> Chart:
         require_report()
         choice = Choice(**choices)
         options = choice.options(kind)

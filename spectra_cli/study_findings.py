@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from html import escape
 from itertools import chain
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, Unpack
 
 from rich.console import Console
 from rich.text import Text
 
-from spectra_cli.jobs.rank1 import rank1_checkpoints
+from spectra_cli.jobs.rank1 import WINDOW, rank1_checkpoints
+from spectra_cli.measure.scan_options import Rank1Options
 from spectra_cli.records import Problem
 from spectra_cli.studies.lifecycle import LifecycleComparison, compare_lifecycles
 from spectra_cli.studies.rank1 import Rank1
@@ -158,18 +159,25 @@ def scaling(tables: Tables, *, alpha: str = "alpha", labels: Sequence[str] | Non
     return Findings(fit_scaling(_paths(tables), labels, alpha), SCALING)
 
 
-def rank1(source: str | Path, output: str | Path | None = None, **options: Any) -> Findings[Rank1]:
+def rank1(
+    source: str | Path,
+    output: str | Path | None = None,
+    *,
+    window: int = WINDOW,
+    restart: bool = False,
+    **options: Unpack[Rank1Options],
+) -> Findings[Rank1]:
     """Study whether the checkpoints of a run, raw and averaged, lie on a line, beside what chance gives.
 
     source: a folder of checkpoints, or a place on the Hub. output: also write the findings to this Parquet file.
-    options: `window`, how many neighbours are averaged; `restart`; and what chooses checkpoints and matrices, as for
-    `scan`. Shares are of the sum of squares, in 0…1. Raises SpectraError where nothing can be judged: a window longer
-    than the run, checkpoints of two models. Source: docs/studies/rank1.md.
+    window: how many neighbours are averaged. restart: discard what an interrupted run left. options: those of
+    ScanOptions that choose checkpoints and matrices. Shares are of the sum of squares, in 0…1. Raises SpectraError
+    where nothing can be judged: a window longer than the run, checkpoints of two models. Source: docs/studies/rank1.md.
 
     >>> rank1("run", window=2).study.window
     2
     """
-    result = rank1_checkpoints(source, output, **options)
+    result = rank1_checkpoints(source, output, window=window, restart=restart, **options)
     return Findings(result.findings, RANK1, result.problems, result.notes)
 
 

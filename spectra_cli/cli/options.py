@@ -259,7 +259,7 @@ def request_of(source: str, *groups: object) -> Request:
     """Return what is asked of a scan. Raises SpectraError, code 2, where it can never be carried out."""
     from spectra_cli.measure.request import Request
 
-    return Request(source, **options_of(*groups))
+    return Request.of(source, **options_of(*groups))
 
 
 def parquet_name(name: str) -> Path:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from threading import Thread
 
-from spectra_cli.engines.board import Board, Key, Result
+from spectra_cli.engines.board import Board
+from spectra_cli.engines.work import Key, Result
 
 Results = Generator[tuple[Key, Result | None], None, None]
 
@@ -22,7 +23,8 @@ def devices_beside(devices: Sequence[Callable[[], Results[Key, Result]]], board:
     exception is raised where one of its results would have come. At the end of the block they take no more; what they
     are busy with is waited for, and the generators are closed.
 
-    >>> board = Board({"a": 2.0, "b": 1.0}, processors=1)
+    >>> from spectra_cli.engines.work import Cost
+    >>> board = Board({"a": Cost(2.0, 2.0), "b": Cost(1.0, 1.0)}, processors=1)
     >>> with devices_beside([lambda: ((key, 1) for key in ["a"] if board.take())], board):
     ...     board.result("a"), board.result("b")
     (1, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pyarrow as pa
 
@@ -17,6 +17,7 @@ from spectra_cli.measure.metadata import listed, notes_of, scan_metadata
 from spectra_cli.measure.plan import OnWait, Plan, make_client
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.results import unique
+from spectra_cli.measure.scan_options import DiffOptions
 from spectra_cli.measure.trajectory import Trajectory
 from spectra_cli.records import Checkpoint, Problem, Summarised
 from spectra_cli.storage.parts import write_whole
@@ -47,19 +48,24 @@ class Diff(Summarised):
 
 
 def diff_checkpoints(
-    a: str | Path, b: str | Path, output: str | Path | None = None, *, on_wait: OnWait = lambda _: None, **options: Any
+    a: str | Path,
+    b: str | Path,
+    output: str | Path | None = None,
+    *,
+    on_wait: OnWait = lambda _: None,
+    **options: Unpack[DiffOptions],
 ) -> Diff:
     """Measure two checkpoints and compare them: what `spectra diff` does.
 
     a, b: a checkpoint's folder or file each, or its place on the Hub. output: also write the table to this Parquet
-    file. on_wait: called with what is waited for. options: the fields of `spectra_cli.measure.request.Request` that
-    choose matrices and metrics. Raises SpectraError where either cannot be read or the two have no matrix in common.
+    file. on_wait: called with what is waited for. options: those of ScanOptions that choose matrices and
+    metrics. Raises SpectraError where either cannot be read or the two have no matrix in common.
 
     >>> import spectra_cli
     >>> spectra_cli.diff("run/step0", "run/step16").table.num_rows
     1148
     """
-    request = Request(str(a), **options)
+    request = Request.of(a, **options)
     client = make_client(request, on_wait)
     both = [only_checkpoint(str(source), client, ema=request.ema) for source in (a, b)]
     (first, second), _ = sources.resolve_files(both, client, weights.checkpoint_files)

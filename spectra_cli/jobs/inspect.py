@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from spectra_cli import sources, svd, weights
 from spectra_cli.errors import SpectraError
@@ -16,6 +16,7 @@ from spectra_cli.measure.layouts import open_weights
 from spectra_cli.measure.left_out import left_out_problem
 from spectra_cli.measure.plan import OnWait, Plan, make_plan
 from spectra_cli.measure.request import Request
+from spectra_cli.measure.scan_options import ScanOptions
 from spectra_cli.records import Checkpoint, Layout, Problem, Remote, StoredTensor
 
 
@@ -88,20 +89,20 @@ def inspect_source(
     gpus_per_worker: int = 0,
     bandwidth: str | None = None,
     on_wait: OnWait = lambda _: None,
-    **options: Any,
+    **options: Unpack[ScanOptions],
 ) -> Inspection:
     """Return what a scan would read, split, skip and cost; computes no spectrum, but times the machine for a second.
 
     On the Hub one checkpoint is looked into, the last that can be read; of the others only the listing counts.
     workers: machines whose time is estimated too, each with as many processors as this one and gpus_per_worker GPUs.
     bandwidth: what each of them, or else this machine, reads in a second, such as `1GB`. on_wait: called with what is
-    waited for. options: the fields of Request. Raises SpectraError where no checkpoint can be read.
+    waited for. options: those of ScanOptions. Raises SpectraError where no checkpoint can be read.
 
     >>> import spectra_cli
     >>> spectra_cli.inspect("run").work.nbytes
     100620
     """
-    request = Request(str(source), **options)
+    request = Request.of(source, **options)
     asked = Workers(workers or 1, gpus_per_worker, request.workers, bandwidth and sources.parse_size(bandwidth) or None)
     plan = make_plan(request, on_wait)
     with plan.checkpoint_files(headers_only=True) as checkpoint_files:

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from spectra_cli.jobs.evaluate import EvaluationOptions
 from spectra_cli.jobs.judging import Judgement, Judging
 from spectra_cli.measure.plan import OnWait, Plan, make_plan
 from spectra_cli.measure.request import Request
+from spectra_cli.measure.scan_options import RunOptions
 from spectra_cli.records import Checkpoint, Problem, Remote
 from spectra_cli.surgery import (
     Description,
@@ -72,14 +73,14 @@ def merge_checkpoints(
     evaluation: EvaluationOptions = EvaluationOptions(),  # noqa: B008 - frozen
     on_wait: OnWait = lambda _: None,
     on_done: OnDone = lambda _: None,
-    **request_options: Any,
+    **reading: Unpack[RunOptions],
 ) -> Merge:
     """Merge the last checkpoints of a run into a new one: what `spectra merge` does.
 
     source: as for `scan`. output: the new folder; None to find out which checkpoints and weights it would
     be made of. text: a file by whose loss the coefficient is chosen. on_done: called with what was done, step by step.
-    request_options: the fields of `spectra_cli.measure.request.Request` that choose checkpoints. Raises SpectraError
-    where nothing can be merged; nothing is written then.
+    reading: the options of ScanOptions that choose checkpoints and say how they are read. Raises SpectraError where
+    nothing can be merged; nothing is written then.
 
     >>> import spectra_cli
     >>> merged = spectra_cli.merge("run", None, spectra_cli.MergeOptions(window="2"))
@@ -89,7 +90,7 @@ def merge_checkpoints(
     if output is not None:
         check_output(Path(output))
         options.check_choice(by_text=text is not None)
-    plan = make_plan(Request(str(source), **request_options), on_wait, wanted=weights.files_of_copy)
+    plan = make_plan(Request.of(source, **reading), on_wait, wanted=weights.files_of_copy)
     run = options.run_of(plan.checkpoints)
     if output is None and not options.follows_component:
         return _planned(options, run, plan, None)

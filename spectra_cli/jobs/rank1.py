@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from spectra_cli.jobs.resume import manifest_of
 from spectra_cli.measure.metadata import scan_metadata
 from spectra_cli.measure.plan import OnWait, Plan, make_plan
 from spectra_cli.measure.request import Request
+from spectra_cli.measure.scan_options import Rank1Options
 from spectra_cli.measure.side_by_side import OpenRun, StoredMatrices, open_run
 from spectra_cli.records import Checkpoint, Matrix, Problem
 from spectra_cli.storage.manifest import CheckpointNotes
@@ -75,15 +76,15 @@ def rank1_checkpoints(
     on_start: OnStart = lambda *_: None,
     on_done: OnDone = lambda *_: None,
     on_wait: OnWait = lambda _: None,
-    **options: Any,
+    **options: Unpack[Rank1Options],
 ) -> Rank1Result:
     """Study whether the checkpoints of a source, raw and averaged, lie on a line: what `spectra rank1` does.
 
     source: as for `scan`. output: also write the findings to this Parquet file, and resume what an
     interrupted run left beside it. window: how many neighbouring checkpoints are averaged. restart: discard what an
     interrupted run left. on_start: called once, with the open run. on_done: called after each tensor, with how many
-    are done and how many there are. options: the fields of `spectra_cli.measure.request.Request` that choose
-    checkpoints and matrices, such as `steps="600:900"`. Memory is a few of the largest tensor, however many checkpoints
+    are done and how many there are. options: those of ScanOptions that choose checkpoints and
+    matrices, such as `steps="600:900"`. Memory is a few of the largest tensor, however many checkpoints
     there are. Raises SpectraError where nothing can be judged: a window longer than the run, checkpoints of two models.
 
     >>> import tempfile, torch
@@ -96,7 +97,7 @@ def rank1_checkpoints(
     >>> round(found.whole.raw.shares[0], 2), found.verdict
     (0.91, 'one-dimensional')
     """
-    plan = make_plan(Request(str(source), **options), on_wait)
+    plan = make_plan(Request.of(source, **options), on_wait)
     _check_window(window, len(plan.checkpoints))
     keeping = Parts(Path(output), manifest_of(plan, "cpu"), restart) if output is not None else nullcontext()
     with keeping as parts, open_run(plan) as run:

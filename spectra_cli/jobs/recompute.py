@@ -113,7 +113,9 @@ def _request(metadata: Mapping[str, Any], names: Sequence[str], source: str | No
     if wrong:
         raise SpectraError(f"the table's option {wrong[0]} is not one of a scan", hint="scan again")
     exactly = "|".join(f"^{re.escape(name)}$" for name in names)
-    return Request(source or metadata["source"], match=exactly, reference=metadata.get("reference"), map=map, **options)
+    return Request.of(
+        source or metadata["source"], match=exactly, reference=metadata.get("reference"), map=map, **options
+    )
 
 
 def _measure(plan: Plan, wanted: Identity, previous: Identity | None) -> tuple[Row, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.jobs import training_log
@@ -17,6 +17,7 @@ from spectra_cli.measure.metadata import notes_of, scan_metadata
 from spectra_cli.measure.plan import OnWait, Plan, make_plan
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.results import CheckpointResult, unique
+from spectra_cli.measure.scan_options import ScanOptions
 from spectra_cli.measure.trajectory import Trajectory
 from spectra_cli.records import Checkpoint, Layout, Problem, Summarised
 from spectra_cli.storage.manifest import CheckpointNotes
@@ -64,7 +65,7 @@ def scan_checkpoints(
     on_start: OnStart = lambda *_: None,
     on_done: OnDone = lambda *_: None,
     on_wait: OnWait = lambda _: None,
-    **options: Any,
+    **options: Unpack[ScanOptions],
 ) -> Scan:
     """Measure every matrix of every checkpoint in a source and write the table: what `spectra scan` does.
 
@@ -74,16 +75,16 @@ def scan_checkpoints(
     trace: a file that is to say, in Chrome's trace format, what ran when on which worker.
     on_start: called once, with the plan, the layout of one checkpoint, the device, and how many checkpoints are
     finished already. on_done: called after each matrix, and with None after each checkpoint. on_wait: called with what
-    is waited for, when the Hub does not answer. options: the fields of `spectra_cli.measure.request.Request`, such as
-    `metrics=("sd", "alpha")`. Raises SpectraError where nothing can be
-    read or written; what could not be read among the rest is in the result's `problems`.
+    is waited for, when the Hub does not answer. options: those of ScanOptions, such as `metrics=("sd", "alpha")`.
+    Raises SpectraError where nothing can be read or written; what could not be read among the rest is in the result's
+    `problems`.
 
     >>> import spectra_cli
     >>> scan = spectra_cli.scan("run", "some.parquet", roles=["q"], metrics=["stable_rank"])
     >>> scan.rows, scan.problems
     (12, ())
     """
-    plan = make_plan(Request(str(source), **options), on_wait)
+    plan = make_plan(Request.of(source, **options), on_wait)
     contents = contents_of(plan)
     with recorded(Path(trace) if trace else None) as recorder, executor_for(plan.request) as executor:
         plan = replace(plan, recorder=recorder)

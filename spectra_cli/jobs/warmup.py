@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from spectra_cli import sources
 from spectra_cli.errors import SpectraError, printable
@@ -18,6 +18,7 @@ from spectra_cli.jobs.reference_spectra import Reference, opened_checkpoint, rea
 from spectra_cli.jobs.untrained import started
 from spectra_cli.measure.plan import OnWait
 from spectra_cli.measure.request import Request
+from spectra_cli.measure.scan_options import FileOptions
 from spectra_cli.records import Checkpoint
 from spectra_cli.surgery import Description, Written, check_output, model_card, provenance, write_checkpoint
 from spectra_cli.surgery.spectral import SPECTRA, largest_error
@@ -67,22 +68,23 @@ def warm_start(
     output: str | Path,
     options: WarmupOptions = WarmupOptions(),  # noqa: B008 - frozen
     *,
+    arch: str | None = None,
     on_wait: OnWait = lambda _: None,
-    **request_options: Any,
+    **reading: Unpack[FileOptions],
 ) -> Warmup:
     """Write a checkpoint to start training from, with the spectra of a trained one: what `spectra warmup` does.
 
     reference: a checkpoint's folder, or its place on the Hub. output: the new folder. on_wait: called with what is
-    waited for. request_options: the fields of `spectra_cli.measure.request.Request` that say how it is read. Raises
-    SpectraError where the reference cannot be read or started anew, or where written spectra are not those that were
-    wanted; nothing is written then.
+    waited for. arch, reading: the options of ScanOptions that say how it is read. Raises SpectraError where the
+    reference cannot be read or started anew, or where written spectra are not those that were wanted; nothing is
+    written then.
 
     >>> import spectra_cli
     >>> spectra_cli.warmup("model", "start").dtype
     'float32'
     """
     check_output(Path(output))
-    request = Request(str(reference), **request_options)
+    request = Request.of(reference, arch=arch, **reading)
     trained = read_reference(request, per_head=options.per_head, on_wait=on_wait)
     errors: dict[str, float] = {}
     with (

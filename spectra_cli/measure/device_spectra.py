@@ -1,17 +1,20 @@
-"""Spectra that GPUs and the processors share out between them: a GPU takes batches of equal shapes."""
+"""Spectra that GPUs and the processors share out between them, each shape by the route that is the fastest for it."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from itertools import groupby, product
+from math import fsum
 from typing import TYPE_CHECKING
 
 from spectra_cli import svd
-from spectra_cli.engines.board import Board, Rate
+from spectra_cli.engines.board import Board
 from spectra_cli.engines.shared import devices_beside
+from spectra_cli.engines.work import Cost, Rate
 from spectra_cli.errors import SpectraError
 from spectra_cli.measure.comparison import has_namesake
 from spectra_cli.measure.open_checkpoint import OpenCheckpoint
@@ -21,7 +24,10 @@ if TYPE_CHECKING:
     import torch
 
 Wanted = tuple[Checkpoint, str]
-CALIBRATION = 0.1  # seconds, until a scan knows better
+Shape = tuple[int, int]
+
+SHARE = 0.01
+"""Of the time that a scan would take the processors alone: what measuring how fast they and a device are may take."""
 
 
 class SharedSpectra:
@@ -33,15 +39,21 @@ class SharedSpectra:
     def __init__(self, checkpoints: Sequence[OpenCheckpoint], matrices: Sequence[Matrix], workers: int) -> None:
         """Nothing is taken."""
         self.checkpoints = {checkpoint.checkpoint: checkpoint for checkpoint in checkpoints}
+        self.devices = svd.each_of(checkpoints[0].device)
+        planned = planned_routes(checkpoints[0], self.devices, workers)
+        self.routes = {shape: route for shape, (route, _) in planned.items()}
         wanted = {
-            (checkpoint.checkpoint, matrix.name): gigaflops(matrix)
+            (checkpoint.checkpoint, matrix.name): planned[matrix.rows, matrix.cols][1]
             for _, alike in groupby(matrices, key=equal_shapes_together)
             for checkpoint, matrix in product(checkpoints, tuple(alike))
-            if has_namesake(checkpoint, matrix) and checkpoint.needs_spectrum(matrix.name)
+            if has_namesake(checkpoint, matrix)
+            and checkpoint.needs_spectrum(matrix.name)
+            and self.routes[matrix.rows, matrix.cols] is not svd.PROCESSORS
         }
-        self.devices = svd.each_of(checkpoints[0].device)
-        device, processor = rate_of(self.devices[0]), rate_of("cpu")
-        self.board: Board[Wanted, svd.Attempt] = Board(wanted, workers, device, processor, devices=len(self.devices))
+        as_planned = Rate(1.0, 1.0)
+        self.board: Board[Wanted, svd.Attempt] = Board(
+            wanted, workers, as_planned, as_planned, devices=len(self.devices)
+        )
         self.changed = self.board.changed
 
     def keys(self, job: Iterable[Matrix]) -> list[Wanted]:
@@ -103,6 +115,7 @@ def _attempts(
         stored(),
         shared.devices[number],
         most=board.most_at_once,
+        route=lambda rows, cols: shared.routes[rows, cols],
         rounding=current.asks_rounding,
         recorder=current.plan.recorder,
     )
@@ -110,14 +123,34 @@ def _attempts(
         yield from attempts
         return
     for (key, own), (_, other) in zip(attempts, attempts, strict=True):
-        both = own.spectrum and other.spectrum and replace(own.spectrum, shuffled=other.spectrum.sigma)
-        yield key, svd.Attempt(both, own.fallback or other.fallback)
+        rest = partial(_both, own, other)
+        yield key, rest() if own.rest is None else replace(own, rest=rest)
 
 
-@cache
-def rate_of(device: str) -> Rate:
-    """Return the rate of a device, or of one processor, in GFLOP/s, measured once for a moment."""
-    return Rate(svd.calibrate(device, CALIBRATION), 1.0)
+def _both(own: svd.Attempt, other: svd.Attempt) -> svd.Attempt:
+    """Return a matrix's attempt with the spectrum of its entries in random order, both finished."""
+    own, other = own.finished(), other.finished()
+    both = own.spectrum and other.spectrum and replace(own.spectrum, shuffled=other.spectrum.sigma)
+    return replace(own, spectrum=both, fallback=own.fallback or other.fallback)
+
+
+def planned_routes(
+    current: OpenCheckpoint, devices: Sequence[str], workers: int
+) -> Mapping[Shape, tuple[svd.Route, Cost]]:
+    """Return the route of each shape of a checkpoint, and what a matrix costs by it, in seconds as far as is known."""
+    shapes = [(matrix.rows, matrix.cols) for matrix in current.layout.matrices]
+    sides = {min(shape) for shape in shapes}
+    processor = svd.rates_of("cpu", sides, 0.0)
+    each = fsum(svd.seconds_alone(*shape, processor) for shape in shapes) / workers
+    measuring = SHARE * each * len(current.plan.checkpoints) / 2
+    device, processor = (svd.rates_of(name, sides, measuring) for name in (devices[0], "cpu"))
+    chosen = {
+        shape: svd.choose(*shape, many, device, processor, workers / len(devices))
+        for shape, many in Counter(shapes).items()
+    }
+    return {
+        shape: (route, Cost(seconds.device, seconds.whole, seconds.rest)) for shape, (route, seconds) in chosen.items()
+    }
 
 
 def gigaflops(matrix: Matrix) -> float:

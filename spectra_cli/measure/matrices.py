@@ -184,7 +184,7 @@ def _result(
         random=metrics.on_random_baseline(spectrum),
         unmoved=previous is not None and previous.distance == 0,
         uncertain=uncertain(spectrum, names, reference=reference, previous=previous, alpha_range=ranks),
-        by_gpu=matrix.name in current.by_gpu,
+        route=current.routes.get(matrix.name, svd.PROCESSORS.name),
         fallbacks=tuple(other.fallbacks[matrix.name] for other in (current, *pairs) if matrix.name in other.fallbacks),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
@@ -49,7 +50,7 @@ def notes_of(result: CheckpointResult) -> CheckpointNotes:
         result.as_reference,
         result.uncertain,
         result.problems,
-        result.by_gpu,
+        result.computed_by,
     )
 
 
@@ -108,11 +109,13 @@ def _commits(plan: Plan) -> dict[str, Any]:
 
 
 def _computed_by(device: str, notes: Sequence[tuple[Checkpoint, CheckpointNotes]]) -> dict[str, Any]:
-    """Return, where a GPU took part, how many spectra of the table it computed, and how many the processors did."""
-    kind = device.partition(":")[0]
-    by_gpu = sum(note.by_gpu for _, note in notes)
-    rest = sum(note.matrices for _, note in notes) - by_gpu
-    return {"computed_by": {kind: by_gpu, "processors": rest}} if kind != "cpu" else {}
+    """Return, where a GPU took part, how many spectra of the table were computed by each route."""
+    if device.partition(":")[0] == "cpu":
+        return {}
+    counts: Counter[str] = Counter()
+    for _, note in notes:
+        counts.update(dict(note.computed_by))
+    return {"computed_by": dict(sorted(counts.items()))}
 
 
 def _warnings(notes: Sequence[tuple[Checkpoint, CheckpointNotes]]) -> dict[str, Any]:

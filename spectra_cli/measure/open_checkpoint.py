@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from spectra_cli import architectures, sources, svd
-from spectra_cli.engines.board import Promise
+from spectra_cli.engines.work import Promise
 from spectra_cli.errors import SpectraError
 from spectra_cli.measure.layouts import open_weights
 from spectra_cli.measure.plan import Plan
@@ -71,8 +71,8 @@ class OpenCheckpoint:
     """A checkpoint that can be measured and compared: its matrices by name, and those of their spectra already known.
 
     spectra, vectors: what is known, by name. distances: to those that it was compared with, by name. promised: what a
-    GPU may give, by name. by_gpu: what it gave. fallbacks: what it had no memory for. loaded: matrices that are read
-    once while they are measured; None where it was not read yet.
+    GPU may give, by name. routes: by which it gave that. fallbacks: what it had no memory for. loaded: matrices that
+    are read once while they are measured; None where it was not read yet.
     """
 
     checkpoint: Checkpoint
@@ -88,7 +88,7 @@ class OpenCheckpoint:
     distances: dict[str, dict[Checkpoint, tuple[float, float]]] = field(default_factory=dict)
     loaded: dict[str, torch.Tensor | svd.Factors | None] = field(default_factory=dict)
     promised: dict[str, Promise[svd.Attempt]] = field(default_factory=dict)
-    by_gpu: set[str] = field(default_factory=set)
+    routes: dict[str, str] = field(default_factory=dict)
     fallbacks: dict[str, Problem] = field(default_factory=dict)
 
     @classmethod
@@ -198,13 +198,14 @@ class OpenCheckpoint:
         return name not in self.spectra and not cached
 
     def _compute(self, matrix: Matrix) -> Spectrum:
-        """Take what the GPU gave, where there is one; what it leaves is computed here."""
+        """Take what the GPU gave, where there is one, and finish it; what it leaves is computed here."""
         promise = self.promised.get(matrix.name)
-        attempt = promise.result() if promise else None
+        given = promise.result() if promise else None
+        attempt = given and given.finished()
         if attempt is not None and attempt.fallback is not None:
             self.fallbacks[matrix.name] = attempt.fallback
         if attempt is not None and attempt.spectrum is not None:
-            self.by_gpu.add(matrix.name)
+            self.routes[matrix.name] = attempt.route.name
             return attempt.spectrum
         return svd.spectrum(self.array(matrix.name), **self._decomposing)
 

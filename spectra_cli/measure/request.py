@@ -6,9 +6,12 @@ import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Any, Unpack
 
 from spectra_cli import architectures, metrics, sources
 from spectra_cli.errors import SpectraError
+from spectra_cli.measure.scan_options import ScanOptions
 from spectra_cli.metrics.rank_range import RankRange
 from spectra_cli.records import Matrix
 
@@ -40,16 +43,7 @@ class Request:
     """What a user asks of a scan; every option of `spectra scan` with its one default, as it was written.
 
     source: a folder, a file, `s3://bucket/folder`, `gs://…` or `hf:owner/name[@revision][/subfolder]`, of which last
-    several may stand with spaces between them. revisions: shell patterns over checkpoint names. steps: `A:B[:N]`, both
-    ends included. roles: such as `q`. layers: `0-3,7`. match: a regular expression over matrix names. metrics: names,
-    or None for the default ones. reference: the revision or step compared with, the last one when None. vectors: also
-    compare so many of the first singular vectors. alpha_range: `a:b`, ranks or shares of all, that the α fits use.
-    fused: keep fused tensors whole. arch: a TOML file that says what the tensors mean, or the name of a known
-    architecture. map: a CSV file of steps. tokens_per_step: for names that say no tokens. device: auto, cpu, cuda[:n]
-    or mps. threads: matrices side by side, as many as there are processors when None. ema: the average of the weights
-    that some training programs keep, in place of the weights. follow_links: also read files that links lead to, outside
-    a checkpoint's folder. disk: the most scratch space for what is fetched, such as `10GB`. patience: how long a Hub
-    that does not answer is tried, such as `10m`. engine: `local`, or `ray` or `ray=ADDRESS` for a cluster.
+    several may stand with spaces between them. The others are those of ScanOptions.
 
     The text of an option is what the table's metadata say; what it means is parsed once, when a Request is made, which
     raises SpectraError for what can never be carried out.
@@ -77,14 +71,22 @@ class Request:
     patience: str | None = None
     engine: str = "local"
 
+    @classmethod
+    def of(cls, source: str | Path, **options: Unpack[ScanOptions]) -> Request:
+        """Return what a caller asks, who may write names as one text or in any row.
+
+        >>> Request.of("run", roles="q,k").roles == Request.of("run", roles=["q", "k"]).roles
+        True
+        """
+        fields: dict[str, Any] = {**options}
+        for name in fields.keys() & {"revisions", "roles", "metrics"}:
+            value = fields[name]
+            if value is not None:
+                fields[name] = tuple(filter(None, value.split(","))) if isinstance(value, str) else tuple(value)
+        return cls(str(source), **fields)
+
     def __post_init__(self) -> None:
-        """Take a lone string where several may stand, and refuse at once what can never be carried out."""
-        for name in ("revisions", "roles", "metrics"):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                object.__setattr__(self, name, tuple(piece for piece in value.split(",") if piece))
-            elif value is not None:
-                object.__setattr__(self, name, tuple(value))
+        """Refuse at once what can never be carried out."""
         self._check_metrics()
         for role in self.roles:
             if role not in architectures.ROLES:

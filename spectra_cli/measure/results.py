@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -17,8 +18,8 @@ class MatrixResult:
 
     equal_to: the checkpoints in which it has the very same entries. random: whether it is on its random baseline.
     unmoved: whether it has the entries of the previous checkpoint. uncertain: metrics whose third digit the error of σ
-    could change. by_gpu: whether a GPU computed its spectrum. fallbacks: what one had no memory for, and what was done:
-    the numbers are as good as any.
+    could change. route: by which its spectrum was computed, by its name. fallbacks: what a GPU had no memory
+    for, and what was done: the numbers are as good as any.
     """
 
     rows: tuple[Row, ...] = ()
@@ -27,7 +28,7 @@ class MatrixResult:
     random: bool = False
     unmoved: bool = False
     uncertain: tuple[str, ...] = ()
-    by_gpu: bool = False
+    route: str | None = None
     fallbacks: tuple[Problem, ...] = ()
 
 
@@ -36,7 +37,8 @@ class CheckpointResult:
     """One checkpoint's rows, the layout they rest on, which checkpoint it repeats, and what went wrong.
 
     random, unmoved, uncertain, fallbacks: as in MatrixResult; uncertain has metric and matrix of each. as_reference:
-    matrices with the entries of the reference, where that is another checkpoint. by_gpu: how many a GPU computed.
+    matrices with the entries of the reference, where that is another checkpoint. computed_by: each route and how many
+    spectra it computed.
     """
 
     rows: tuple[Row, ...]
@@ -47,7 +49,7 @@ class CheckpointResult:
     unmoved: tuple[str, ...] = ()
     as_reference: tuple[str, ...] = ()
     uncertain: tuple[tuple[str, str], ...] = ()
-    by_gpu: int = 0
+    computed_by: tuple[tuple[str, int], ...] = ()
     fallbacks: tuple[Problem, ...] = ()
 
 
@@ -68,7 +70,7 @@ def combine(comparison: Comparison, results: Sequence[MatrixResult], plan: Plan)
             name for name, result in named if reference and reference.checkpoint.revision in result.equal_to
         ),
         uncertain=tuple((metric, name) for name, result in named for metric in result.uncertain),
-        by_gpu=sum(result.by_gpu for result in results),
+        computed_by=tuple(sorted(Counter(result.route for result in results if result.route).items())),
         fallbacks=unique(problem for result in results for problem in result.fallbacks),
     )
 

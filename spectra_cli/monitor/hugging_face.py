@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from transformers import TrainerCallback
 
 from spectra_cli.monitor.scalars import Writer
-from spectra_cli.monitor.spectral_monitor import SpectralMonitor
+from spectra_cli.monitor.spectral_monitor import MonitorOptions, SpectralMonitor
 
 
 class SpectraCallback(TrainerCallback):
@@ -20,7 +20,7 @@ class SpectraCallback(TrainerCallback):
     Trainer reports to TensorBoard, scalars go beside its own as the run `spectra`. monitor: None until training begins.
     """
 
-    def __init__(self, out: str | Path | None = None, **options: Any) -> None:
+    def __init__(self, out: str | Path | None = None, **options: Unpack[MonitorOptions]) -> None:
         """Keep the options until the model is there."""
         self.out, self.options = out, options
         self.monitor: SpectralMonitor | None = None
@@ -33,9 +33,9 @@ class SpectraCallback(TrainerCallback):
         if state.is_world_process_zero:
             out.parent.mkdir(parents=True, exist_ok=True)
             self._board = _summary_writer(args)
-        resumed = {"resume": True} if state.global_step else {}
+        resumed = MonitorOptions(resume=True) if state.global_step else MonitorOptions()
         writers: list[Writer] = [*self.options.get("writers", ()), *([self._board] if self._board else [])]
-        options = {"name": folder.resolve().name, **self.options, **resumed, "writers": writers}
+        options: MonitorOptions = {"name": folder.resolve().name, **self.options, **resumed, "writers": writers}
         self.monitor = SpectralMonitor(model, out=out, **options)
         self.monitor.step(state.global_step)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from spectra_cli.monitor.scalars import Tracker
-from spectra_cli.monitor.spectral_monitor import SpectralMonitor
+from spectra_cli.monitor.spectral_monitor import MonitorOptions, SpectralMonitor
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback
@@ -26,7 +26,7 @@ class SpectraLightningCallback(Callback):
     checkpoint goes on with its table. Scalars go to the trainer's loggers. monitor: None until training begins.
     """
 
-    def __init__(self, out: str | Path | None = None, **options: Any) -> None:
+    def __init__(self, out: str | Path | None = None, **options: Unpack[MonitorOptions]) -> None:
         """Keep the options until the model is there."""
         self.out, self.options = out, options
         self.monitor: SpectralMonitor | None = None
@@ -38,9 +38,9 @@ class SpectraLightningCallback(Callback):
         out = Path(self.out) if self.out is not None else folder / "spectra.parquet"
         if trainer.is_global_zero:
             out.parent.mkdir(parents=True, exist_ok=True)
-        resumed = {"resume": True} if trainer.global_step else {}
+        resumed = MonitorOptions(resume=True) if trainer.global_step else MonitorOptions()
         writers = [*self.options.get("writers", ()), *map(_tracker, _loggers(trainer))]
-        options = {**self.options, **resumed, "writers": writers}
+        options: MonitorOptions = {**self.options, **resumed, "writers": writers}
         self.monitor = SpectralMonitor(trainer.strategy.model or pl_module, out=out, **options)
         self._step(trainer)
 

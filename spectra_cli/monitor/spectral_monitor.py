@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.measure.layouts import chosen_layout
 from spectra_cli.measure.plan import Plan
 from spectra_cli.measure.request import Request
+from spectra_cli.measure.scan_options import MetricOptions
 from spectra_cli.monitor import distributed
 from spectra_cli.monitor.live_model import LiveModel
 from spectra_cli.monitor.pace import Cost, Pace
@@ -27,12 +28,23 @@ if TYPE_CHECKING:
     from torch import nn
 
 log = logging.getLogger("spectra_cli.monitor")
-OPTIONS = frozenset(
-    {"metrics", "roles", "layers", "match", "vectors", "alpha_range", "fused", "arch", "device", "threads"}
-)
-DEFAULTS: Mapping[str, Any] = {"device": "cpu", "threads": 1}  # what trains has the rest
+DEFAULTS = MetricOptions(device="cpu", threads=1)  # what trains has the rest
 SOURCE = "a model in training"
 MOST_FAILURES = 3  # in a row: a disk may be full for a while
+
+
+class MonitorOptions(MetricOptions, total=False):
+    """What a SpectralMonitor takes beside the model and the table, for callbacks that make one."""
+
+    every: int
+    budget: float | None
+    name: str | None
+    config: Any
+    resume: bool
+    restart: bool
+    strict: bool
+    writers: Iterable[Writer]
+    on_event: Callable[[Event], object]
 
 
 class SpectralMonitor:
@@ -45,7 +57,8 @@ class SpectralMonitor:
     what it holds of later steps. restart: begin it anew. strict: raise what goes wrong in a step, which is only said
     otherwise. writers: what takes scalars: TensorBoard's SummaryWriter, or a function of names with numbers and the
     step; wandb, MLflow and trackio are found where they are in use. on_event: called in `step`, by the first process,
-    with each event of the run; what it raises is not held back. options: those of `spectra scan` named in OPTIONS.
+    with each event of the run; what it raises is not held back. options: those of ScanOptions that choose matrices and
+    metrics.
 
     Make it on every process, once the model is wrapped. Raises SpectraError where the model cannot be monitored or the
     output cannot be written.
@@ -74,13 +87,14 @@ class SpectralMonitor:
         strict: bool = False,
         writers: Iterable[Writer] = (),
         on_event: Callable[[Event], object] = lambda _: None,
-        **options: Any,
+        **options: Unpack[MetricOptions],
     ) -> None:
         """Look at the model, and on the first process open the table."""
         _check(every, budget, options)
         self.output, self.strict = Path(out), strict
         self._live = LiveModel.of(model, config)
-        plan = Plan(Request(SOURCE, **{**DEFAULTS, **options}), name or self.output.stem, (), None)
+        chosen: MetricOptions = {**DEFAULTS, **options}
+        plan = Plan(Request.of(SOURCE, **chosen), name or self.output.stem, (), None)
         begun = Checkpoint(plan.model, "the model", self.output)
         self._layout = chosen_layout(begun, self._empty_copy(), plan.request, self._live.shares)
         self._pace, self._writers = Pace(every, budget), [as_tracker(writer) for writer in writers]
@@ -243,8 +257,9 @@ def _check(every: int, budget: float | None, options: Mapping[str, Any]) -> None
         raise SpectraError(f"every={every} is too few steps", hint="give 1 or more", code=2)
     if budget is not None and not 0 < budget <= 1:
         raise SpectraError(f"budget={budget} is no share of the time", hint="give 0.02, say, or leave it out", code=2)
-    for name in options.keys() - OPTIONS:
-        raise SpectraError(f"there is no option {name}", hint=f"there are {', '.join(sorted(OPTIONS))}", code=2)
+    known = MetricOptions.__optional_keys__
+    for name in options.keys() - known:
+        raise SpectraError(f"there is no option {name}", hint=f"there are {', '.join(sorted(known))}", code=2)
 
 
 def _sentence(event: Event) -> str:

@@ -28,8 +28,8 @@ class CheckpointNotes:
 
     matrices: how many are in the table. duplicate_of: the revision whose entries it repeats. random: matrices on their
     random baseline. unmoved: those with the entries of the checkpoint before. as_reference: those with the entries of
-    the reference. uncertain: metric and matrix of every number whose third digit the error of σ could change. by_gpu:
-    how many spectra a GPU computed.
+    the reference. uncertain: metric and matrix of every number whose third digit the error of σ could change.
+    computed_by: each route to spectra and how many it computed.
     """
 
     layout: LayoutNotes = LayoutNotes()
@@ -40,7 +40,7 @@ class CheckpointNotes:
     as_reference: tuple[str, ...] = ()
     uncertain: tuple[tuple[str, str], ...] = ()
     problems: tuple[Problem, ...] = ()
-    by_gpu: int = 0
+    computed_by: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def from_json(cls, notes: Mapping[str, Any]) -> CheckpointNotes:
@@ -56,7 +56,7 @@ class CheckpointNotes:
             tuple(notes["as_reference"]),
             tuple((metric, matrix) for metric, matrix in notes["uncertain"]),
             tuple(Problem(problem["message"], problem["hint"]) for problem in notes["problems"]),
-            notes["by_gpu"],
+            tuple((route, many) for route, many in notes["computed_by"]),
         )
 
 

@@ -14,11 +14,16 @@ from spectra_cli.svd.decomposition import shuffled, spectra, spectrum
 from spectra_cli.svd.devices import choose_device, computes_on, current_of, describe, each_of, is_out_of_memory
 from spectra_cli.svd.distances import compare, compare_each, same_bits
 from spectra_cli.svd.factors import Factors, Vectors
+from spectra_cli.svd.measured_rates import measure_rates, name_of, rates_of
+from spectra_cli.svd.rates import Rates, choose, seconds_alone
+from spectra_cli.svd.routes import BATCHED, LOOPED, PROCESSORS, ROUTES, SPLIT, Route
 from spectra_cli.svd.small import is_small
 from spectra_cli.svd.vectors import singular_vectors
 
 __all__ = [
-    "Attempt", "Factors", "Vectors", "calibrate", "calibrate_comparison", "choose_device", "compare", "compare_each",
-    "computes_on", "current_of", "describe", "each_of", "eigenvalue_gigaflops", "gigaflops", "in_batches",
-    "is_out_of_memory", "is_small", "same_bits", "shuffled", "singular_vectors", "spectra", "spectrum", "working_bytes",
+    "BATCHED", "LOOPED", "PROCESSORS", "ROUTES", "SPLIT", "Attempt", "Factors", "Rates", "Route", "Vectors",
+    "calibrate", "calibrate_comparison", "choose", "choose_device", "compare", "compare_each", "computes_on",
+    "current_of", "describe", "each_of", "eigenvalue_gigaflops", "gigaflops", "in_batches", "is_out_of_memory",
+    "is_small", "measure_rates", "name_of", "rates_of", "same_bits", "seconds_alone", "shuffled", "singular_vectors",
+    "spectra", "spectrum", "working_bytes",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
@@ -24,7 +25,8 @@ from spectra_cli.records import Problem, Spectrum
 from spectra_cli.svd.blocks import power_of_two
 from spectra_cli.svd.devices import free_bytes, is_cpu, is_out_of_memory
 from spectra_cli.svd.rounding import rounding_norm
-from spectra_cli.svd.rules import LENGTH, as_spectrum, by_gram, error_of_squares, steps
+from spectra_cli.svd.routes import BATCHED, Route
+from spectra_cli.svd.rules import LENGTH, as_spectrum, by_gram, is_spectrum_of, squares_of, steps
 from spectra_cli.trace import NO_TRACE, Recorder
 
 if TYPE_CHECKING:
@@ -49,10 +51,20 @@ class Attempt:
     """What a device computed of a matrix.
 
     spectrum: None where the matrix is left to the CPU. fallback: what the device failed at, and what was done instead.
+    route: by which it was computed. rest: returns the attempt when called, once, by a processor, which does its part.
     """
 
     spectrum: Spectrum | None
     fallback: Problem | None = None
+    route: Route = BATCHED
+    rest: Callable[[], Attempt] | None = None
+
+    def finished(self) -> Attempt:
+        """Return the whole attempt, of which a processor does what is left to it."""
+        if self.rest is None:
+            return self
+        attempt = self.rest()
+        return replace(attempt, fallback=attempt.fallback or self.fallback)
 
 
 @dataclass(eq=False)
@@ -70,6 +82,7 @@ def in_batches(
     *,
     batch_bytes: int | None = None,
     most: Callable[[], int] = lambda: MOST,
+    route: Callable[[int, int], Route] = lambda *_: BATCHED,
     rounding: bool = True,
     recorder: Recorder = NO_TRACE,
 ) -> Iterator[tuple[Key, Attempt]]:
@@ -78,9 +91,9 @@ def in_batches(
     matrices: pairs of any key and an (m, n) tensor on the CPU, real, of any strides; taken as they are needed, in a
     thread of their own, and at most two batches at a time. device: one that has float64. batch_bytes: what a batch
     may take on it, half of what is free there where None is given. most: returns how many a batch may hold, asked
-    before each. rounding, recorder: as for `spectrum`. Where the device refuses memory, a batch is halved until it
-    fits; a matrix that does not fit alone is left to the CPU. σ is within `error` of that of `spectrum`, which is not
-    the same to the last bit, and may depend on the other matrices of its batch as far as that.
+    before each. route: returns that of a shape. rounding, recorder: as for `spectrum`. Where the device refuses memory,
+    a batch is halved until it fits; a matrix that does not fit alone is left to the CPU. σ is within `error` of that of
+    `spectrum`, which is not the same to the last bit, and may depend on the other matrices of its batch as far as that.
 
     >>> import torch
     >>> attempts = dict(in_batches([("a", torch.eye(2)), ("b", 3 * torch.eye(2))], "cpu"))
@@ -94,8 +107,10 @@ def in_batches(
         following = copier.submit(next, batches, None)
         while (batch := following.result()) is not None:
             following = copier.submit(next, batches, None)
-            with recorder.span("Gram and eigenvalues", device=device, matrices=len(batch.keys)):
-                attempts = _attempts(batch, device, rounding)
+            chosen = route(*batch.matrices[0].shape)
+            name = "Gram and eigenvalues" if chosen.solve else "Gram"
+            with recorder.span(name, device=device, matrices=len(batch.keys)):
+                attempts = _attempts(batch, device, chosen, rounding, recorder)
             yield from zip(batch.keys, attempts, strict=True)
 
 
@@ -171,7 +186,7 @@ def _copied(matrices: tuple[torch.Tensor, ...], device: str) -> torch.Tensor:
     return copy
 
 
-def _attempts(batch: _Batch[Key], device: str, rounding: bool) -> list[Attempt]:
+def _attempts(batch: _Batch[Key], device: str, route: Route, rounding: bool, recorder: Recorder) -> list[Attempt]:
     """Compute a batch, in fewer at a time where the device refuses memory."""
     done: list[Attempt] = []
     size, fallback = len(batch.matrices), None
@@ -182,7 +197,7 @@ def _attempts(batch: _Batch[Key], device: str, rounding: bool) -> list[Attempt]:
         attempts: list[Attempt] | None = None
         try:
             copy = _copied(matrices, device) if batch.copy is None else batch.copy[piece]
-            attempts = _computed(matrices, copy, rounding)
+            attempts = _computed(matrices, copy, route, rounding, recorder)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -205,30 +220,59 @@ def _attempts(batch: _Batch[Key], device: str, rounding: bool) -> list[Attempt]:
     return done
 
 
-def _computed(matrices: tuple[torch.Tensor, ...], copy: torch.Tensor, rounding: bool) -> list[Attempt]:
+def _computed(
+    matrices: tuple[torch.Tensor, ...], copy: torch.Tensor, route: Route, rounding: bool, recorder: Recorder
+) -> list[Attempt]:
     """Return an attempt at each matrix of one shape, computed from their copy on the device, (b, m, n)."""
     import torch
 
     powers = [power_of_two(matrix) for matrix in matrices]
-    grams = _grams(copy, powers)
+    grams = grams_on_device(copy, powers)
     traces = grams.diagonal(dim1=-2, dim2=-1).sum(-1)
     # One with NaN would spoil its neighbours: the solver refuses a batch that holds one.
     grams.masked_fill_(~traces.isfinite()[:, None, None], 0.0)
     norms = torch.linalg.vector_norm(grams, dim=(-2, -1))
-    squares = torch.linalg.eigvalsh(grams).flip(-1)
-    on_cpu = (numbers.cpu().numpy() for numbers in (squares, traces, norms))
+    given = grams if route.solve is None else route.solve(grams).flip(-1).cpu()
     attempts = []
-    for matrix, power, values, trace, norm in zip(matrices, powers, *on_cpu, strict=True):
-        if trace and not is_spectrum_of(values, float(trace), float(norm), steps(matrix.shape)):
-            attempts.append(Attempt(None, WRONG_EIGENVALUES))
-            continue
-        solution = by_gram(values, float(trace), matrix.shape)
-        floor = rounding_norm(matrix) if solution and rounding else None
-        attempts.append(Attempt(as_spectrum(matrix, power, solution, floor) if solution else None))
+    for matrix, power, own, trace, norm in zip(matrices, powers, given, traces.tolist(), norms.tolist(), strict=True):
+        floor = rounding_norm(matrix) if rounding else None
+        described = torch.empty_like(matrix, device="meta")  # nothing that waits holds on to the entries
+        judge = partial(_judged, described, power, trace=trace, norm=norm, floor=floor, route=route)
+        if route.solve is None:
+            attempts.append(
+                Attempt(None, route=route, rest=partial(_by_processor, [own.cpu()], trace, judge, recorder))
+            )
+        else:
+            attempts.append(judge(own.numpy()))
     return attempts
 
 
-def _grams(stored: torch.Tensor, powers: list[int]) -> torch.Tensor:
+def _by_processor(
+    gram: list[torch.Tensor], trace: float, judge: Callable[[NDArray[np.float64]], Attempt], recorder: Recorder
+) -> Attempt:
+    """Make an attempt of a Gram matrix that a device computed. gram: the only hold on it, which is given up."""
+    with recorder.span("eigenvalues"):
+        return judge(squares_of(gram.pop(), trace))
+
+
+def _judged(
+    matrix: torch.Tensor,
+    power: int,
+    squares: NDArray[np.float64],
+    *,
+    trace: float,
+    norm: float,
+    floor: float | None,
+    route: Route,
+) -> Attempt:
+    """Make an attempt of the eigenvalues of a matrix's Gram, (n,) descending. matrix: its shape and dtype."""
+    if trace and not is_spectrum_of(squares, trace, norm, steps(matrix.shape)):
+        return Attempt(None, WRONG_EIGENVALUES)
+    solution = by_gram(squares, trace, matrix.shape)
+    return Attempt(as_spectrum(matrix, power, solution, floor) if solution else None, route=route)
+
+
+def grams_on_device(stored: torch.Tensor, powers: list[int]) -> torch.Tensor:
     """G of the short sides, (b, n, n), accumulated in float64 over blocks of the long side; stored: (b, rows, cols)."""
     import torch
 
@@ -248,21 +292,3 @@ def _grams(stored: torch.Tensor, powers: list[int]) -> torch.Tensor:
         side = block.mT if rows >= cols else block
         grams.baddbmm_(side, side.mT)
     return grams
-
-
-def is_spectrum_of(squares: NDArray[np.float64], trace: float, norm: float, steps: float) -> bool:
-    """Whether eigenvalues have the trace and the norm of their matrix: Σλ = tr G, Σλ² = ‖G‖_F², within errors.
-
-    squares: (n,) descending. True where the trace is no number. What is computed on a device is not what was tested on
-    this one: cuSOLVER's batched Jacobi has given the diagonal for eigenvalues (pytorch/pytorch#53040), which has the
-    trace but never the norm.
-
-    >>> is_spectrum_of(np.array([3.0, 1.0]), 4.0, 10**0.5, 1.0), is_spectrum_of(np.array([2.0, 2.0]), 4.0, 10**0.5, 1.0)
-    (True, False)
-    """
-    if not np.isfinite(trace):
-        return True
-    delta = error_of_squares(squares, steps)
-    first = abs(float(squares.sum()) - trace) <= delta.sum()
-    second = abs(float(squares @ squares) - norm**2) <= ((2 * np.abs(squares) + delta) * delta).sum()
-    return bool(first and second)

@@ -61,12 +61,20 @@ def singular_values(matrix: torch.Tensor, power: int, recorder: Recorder = NO_TR
         gram = gram_matrix(matrix, power)
         trace = float(gram.diagonal().sum())
     with recorder.span("eigenvalues"):
-        squares = eigenvalues(gram)[::-1] if math.isfinite(trace) and trace else np.zeros(gram.shape[0])
+        squares = squares_of(gram, trace)
     solution = by_gram(squares, trace, matrix.shape)
     if solution is not None:
         return solution
     with recorder.span("exact SVD"):
         return exact(matrix, power)
+
+
+def squares_of(gram: torch.Tensor, trace: float) -> NDArray[np.float64]:
+    """Return the eigenvalues of a Gram matrix, descending, by a processor; zeros where its trace is 0 or no number.
+
+    gram: (n, n) float64, its lower triangle by columns, which is lost.
+    """
+    return eigenvalues(gram)[::-1] if math.isfinite(trace) and trace else np.zeros(gram.shape[0])
 
 
 def by_gram(squares: NDArray[np.float64], trace: float, shape: Sequence[int]) -> Solution | None:
@@ -157,6 +165,24 @@ def error_of_squares(squares: NDArray[np.float64], steps: float) -> NDArray[np.f
         (2 + steps) * squares[..., :1] + 2 * norms + (12 + 3 * steps) * np.abs(squares)
     )
     return bounds
+
+
+def is_spectrum_of(squares: NDArray[np.float64], trace: float, norm: float, steps: float) -> bool:
+    """Whether eigenvalues have the trace and the norm of their matrix: Σλ = tr G, Σλ² = ‖G‖_F², within errors.
+
+    squares: (n,) descending. True where the trace is no number. What is computed on a device is not what was tested on
+    this one: cuSOLVER's batched Jacobi has given the diagonal for eigenvalues (pytorch/pytorch#53040), which has the
+    trace but never the norm.
+
+    >>> is_spectrum_of(np.array([3.0, 1.0]), 4.0, 10**0.5, 1.0), is_spectrum_of(np.array([2.0, 2.0]), 4.0, 10**0.5, 1.0)
+    (True, False)
+    """
+    if not np.isfinite(trace):
+        return True
+    delta = error_of_squares(squares, steps)
+    first = abs(float(squares.sum()) - trace) <= delta.sum()
+    second = abs(float(squares @ squares) - norm**2) <= ((2 * np.abs(squares) + delta) * delta).sum()
+    return bool(first and second)
 
 
 def _roots(squares: NDArray[np.float64], delta: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -2,13 +2,16 @@
 
 import ast
 import copy
+import dataclasses
 import inspect
 import io
 import json
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import duckdb
 import numpy as np
@@ -19,13 +22,23 @@ import pytest
 from rich.console import Console
 
 import spectra_cli
-from spectra_cli import metrics, read_table, singular_values
+from spectra_cli import ScanOptions, figures, metrics, monitor, read_table, singular_values
 from spectra_cli.errors import SpectraError
+from spectra_cli.measure.request import Request
 from spectra_cli.metrics import METRICS
+from spectra_cli.monitor.spectral_monitor import MonitorOptions
 from spectra_cli.storage.table import read_metadata
+from spectra_cli.views.figures.plot import Choice
 
 OPENING = Path(spectra_cli.__file__).read_text(encoding="utf-8")
 FUNCTIONS = [name for name in spectra_cli.__all__ if inspect.isfunction(getattr(spectra_cli, name))]
+
+
+def hints_of(function):
+    """The types of a function's arguments, torch's among them, which are named before torch is loaded."""
+    import torch
+
+    return get_type_hints(function, localns={"torch": torch, "nn": torch.nn})
 
 
 def test_every_public_name_is_loaded_and_known_to_programs_that_check_types():
@@ -48,6 +61,39 @@ def test_every_function_says_what_it_raises_and_has_an_example(name):
     text = " ".join(inspect.getdoc(getattr(spectra_cli, name)).split())
     assert "Raises SpectraError" in text
     assert ">>>" in text
+
+
+def test_the_options_of_a_scan_have_the_names_and_types_of_a_request():
+    fields, options = get_type_hints(Request), get_type_hints(ScanOptions)
+    assert options.keys() == {field.name for field in dataclasses.fields(Request)} - {"source"}
+    for name, kind in options.items():
+        names = set(get_args(kind)) >= {str, Iterable[str]}
+        assert kind == fields[name] or (names and tuple[str, ...] in (fields[name], *get_args(fields[name]))), name
+        assert f" {name}: " in " ".join(inspect.getdoc(ScanOptions).split())
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_argument_has_a_type_and_every_option_is_one_of_a_scan(name):
+    function = getattr(spectra_cli, name)
+    hints = hints_of(function)
+    for parameter in inspect.signature(function).parameters.values():
+        assert hints[parameter.name] is not Any
+        if parameter.kind is parameter.VAR_KEYWORD:
+            (options,) = get_args(hints[parameter.name])
+            assert options.__optional_keys__ <= ScanOptions.__optional_keys__
+
+
+def test_callbacks_take_what_a_monitor_takes():
+    hints = hints_of(monitor.SpectralMonitor.__init__)
+    (shared,) = get_args(hints.pop("options"))
+    assert get_type_hints(MonitorOptions) == {
+        **get_type_hints(shared),
+        **{name: kind for name, kind in hints.items() if name not in ("model", "out", "return")},
+    }
+
+
+def test_the_choices_of_a_figure_have_the_names_and_types_of_a_choice():
+    assert get_type_hints(figures.Choices) == get_type_hints(Choice)
 
 
 def test_metrics_are_all_there_and_take_plain_arrays():
@@ -154,14 +200,27 @@ peak: int = spectra_cli.stability(table).study.runs[0].groups[0].peak.step
 words: list[str] = spectra_cli.scaling([table, "a.parquet", "b.parquet"]).sentences()
 spectrum = spectra_cli.singular_values(np.eye(3))
 rank: float = stable_rank(spectrum.sigma) + stable_rank([1.0, 2.0]) + spectrum.error
+wanted: spectra_cli.ScanOptions = {"roles": "q,k", "metrics": ["alpha"], "threads": 1}
+spectra_cli.inspect("run", **wanted)
+spectra_cli.rank1("run", window=3, steps="600:900")
+spectra_cli.figures.roles(table, metric="alpha", roles=["q"])
+"""
+WRONG = """import spectra_cli
+spectra_cli.read_table(3)
+spectra_cli.scna
+spectra_cli.scan("run", "run.parquet", rols=["q"])
+spectra_cli.diff("a", "b", vectors="8")
+spectra_cli.merge("run", "merged", metrics=["alpha"])
+spectra_cli.warmup("model", "start", steps="1:2")
+spectra_cli.figures.roles("run.parquet", metrics="alpha")
 """
 
 
 @pytest.mark.slow
 def test_a_user_s_script_is_checked_by_the_types(tmp_path):
     (tmp_path / "right.py").write_text(USER)
-    (tmp_path / "wrong.py").write_text("import spectra_cli\nspectra_cli.read_table(3)\nspectra_cli.scna\n")
+    (tmp_path / "wrong.py").write_text(WRONG)
     command = [sys.executable, "-m", "mypy", "--strict", tmp_path / "right.py", tmp_path / "wrong.py"]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
     errors = [line for line in checked.stdout.splitlines() if ": error:" in line]
-    assert [line.partition("wrong.py:")[2].partition(":")[0] for line in errors] == ["2", "3"], checked.stdout
+    assert [line.partition("wrong.py:")[2].partition(":")[0] for line in errors] == list("2345678"), checked.stdout

@@ -12,6 +12,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+VERSIONS = re.findall(r"^## (\S+)(?: – (unreleased|\d{4}-\d\d-\d\d))?$", CHANGELOG, re.MULTILINE)
 KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
@@ -27,17 +28,16 @@ def test_words_are_spelled_as_in_a_dictionary():
     assert said.returncode == 0, said.stdout
 
 
-def test_the_citation_is_of_this_version():
+def test_the_citation_is_of_the_changelog_s_first_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert citation["version"] == PROJECT["version"]
+    versions = [name for name, _ in VERSIONS if name != "Unreleased"]
+    assert citation["version"] == versions[0]
     assert citation["license"] == PROJECT["license"]
     assert {"cff-version", "message", "title", "authors"} <= citation.keys()
 
 
-def test_the_changelog_has_this_version_first_and_is_in_its_form():
-    versions = re.findall(r"^## (\S+)(?: – (unreleased|\d{4}-\d\d-\d\d))?$", CHANGELOG, re.MULTILINE)
-    assert len(versions) == CHANGELOG.count("\n## ")
-    assert next(name for name, _ in versions if name != "Unreleased") == PROJECT["version"]
+def test_the_changelog_is_in_its_form():
+    assert len(VERSIONS) == CHANGELOG.count("\n## ")
     assert set(re.findall(r"^### (.*)$", CHANGELOG, re.MULTILINE)) <= KINDS
     assert not re.search(r"^### [^\n]*\n+(?=#|\Z)", CHANGELOG, re.MULTILINE), "a heading without an entry"
 

@@ -15,6 +15,7 @@ from spectra_cli.measure.plan import make_plan
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.trajectory import Trajectory
 from spectra_cli.storage.table import read_metadata
+from spectra_cli.svd import measured_rates
 from tests.support import runs
 from tests.support.gpus import EVERYWHERE, GPU, on_a_gpu
 
@@ -56,6 +57,30 @@ def test_a_run_has_the_same_rows_in_the_same_order_as_on_the_cpu(kept_run, devic
 def test_all_metrics_with_vectors_and_shuffled_entries_come_from_batches_too(kept_run, device):
     options = {"metrics": ("all",), "vectors": 2, "steps": "0:2"}
     assert_same(measured(kept_run, device, **options)[0], measured(kept_run, "cpu", **options)[0])
+
+
+RATES = {
+    "batched": {"gram": 9.0, "batched": 9.0, "looped": 0.1, "fetched": 1.0},
+    "looped": {"gram": 9.0, "batched": 0.1, "looped": 9.0, "fetched": 1.0},
+    "split": {"gram": 9.0, "batched": 1e-6, "looped": 1e-6, "fetched": 1.0},
+    "processors": {"gram": 1e-6, "batched": 1e-6, "looped": 1e-6, "fetched": 1.0},
+}
+
+
+@pytest.mark.parametrize("route", RATES)
+def test_by_each_route_that_the_rates_choose_the_rows_are_those_of_the_cpu(kept_run, route, monkeypatch):
+    known = (
+        svd.Rates(svd.name_of("cpu"), runs.WIDTH, gram=0.01, batched=0.01, looped=0.01),
+        svd.Rates(svd.name_of("cpu:0"), runs.WIDTH, **RATES[route]),
+    )
+    monkeypatch.setattr(measured_rates, "MEASURED", known)
+    options = {"metrics": ("all",), "steps": "0:2"}
+    rows, results = measured(kept_run, "cpu:0", **options)
+    assert_same(rows, measured(kept_run, "cpu", **options)[0])
+    counts = dict(results[0].computed_by)
+    assert counts[route] > 0
+    assert set(counts) <= {route, "processors"}
+    assert sum(counts.values()) == len(results[0].layout.matrices)
 
 
 @everywhere
@@ -123,7 +148,13 @@ def test_the_benchmark_measures_all_its_sections_on_torchs_cpu_device():
     assert done.returncode == 0, done.stderr
     assert "not measured" not in done.stdout
     begun = [line.partition(" (")[0] for line in done.stdout.splitlines() if line.endswith("s so far)")]
-    assert [name.partition(":")[0] for name in begun] == ["tests", "tiny", "parts of tiny", "ways to eigenvalues"]
+    assert [name.partition(":")[0] for name in begun] == [
+        "tests", "tiny", "parts of tiny", "ways to eigenvalues", "rates of cpu", "rates of cpu",
+    ]  # fmt: skip
+    rows = [eval(line, {"Rates": svd.Rates}) for line in done.stdout.splitlines() if line.startswith("    Rates(")]
+    assert [(row.device, row.side) for (row,) in rows] == [
+        (svd.name_of(where), side) for where in ("cpu", "cpu:0") for side in (64, 256)
+    ]
     assert {"scan", "floor", "svdvals32", "svdvals64"} <= {line.split(" ")[0] for line in done.stdout.splitlines()}
 
 

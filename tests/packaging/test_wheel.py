@@ -1,9 +1,14 @@
-"""The sdist holds what builds the wheel, and the wheel with what it declares, and nothing else, measures."""
+"""The sdist holds what builds the wheel, and the wheel with what it declares, and nothing else, measures.
+
+The version is the tag's; what has no tag can be installed too.
+"""
 
 import re
 import runpy
+import shutil
 import subprocess
 import tarfile
+import tomllib
 import venv
 import zipfile
 from importlib import metadata
@@ -21,14 +26,29 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
+def builder(tmp_path_factory):
+    """The Python of an environment that has what a build needs, by pyproject.toml, and nothing else."""
+    folder = tmp_path_factory.mktemp("builder")
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    system = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]
+    subprocess.run([python, "-m", "pip", "install", "-q", "build", *system["requires"]], check=True)
+    return python
+
+
+@pytest.fixture(scope="module")
+def built(builder, tmp_path_factory):
     """A folder with the sdist, and the wheel that is built of it."""
     folder = tmp_path_factory.mktemp("dist")
-    venv.create(folder / "builder", with_pip=True)
-    python = folder / "builder" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", "build"], check=True)
-    subprocess.run([python, "-m", "build", "--outdir", folder, ROOT], check=True, capture_output=True)
+    command = [builder, "-m", "build", "--no-isolation", "--outdir", folder, ROOT]
+    subprocess.run(command, check=True, capture_output=True)
     return folder
+
+
+def version_of(built):
+    """The version in the name of the wheel."""
+    (wheel,) = built.glob("*.whl")
+    return wheel.name.split("-")[1]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +90,30 @@ def test_the_archives_hold_the_package_and_nothing_of_this_machine(built):
     assert [name for name in sources if re.search(r"__pycache__|\.venv|\.git/|/build/", name)] == []
 
 
-def test_the_core_alone_measures_and_names_the_extra_for_figures(clean, tmp_path):
+def test_the_version_is_the_tag_s_and_is_there_without_one(builder, tmp_path):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+
+    def git(*arguments):
+        author = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.org")
+        subprocess.run(["git", *author, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    def version():
+        command = [builder, "-m", "hatchling", "version"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert version() == "0.0"
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    assert re.fullmatch(r"0\.1\.dev1\+g[0-9a-f]+", version())
+    git("tag", "v1.2.3")
+    assert version() == "1.2.3"
+    git("commit", "--allow-empty", "-m", "second")
+    assert re.fullmatch(r"1\.2\.4\.dev1\+g[0-9a-f]+", version())
+
+
+def test_the_core_alone_measures_and_names_the_extra_for_figures(built, clean, tmp_path):
     save_file({"layers.0.up.weight": np.eye(4, dtype=np.float32)}, tmp_path / "one.safetensors")
 
     def run(*arguments):
@@ -79,7 +122,7 @@ def test_the_core_alone_measures_and_names_the_extra_for_figures(clean, tmp_path
             command, cwd=tmp_path, capture_output=True, text=True, check=False, env={"HOME": str(tmp_path)}
         )
 
-    assert run("--version").stdout == f"spectra {metadata.version('spectra-scan')}\n"
+    assert run("--version").stdout == f"spectra {version_of(built)}\n"
     scanned = run("scan", "one.safetensors", "-o", "one.parquet", "-q")
     assert (scanned.returncode, scanned.stderr) == (0, "")
     drawn = run("plot", "one.parquet", "--kind", "roles", "-o", "one.png")

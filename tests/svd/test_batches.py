@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from spectra_cli import svd
-from spectra_cli.svd.batches import device_bytes, is_spectrum_of
+from spectra_cli.svd.batches import device_bytes
+from spectra_cli.svd.rules import is_spectrum_of
 from tests.support.gpus import EVERYWHERE, GPU
 from tests.support.svd_oracles import assert_within_bounds, exact_by_construction, planted, true_sigma
 
@@ -19,13 +20,18 @@ DTYPES = [
     torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz,
 ]  # fmt: skip
 
+ON_DEVICE = [route for route in svd.ROUTES if route.gram]
+
 everywhere = pytest.mark.parametrize("device", EVERYWHERE)
 
 
-def attempts(matrices, device, **options):
-    result = list(svd.in_batches(enumerate(matrices), device, **options))
+every_route = pytest.mark.parametrize("route", ON_DEVICE, ids=lambda route: route.name)
+
+
+def attempts(matrices, device, route=svd.BATCHED, **options):
+    result = list(svd.in_batches(enumerate(matrices), device, route=lambda *_: route, **options))
     assert [key for key, _ in result] == list(range(len(matrices)))
-    return [attempt for _, attempt in result]
+    return [attempt.finished() for _, attempt in result]
 
 
 def random(*shape, seed=0, rank=8):
@@ -48,23 +54,29 @@ def assert_agrees(attempt, matrix):
 def test_a_batch_of_every_condition_is_within_the_bounds_or_left_to_the_cpu(device, shape):
     exponents = (0, 1, 2, 3, 4, 5, 7, 16)
     matrices = [planted(np.logspace(0, -exponent, min(shape)), *shape) for exponent in exponents]
-    for exponent, matrix, attempt in zip(exponents, matrices, attempts(matrices, device), strict=True):
-        if exponent <= 5 or min(shape) == 1:
-            assert_within_bounds(attempt.spectrum, true_sigma(matrix))
-        else:
-            assert attempt.spectrum is None
-        assert attempt.fallback is None
+    by_route = zip(*(attempts(matrices, device, route) for route in ON_DEVICE), strict=True)
+    for exponent, matrix, found in zip(exponents, matrices, by_route, strict=True):
+        within = exponent <= 5 or min(shape) == 1
+        truth = true_sigma(matrix) if within else None
+        for attempt in found:
+            if within:
+                assert_within_bounds(attempt.spectrum, truth)
+            else:
+                assert attempt.spectrum is None
+            assert attempt.fallback is None
 
 
 @everywhere
-def test_spectra_of_256_values_known_exactly(device):
+@every_route
+def test_spectra_of_256_values_known_exactly(device, route):
     known = [
         exact_by_construction([smallest, 1 << 20, *np.random.default_rng(0).integers(smallest, 1 << 20, 254).tolist()])
         for smallest in (1 << 20, 1 << 10, 1 << 6)
         if smallest < 1 << 20
     ]
-    for (_, truth), attempt in zip(known, attempts([matrix for matrix, _ in known], device), strict=True):
+    for (_, truth), attempt in zip(known, attempts([matrix for matrix, _ in known], device, route), strict=True):
         assert_within_bounds(attempt.spectrum, truth)
+        assert attempt.route is route
 
 
 @everywhere
@@ -103,12 +115,13 @@ def test_mixed_shapes_dtypes_and_strides_come_in_their_order(device):
 
 
 @everywhere
+@every_route
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
-def test_nan_or_inf_in_a_batch_does_not_spoil_its_neighbours(device, bad, dtype):
+def test_nan_or_inf_in_a_batch_does_not_spoil_its_neighbours(device, bad, dtype, route):
     matrices = [random(40, 30, seed=seed).to(dtype) for seed in range(3)]
     matrices[1][7, 3] = bad
-    first, spoilt, last = attempts(matrices, device)
+    first, spoilt, last = attempts(matrices, device, route)
     assert np.isnan(spoilt.spectrum.sigma).all()
     assert np.isnan(spoilt.spectrum.error)
     assert_agrees(first, matrices[0])
@@ -125,18 +138,20 @@ def test_a_rank_deficient_matrix_is_left_to_the_cpu_and_its_neighbours_are_not(d
 
 
 @everywhere
+@every_route
 @pytest.mark.parametrize("scale", [5e-324, 1e-310, 1e-150, 1e150, 1e306])
-def test_scales_at_the_ends_of_float64_lie_in_one_batch(device, scale):
+def test_scales_at_the_ends_of_float64_lie_in_one_batch(device, scale, route):
     matrix = torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 1.0], [4.0, 4.0, 9.0]], dtype=torch.float64)
-    for item, attempt in zip((matrix, matrix * scale), attempts([matrix, matrix * scale], device), strict=True):
+    for item, attempt in zip((matrix, matrix * scale), attempts([matrix, matrix * scale], device, route), strict=True):
         truth = [float(value) for value in true_sigma(item)]
         assert attempt.spectrum.sigma == pytest.approx(truth, rel=1e-12, abs=5e-324)
 
 
 @everywhere
-def test_zero_and_empty_matrices_have_spectra_of_zeros(device):
+@every_route
+def test_zero_and_empty_matrices_have_spectra_of_zeros(device, route):
     matrices = [torch.zeros(4, 3), random(4, 3), torch.zeros(0, 3)]
-    zero, _, empty = attempts(matrices, device)
+    zero, _, empty = attempts(matrices, device, route)
     assert zero.spectrum.sigma.tolist() == [0.0] * 3
     assert zero.spectrum.error == 0
     assert empty.spectrum.sigma.shape == (0,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -101,6 +102,11 @@ class Completeness:
         if look is None or look.files != files:
             look = self._looks[checkpoint.key] = _Look(files, now, look is not None and lacks(look.files, files))
         return now - look.since
+
+    def quiet_in(self, checkpoint: Checkpoint) -> float:
+        """Return in how many seconds files that do not change will have been quiet; infinite where they have been."""
+        left = self._conditions.quiet - (self._clock() - self._looks[checkpoint.key].since)
+        return left if left > 0 else math.inf
 
     def complete(self, checkpoint: Checkpoint) -> str | None:
         """Return what its files are if it is complete; None where it is not, or not yet known to be.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from spectra_cli import sources
 from spectra_cli.errors import SpectraError
@@ -20,6 +20,7 @@ from spectra_cli.jobs.watch.waking import Waking
 from spectra_cli.measure.executors.choose import executor_for
 from spectra_cli.measure.plan import OnWait, Plan, make_client
 from spectra_cli.measure.request import Request
+from spectra_cli.measure.scan_options import ScanOptions
 from spectra_cli.records import Problem
 from spectra_cli.studies.events import Event, Measurement
 
@@ -65,17 +66,17 @@ def watch_run(
     on_change: OnChange = OnChange(),  # noqa: B008 - frozen
     on_wait: OnWait = lambda _: None,
     clock: Clock = time.monotonic,
-    **options: Any,
+    **options: Unpack[ScanOptions],
 ) -> Watched:
     """Measure each checkpoint of a run once, as training writes it: what `spectra watch` does.
 
     source: the run's folder, which may not be there yet, or a repository on the Hub. output: the table, which grows by
     a checkpoint at a time and can be read at any moment; one that is there is continued, unless restart. losses: what
-    the run logs, for the loss beside a spike. options: the fields of `spectra_cli.measure.request.Request`, without
-    `reference`. Ends when the run says that it is over, or when nothing has come for `conditions.idle` seconds. Raises
-    SpectraError where nothing can be written, or nothing was measured.
+    the run logs, for the loss beside a spike. options: those of ScanOptions, without `reference`. Ends when the run
+    says that it is over, or when nothing has come for `conditions.idle` seconds. Raises SpectraError where nothing can
+    be written, or nothing was measured.
     """
-    request = Request(str(source), **options)
+    request = Request.of(source, **options)
     plan = Plan(request, "", (), None, client=make_client(request, on_wait))
     is_followable(plan)
     folder = None if sources.is_hub(request.source) else Path(source)
@@ -131,7 +132,7 @@ class _Watcher:
                 return self._end(over=True, why=DONE)
             if self.conditions.idle is not None and self.clock() - last_news >= self.conditions.idle:
                 return self._end(over=False, why=IDLE)
-            self.waking.wait(poll)
+            self.waking.wait(min(poll, step.in_seconds))
 
     def _measure(self, step: Next) -> None:
         checkpoint, last = step.checkpoint, self.record.last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ class Next:
     """What is to be done: measure a checkpoint, whose files are those named, or first drop rows from the table.
 
     ready: the complete ones after it. keep: how many rows of the table still stand, None for all. waiting: revisions
-    that are there and not complete, or to be tried again.
+    that are there and not complete, or to be tried again. in_seconds: when the first of them will have been quiet.
     """
 
     checkpoint: Checkpoint | None = None
@@ -34,6 +35,7 @@ class Next:
     ready: tuple[Checkpoint, ...] = ()
     keep: int | None = None
     waiting: tuple[str, ...] = ()
+    in_seconds: float = math.inf
 
 
 @dataclass
@@ -220,7 +222,8 @@ class Queue:
             if not after or not self._is_hopeless(checkpoint, failure):
                 break
             self._given_up[checkpoint.key] = failure.problem if failure else _never_complete(checkpoint)
-        return Next(waiting=tuple(waiting))
+        in_seconds = min(map(self._completeness.quiet_in, pending[: ROLLING + 1]), default=math.inf)
+        return Next(waiting=tuple(waiting), in_seconds=in_seconds)
 
     def _failure_of(self, checkpoint: Checkpoint, files: str) -> _Failure | None:
         """Return what failed with these very files."""

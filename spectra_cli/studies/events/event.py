@@ -17,10 +17,10 @@ class Event:
 
     matrices: those that it happened to; none where it is the whole model's. numbers: by kind.
 
-    phase II: `onset`, `low` and `high`, its 90% interval, and `phase`, `floor` or `slow decline`. collapse: by matrix,
-    `stable_rank` and what it was `before`. spike: by matrix, `z` and the `growth` of σ₁ since the checkpoint before as
-    a factor; `loss_step` and `loss_z` where the loss jumps nearby. broken: `what`, one of `NaN or Inf`, `zero`,
-    `unmoved` (entries of the checkpoint before) and `repeated` (all matrices as at the step `repeats`).
+    phase II: `onset`, `low` and `high`, its 90% interval, and `phase`, `floor`, `slow decline` or `flatter`. collapse:
+    by matrix, `stable_rank` and what it was `before`. spike: by matrix, `z` and the `growth` of σ₁ since the checkpoint
+    before as a factor; `loss_step` and `loss_z` where the loss jumps nearby. broken: `what`, one of `NaN or Inf`,
+    `zero`, `unmoved` (entries of the checkpoint before) and `repeated` (all matrices as at the step `repeats`).
     """
 
     kind: str

@@ -8,6 +8,7 @@ import numpy as np
 
 from spectra_cli.studies.events.event import PHASE_TWO, Event
 from spectra_cli.studies.events.measurement import Measurement
+from spectra_cli.studies.stability.breakpoints import forget_points
 from spectra_cli.studies.stability.findings import Onset
 from spectra_cli.studies.stability.onset import FEWEST, find_onset
 
@@ -71,6 +72,7 @@ class Settling:
         if (steps <= 0).any() or (gaps <= 0).any():
             return None
         onset = find_onset(steps, rates, gaps=gaps)
+        forget_points()
         settled = onset.interval is not None and onset.interval[1] < steps[-1] and onset.phase != "rise"
         return onset if settled else None
 

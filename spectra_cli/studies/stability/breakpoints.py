@@ -195,6 +195,11 @@ def search_over(x: Array, beside: Array | None = None, *, correlation: float = 0
     return _search(tuple(x), None if beside is None else tuple(beside), correlation, fineness)
 
 
+def forget_points() -> None:
+    """Drop the searches that are kept: a series that grows by a point at a time never comes back to its points."""
+    _search.cache_clear()
+
+
 @lru_cache(maxsize=32)
 def _search(points: tuple[float, ...], beside: tuple[float, ...] | None, correlation: float, fineness: int) -> Search:
     x = np.array(points)

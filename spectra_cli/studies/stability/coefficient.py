@@ -9,6 +9,7 @@ from scipy import optimize, stats
 Array = NDArray[np.float64]
 
 CORRELATIONS = np.linspace(0.0, 0.95, 20)  # of the noise
+PRIOR = 0.75  # power of 1/(1 − ρ²)
 LEAST_OWN = 0.05  # of a cause's variance, what the others must leave of it for the two to be told apart
 FAR = 30.0  # standard errors within which the interval's ends are sought
 
@@ -28,8 +29,9 @@ def coefficient(
 
     columns: (n, k), k < n. at: (n,) where each point stands among all, ascending, where some between them are left out.
     The noise is AR(1), and its correlation is not known: each counts by its restricted likelihood, which the columns do
-    not bias as they do a correlation of residuals, and by Jeffreys' prior, (1 − ρ²)^−½: with all as likely beforehand,
-    95% intervals missed the truth in 8 of 100 at a correlation of 0.8.
+    not bias as they do a correlation of residuals, and by (1 − ρ²)^−¾, between Jeffreys' prior and one that is flat
+    in artanh ρ: with Jeffreys' exponent of −½, 95% intervals over 16 points missed the truth in 7.2 of 100 at a
+    correlation of 0.8 and so they do in 6.2; with −1, slow declines over 14 points were told in 48 of 100 and not 56.
 
     >>> t = np.linspace(1, 5, 40)
     >>> noise = 0.01 * np.cos(9 * t)
@@ -42,7 +44,7 @@ def coefficient(
     values, errors, logs = (
         np.array(each) for each in zip(*(_fit(columns, y, rho, apart) for rho in CORRELATIONS), strict=True)
     )
-    logs -= np.log(1 - CORRELATIONS**2) / 2
+    logs -= PRIOR * np.log(1 - CORRELATIONS**2)
     weights = np.exp(logs - logs.max())
     weights /= weights.sum()
 

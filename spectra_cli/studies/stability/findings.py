@@ -39,11 +39,12 @@ class Onset:
     """Where a series settles: the last breakpoint of its fit that flattens it.
 
     step: of that breakpoint; None where none is supported, and then reason says why in words. interval: 90% bootstrap
-    interval of step. phase: `floor` where the slope after the breakpoint may be zero, `slow decline` where it is below,
-    `rise` where it is above. slope, slope_interval: of the series (ln rate, or the loss) on ln step after it, with
-    its 95% interval. until: the next breakpoint, where the series steepens again. hint: where no breakpoint is
-    supported, the one that the uncorrected criterion would take. breakpoints, slopes: all of the chosen fit. line: its
-    vertices as (step, value), for drawing. draws: the steps that the bootstrap gave.
+    interval of step. phase: after the breakpoint, `slow decline` where the slope is below zero, `rise` where it is
+    above, `floor` where it is zero or near, `flatter` where it may be any of these. slope, slope_interval: of the
+    series (ln rate, or the loss) on ln step after it, with its 95% interval. until: the next breakpoint, where the
+    series steepens again. hint: where no breakpoint is supported, the one that the uncorrected criterion would take.
+    breakpoints, slopes: all of the chosen fit. line: its vertices as (step, value), for drawing. draws: the steps that
+    the bootstrap gave.
     """
 
     step: float | None

@@ -27,7 +27,7 @@ from spectra_cli.studies.stability.learning_rate import rates_between, responses
 from spectra_cli.studies.stability.loss import beside_loss
 from spectra_cli.studies.stability.noise import chance_of_constant, rises_and_falls
 from spectra_cli.studies.stability.onset import FEWEST, find_onset
-from spectra_cli.studies.stability.rivals import DRIFT, with_power_of
+from spectra_cli.studies.stability.rivals import COURSES, with_power_of
 from spectra_cli.studies.stability.shapes import attention_over_mlp
 from spectra_cli.studies.stability.theory import judge
 from spectra_cli.studies.summary import close_from
@@ -168,7 +168,7 @@ def _per_rate(
     known = np.isfinite(per_lr) & (np.arange(len(per_lr)) > top)
     gaps = (plain.steps - _starts(plain, steps))[known]
     noun = "checkpoints with a learning rate after the peak"
-    rivals = (DRIFT, with_power_of(rates[known]))
+    rivals = (*COURSES, with_power_of(rates[known]))
     return per_lr, find_onset(plain.steps[known], per_lr[known], gaps=gaps, rivals=rivals, noun=noun)
 
 

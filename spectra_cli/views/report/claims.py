@@ -31,8 +31,8 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "onset", "Stable phase",
         "The last bend that flattens a continuous piecewise-linear fit of ln rate on ln step from the peak on (one to "
-        "three segments, chosen by BIC), with a 90% bootstrap interval. A floor where the slope after it may be zero, "
-        "a slow decline where it is below.", "trajectory", SOSD,
+        "three segments, chosen by BIC), with a 90% bootstrap interval. A floor where the slope after it is zero or "
+        "near, a slow decline where it is below, and flatter where it may be either.", "trajectory", SOSD,
     ),
     Claim(
         "floor", "Floor",

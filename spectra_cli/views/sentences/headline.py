@@ -13,7 +13,7 @@ from spectra_cli.views.formatting import count, number
 from spectra_cli.views.sentences.stability import CLOSE, FEWEST, has_peak, is_stable_phase, step
 
 NO_PHASES = "No phases were looked for"
-PHASES = {"floor": "stays on a floor", "slow decline": "declines slowly"}
+PHASES = {"floor": "stays on a floor", "slow decline": "declines slowly", "flatter": "is flatter, on a floor or not"}
 
 
 @dataclass(frozen=True)

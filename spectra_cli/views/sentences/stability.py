@@ -80,6 +80,12 @@ def ratio_sentences(compared: RunComparison) -> list[str]:
     return sentences
 
 
+AFTER = {
+    "floor": "stays on a floor",
+    "slow decline": "declines more slowly",
+    "rise": "rises again",
+    "flatter": "is flatter, on a floor or not",
+}
 UNSEEN = "the intervals leave out what another seed would change"
 NOUNS = {
     "peak": "peak",
@@ -167,8 +173,7 @@ def _after(onset: Onset) -> str:
         low, high = map(hundredths, onset.slope_interval)
         slope = f" (exponent {hundredths(onset.slope)}, 95%: {low} … {high})"
     until = f", until it falls faster from step {step(onset.until)} on" if onset.until is not None else ""
-    verb = {"floor": "stays on a floor", "slow decline": "declines more slowly", "rise": "rises again"}
-    return f"{verb.get(onset.phase or '', 'bends')}{slope}{until}"
+    return f"{AFTER.get(onset.phase or '', 'bends')}{slope}{until}"
 
 
 def _per_rate(whole: GroupStability) -> Iterator[str]:

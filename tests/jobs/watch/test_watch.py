@@ -154,6 +154,15 @@ def test_the_users_markers_say_what_is_complete_and_when_it_ends(kept_run, tmp_p
     assert watch(run, tmp_path / "a.parquet", marker="DONE", done_marker="OVER", idle=None).over
 
 
+def test_a_checkpoint_is_measured_once_its_files_have_rested_however_seldom_it_is_looked(kept_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(kept_run / "step0", run / "step0")
+    (run / "OVER").touch()
+    began = time.monotonic()
+    assert watch(run, tmp_path / "a.parquet", poll=300, idle=None, done_marker="OVER").checkpoints == 1
+    assert time.monotonic() - began < 100
+
+
 @pytest.mark.slow
 def test_a_run_may_begin_after_it_is_watched(kept_run, tmp_path):
     run, output = tmp_path / "not yet" / kept_run.name, tmp_path / "a.parquet"

@@ -111,7 +111,7 @@ from spectra_cli.errors import SpectraError
 from spectra_cli.measure.plan import make_plan
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.layouts import open_weights
-plan = make_plan(Request("hf:own/small", revisions="step4"))
+plan = make_plan(Request.of("hf:own/small", revisions="step4"))
 with plan.checkpoint_files() as checkpoint_files:
     for ahead in (True, False):
         try:

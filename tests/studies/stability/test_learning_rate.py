@@ -10,7 +10,7 @@ from spectra_cli.studies.inputs.training_logs import Losses
 from spectra_cli.studies.stability import RateSeries
 from spectra_cli.studies.stability.learning_rate import responses
 from spectra_cli.studies.stability.onset import find_onset
-from spectra_cli.studies.stability.rivals import DRIFT, with_power_of
+from spectra_cli.studies.stability.rivals import COURSES, with_power_of
 from tests.studies.stability.test_nulls import correlated
 
 SEEDS = 60
@@ -59,6 +59,12 @@ def test_the_interval_holds_the_planted_exponent(schedule, exponent, decline, co
     assert np.mean([one.elasticity for one in found if one.interval]) == pytest.approx(exponent, abs=0.1)
 
 
+@pytest.mark.slow
+def test_a_rate_that_ignores_a_learning_rate_lowered_at_the_end_is_not_said_to_follow_it():
+    found = [response(held_then_lowered, 0.0, 0.9, correlation=0.8, seed=seed).interval for seed in range(400)]
+    assert sum(not low <= 0 <= high for low, high in found) <= 0.07 * len(found)
+
+
 def test_a_rate_that_falls_with_time_under_a_cosine_is_not_the_learning_rate_s():
     low, high = response(cosine, 0.0, 0.9).interval
     assert low < 0 < high < 0.5
@@ -79,6 +85,6 @@ def test_a_quotient_by_a_learning_rate_that_does_not_matter_so_much_has_no_bend(
         logs = np.where(x <= 0, x, -0.9 * x) + exponent * np.log(rates) + noise
         after = int(np.argmax(logs)) + 1
         quotient = (np.exp(logs) / rates)[after:]
-        onset = find_onset(steps[after:], quotient, rivals=(DRIFT, with_power_of(rates[after:])))
+        onset = find_onset(steps[after:], quotient, rivals=(*COURSES, with_power_of(rates[after:])))
         claims += onset.step is not None and onset.phase != "rise"
     assert claims <= 0.07 * SEEDS

@@ -80,6 +80,16 @@ def test_an_exponent_that_drifts_is_no_phase(exponents):
 
 
 @slow
+def test_a_power_law_that_swings_about_its_fall_has_no_phase_on_pythias_grid():
+    def series(random):
+        x, swell = np.log(PYTHIA / 60), 2 * np.pi * np.log(PYTHIA) / np.log(8)
+        logs = np.where(x <= 0, x, -0.9 * x + 0.1 * np.sin(swell + random.uniform(0, 2 * np.pi)))
+        return PYTHIA, logs + 0.15 * random.standard_normal(len(x)), gaps_of(PYTHIA)
+
+    assert claims(series, seeds=30) <= MOST
+
+
+@slow
 @pytest.mark.parametrize("correlation", [0.0, 0.5])
 def test_a_floor_whose_noise_is_correlated_is_not_said_to_rise_or_fall(correlation):
     floor = falling(lambda x: -1.2 * np.minimum(x, np.log(25)), correlation)
