@@ -1,8 +1,8 @@
 """One contender of `speed.py`, in a process of its own: loads a checkpoint, then runs once for every line it is sent.
 
-It prints the seconds of each run, and at the end of its input the peaks of its resident memory and of its memory on
-the device in MB. Loading and imports are not in the seconds. Each contender has the threading that was fastest for it
-on two cores. Those that take a device are given it by `gpu.py`.
+It prints the seconds of each run and those of its processors, and at the end of its input the peaks of its resident
+memory and of its memory on the device in MB. Loading and imports are not in the seconds. Each contender has the
+threading that was fastest for it on two cores. Those that take a device are given it by `gpu.py`.
 """
 
 from __future__ import annotations
@@ -18,16 +18,21 @@ from pathlib import Path
 Work = Callable[[], object]
 
 
-def scan(checkpoint: Path, device: str = "cpu") -> Work:
+def scan(checkpoint: Path, device: str = "cpu", metrics: tuple[str, ...] | None = None) -> Work:
     """Run a scan, files and table included: one checkpoint, or a folder of them."""
     from spectra_cli.jobs.scan import scan_checkpoints
 
     folder = tempfile.TemporaryDirectory()  # removed when this process ends
 
     def work() -> None:  # anew each time: a finished table would be kept
-        scan_checkpoints(checkpoint, Path(folder.name) / "one.parquet", device=device, restart=True)
+        scan_checkpoints(checkpoint, Path(folder.name) / "one.parquet", device=device, metrics=metrics, restart=True)
 
     return work
+
+
+def scan_of_two(checkpoint: Path) -> Work:
+    """Run a scan that computes two metrics."""
+    return scan(checkpoint, metrics=("spectral_norm", "stable_rank"))
 
 
 def floor(checkpoint: Path) -> Work:
@@ -57,6 +62,51 @@ def floor(checkpoint: Path) -> Work:
             list(pool.map(eigenvalues, stored))
 
     return work
+
+
+def floor_and_comparisons(checkpoint: Path) -> Work:
+    """Run the bare kernels and, from RAM, bare comparisons of every matrix with two others; one thread each."""
+    import torch
+    from synthetic import matrices
+    from threadpoolctl import threadpool_limits
+
+    from spectra_cli.svd import compare_each
+
+    kernels = floor(checkpoint)
+    triples = [(one, [one + 1, one + 2]) for one in sorted(matrices(checkpoint), key=torch.numel, reverse=True)]
+
+    def work() -> None:
+        kernels()
+        with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count(), initializer=_one_thread) as pool:
+            list(pool.map(compare_each, *zip(*triples, strict=True)))
+
+    return work
+
+
+def floor_of_small(checkpoint: Path) -> Work:
+    """Run nothing but kernels on small matrices of one shape, from RAM, by a call of NumPy's for some at once."""
+    import numpy as np
+    import torch
+    from synthetic import matrices
+    from threadpoolctl import threadpool_limits
+
+    stored = matrices(checkpoint)
+    stacks = [stored[start : start + TOGETHER_SMALL] for start in range(0, len(stored), TOGETHER_SMALL)]
+
+    def eigenvalues(some: list[torch.Tensor]) -> None:
+        stack = torch.stack(some).float().double().numpy()
+        turned = stack.transpose(0, 2, 1)
+        np.linalg.eigvalsh(turned @ stack if stack.shape[1] >= stack.shape[2] else stack @ turned)
+
+    def work() -> None:
+        with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count(), initializer=_one_thread) as pool:
+            list(pool.map(eigenvalues, stacks))
+
+    return work
+
+
+TOGETHER_SMALL = 170
+"""Matrices of 64×96 that are 8 MB in float64, as in the scan."""
 
 
 def _one_thread() -> None:
@@ -169,9 +219,9 @@ def main() -> None:
     work = globals()[name](Path(checkpoint), *device)
     print("ready", file=told, flush=True)
     for _ in sys.stdin:
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         work()
-        print(time.perf_counter() - start, file=told, flush=True)
+        print(time.perf_counter() - start, time.process_time() - used, file=told, flush=True)
     with open("/proc/self/status", encoding="ascii") as status:
         peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
     print(peak / 1024, _device_peak(*device), file=told, flush=True)

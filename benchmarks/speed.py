@@ -3,7 +3,9 @@
 `python benchmarks/speed.py --shape 160m` prints a table: medians with their range, and ratios round by round. Every
 contender of `contender.py` is a process of its own that has loaded its input before the first round. Another tool
 that wants an environment of its own is given one: `--tool weightwatcher=OTHER/bin/python`. `--trajectory` also times
-scans of several checkpoints against one, with the memory that each needs, and a run whose checkpoints repeat.
+scans of several checkpoints against one, with the memory that each needs, a run whose checkpoints repeat, and the bare
+kernels and comparisons of one. `--small 20000` times so many matrices of 64×96 instead. Processor seconds say more than
+seconds where others use the machine too.
 """
 
 from __future__ import annotations
@@ -17,10 +19,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from synthetic import SHAPES, write_checkpoint
+from synthetic import SHAPES, write_checkpoint, write_experts
 
 KERNELS = ("floor", "svdvals32", "svdvals64")
-HEADING = f"{'':<16} {'seconds':<26} {'times the scan’s':<24} {'MB':>6}"
+HEADING = f"{'':<22} {'seconds':<24} {'times the first’s':<22} {'processor’s, likewise':<22} {'MB':>6}"
 
 
 def described(name: str) -> str:
@@ -48,6 +50,7 @@ class Contender:
         assert self.process.stdout is not None
         self.input, self.output = self.process.stdin, self.process.stdout
         self.seconds: list[float] = []
+        self.processor_seconds: list[float] = []
         self.device_peak = 0.0
         if self.output.readline() != "ready\n":
             sys.exit(f"{name} could not start: see above")
@@ -56,7 +59,9 @@ class Contender:
         """Let it run once."""
         self.input.write("go\n")
         self.input.flush()
-        self.seconds.append(float(self.output.readline()))
+        seconds, of_processors = map(float, self.output.readline().split())
+        self.seconds.append(seconds)
+        self.processor_seconds.append(of_processors)
 
     def peak(self) -> float:
         """Peak memory in MB; ends the process."""
@@ -79,10 +84,17 @@ def compete(contenders: dict[str, Contender], rounds: int, beside: Callable[[Con
             one.round()
             if not counted:
                 one.seconds.clear()
+                one.processor_seconds.clear()
     first = next(iter(contenders.values()))
     for name, one in contenders.items():
-        ratios = [other / own for own, other in zip(first.seconds, one.seconds, strict=True)]
-        print(f"{name:<16} {spread(one.seconds, '.2f'):<26} {spread(ratios, '.2f'):<24} {one.peak():6.0f}{beside(one)}")
+        ratios = _ratios(one.seconds, first.seconds)
+        of_processors = _ratios(one.processor_seconds, first.processor_seconds)
+        columns = f"{name:<22} {spread(one.seconds, '.2f'):<24} {ratios:<22} {of_processors:<22}"
+        print(f"{columns} {one.peak():6.0f}{beside(one)}")
+
+
+def _ratios(seconds: list[float], others: list[float]) -> str:
+    return spread([one / other for one, other in zip(seconds, others, strict=True)], ".2f")
 
 
 def main() -> None:
@@ -92,8 +104,12 @@ def main() -> None:
     parser.add_argument("--without", nargs="*", default=[], choices=KERNELS)
     parser.add_argument("--tool", action="append", default=[], metavar="NAME=PYTHON")
     parser.add_argument("--trajectory", action="store_true")
+    parser.add_argument("--small", type=int, metavar="N")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
+        if asked.small:
+            small(write_experts(Path(place) / "experts", asked.small), asked.rounds)
+            return
         run, shape = Path(place) / "run", SHAPES[asked.shape]
         one = write_checkpoint(run / "step0", seed=0, **shape)
         print(f"{described(asked.shape)}; {blas()}\n{HEADING}")
@@ -106,8 +122,18 @@ def main() -> None:
             trajectory(run, shape, asked.rounds)
 
 
+def small(checkpoint: Path, rounds: int) -> None:
+    """Scans of many small matrices, with all metrics and with two, and their bare kernels."""
+    print(f"matrices of 64×96, fp16; {blas()}\n{HEADING}")
+    names = {"scan": "scan", "scan of two metrics": "scan_of_two", "floor": "floor_of_small"}
+    compete({name: Contender(kind, checkpoint) for name, kind in names.items()}, rounds)
+
+
 def trajectory(run: Path, shape: dict[str, int], rounds: int) -> None:
-    """Scans of 1, 3 and 10 checkpoints that all differ, and of 10 of which every other repeats the one before."""
+    """Scans of 1 to 10 checkpoints that all differ, and of 10 of which every other repeats the one before.
+
+    Beside them the bare kernels of one checkpoint, with bare comparisons with two others.
+    """
     for step in range(1, 10):
         write_checkpoint(run / f"step{step}", seed=step, **shape)
     contenders = {}
@@ -123,6 +149,7 @@ def trajectory(run: Path, shape: dict[str, int], rounds: int) -> None:
         for step, one in enumerate(stored):
             (some / f"step{step}").symlink_to(run / f"step{one}")
         contenders[name] = Contender("scan", some)
+    contenders["floor and comparisons"] = Contender("floor_and_comparisons", run / "step0")
     compete(contenders, rounds)
     shutil.rmtree(run)
 

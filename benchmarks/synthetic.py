@@ -46,6 +46,18 @@ def write_checkpoint(folder: Path, *, layers: int, width: int, tokens: int, seed
     return folder
 
 
+def write_experts(folder: Path, count: int) -> Path:
+    """Write one checkpoint of so many matrices of 64×96, the experts of a small mixture, three an expert."""
+    random, parts = torch.Generator().manual_seed(0), ("gate_proj", "up_proj", "down_proj")
+    name = "model.layers.{0}.mlp.experts.{1}.{2}.weight"
+    tensors = {name.format(i // 300, i % 300 // 3, parts[i % 3]): matrix(64, 96, random) for i in range(count)}
+    folder.mkdir(parents=True)
+    config = {"model_type": "mixtral", "hidden_size": 96, "num_attention_heads": 8}
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
 def matrices(checkpoint: Path) -> list[torch.Tensor]:
     """Read a checkpoint's matrices into memory, q, k and v apart."""
     from safetensors.torch import load_file

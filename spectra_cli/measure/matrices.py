@@ -75,7 +75,7 @@ def run(
         facts = first_of([matrix.name for matrix in job])
         with current.plan.recorder.span("measure", checkpoint=current.checkpoint.revision, **facts):
             results = work(job)
-        note_done(sum(part.size for part in _file_ranges(checkpoints, job)))
+        note_done(sum(part.size for part in needed[job[0].name]))
         return results
 
     shared, ordered = None, matrices
@@ -84,8 +84,9 @@ def run(
         shared = SharedSpectra(checkpoints, ordered, workers)
     jobs = list(taken_together(ordered, workers))
     in_turn = sorted(jobs, key=_cost, reverse=True)  # as `processors.run` begins them
-    needed = chain.from_iterable(_file_ranges(checkpoints, job) for job in in_turn)
-    with spectra_on_device(shared, current) if shared else nullcontext(), reading_ahead(needed) as note_done:
+    needed = {job[0].name: tuple(_file_ranges(checkpoints, job)) for job in in_turn}
+    ahead = reading_ahead(chain.from_iterable(needed.values()))
+    with spectra_on_device(shared, current) if shared else nullcontext(), ahead as note_done:
         done = processors.run(
             recorded,
             jobs,

@@ -101,13 +101,17 @@ def marchenko_pastur(rows: int, cols: int) -> NDArray[np.float64]:
     return np.asarray(sigma / np.linalg.norm(sigma))
 
 
+@lru_cache(maxsize=32)  # two metrics share it; spectra hash by identity
 def _edge(spectrum: Spectrum) -> float:
     """The Marchenko–Pastur edge over σ₁, with s from the median; NaN where that is not above rounding."""
     scaled = relative(spectrum)
-    if scaled is None or np.median(scaled) <= max(spectrum.rows, spectrum.cols) * EPSILON:
+    if scaled is None:
+        return math.nan
+    median = float(scaled[(scaled.size - 1) // 2] + scaled[scaled.size // 2]) / 2
+    if median <= max(spectrum.rows, spectrum.cols) * EPSILON:
         return math.nan
     beta = _beta(spectrum)
-    return float(np.median(scaled)) * (1.0 + math.sqrt(beta)) / math.sqrt(_median(beta))
+    return median * (1.0 + math.sqrt(beta)) / math.sqrt(_median(beta))
 
 
 def _above_edge(spectrum: Spectrum, quantile: float) -> float:

@@ -7,6 +7,7 @@ overflow nor vanish.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from spectra_cli.records import Spectrum
 EPSILON = 2.0**-52
 
 
+@lru_cache(maxsize=32)  # most metrics ask for it; spectra hash by identity
 def relative(spectrum: Spectrum) -> NDArray[np.float64] | None:
     """σ/σ₁: (r,) float64 in 0…1, the first exactly 1. None where that has no meaning: a zero matrix, NaN, Inf.
 
@@ -26,9 +28,11 @@ def relative(spectrum: Spectrum) -> NDArray[np.float64] | None:
     if not spectrum.finite or spectrum.sigma.size == 0 or spectrum.sigma[0] <= 0:
         return None
     scaled: NDArray[np.float64] = spectrum.sigma / spectrum.sigma[0]
+    scaled.flags.writeable = False
     return scaled
 
 
+@lru_cache(maxsize=32)
 def above_rounding(spectrum: Spectrum) -> NDArray[np.float64]:
     """ln(σᵢ/σ₁) of every σᵢ > σ₁·max(m,n)·2⁻⁵²: (k,) float64, k ≤ r. The rest is the rounding of the arithmetic.
 
@@ -46,6 +50,7 @@ def above_rounding(spectrum: Spectrum) -> NDArray[np.float64]:
     kept = scaled[scaled > max(spectrum.rows, spectrum.cols) * EPSILON]
     begins = np.append(True, kept[:-1] - kept[1:] > spectrum.error / spectrum.sigma[0])
     logs: NDArray[np.float64] = np.log(kept[begins])[np.cumsum(begins) - 1]
+    logs.flags.writeable = False
     return logs
 
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spectra_cli.svd.blocks import scale
+from spectra_cli.svd.blocks import as_integers, power_of_two
 
 if TYPE_CHECKING:
     import torch
 
-ENTRIES = 1 << 20
-"""Entries of a block: 4 MB in float32."""
+ENTRIES = 1 << 18
+"""Entries of a block: 1 MB in float32, so that it stays in the cache from one step to the next."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Format:
     digits: int
     least: int
     exponents: int
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether the squares of its powers of two, and sums of them, are within the range of float32."""
+        return self.least > -32
 
 
 FORMATS = {
@@ -59,68 +64,99 @@ def rounding_norm(matrix: torch.Tensor) -> float | None:
 
 
 def rounding_norms(matrices: torch.Tensor) -> list[float | None]:
-    """Return `rounding_norm` of each of some matrices, (b, m, n); of a few large ones, or ENTRIES entries in all."""
+    """Return `rounding_norm` of each of some matrices, (b, m, n); none depends on the others."""
     stored = FORMATS.get(str(matrices.dtype).removeprefix("torch."))
     if stored is None:
         return [None] * len(matrices)
-    spacings = [_spacing(low, high, stored) for low, high in _ranges(matrices)]
-    exponents = [0 if isinstance(spacing, float) else spacing - 1 + stored.digits for spacing in spacings]
-    lengths = _longest(matrices, stored, exponents) if any(isinstance(spacing, int) for spacing in spacings) else []
-    return [
-        spacing
-        if isinstance(spacing, float)
-        else math.ldexp((math.sqrt(lengths[i][0]) + math.sqrt(lengths[i][1])) / math.sqrt(12.0), spacing)
-        for i, spacing in enumerate(spacings)
-    ]
+    if not matrices.numel():
+        return [0.0] * len(matrices)
+    most = max(1, ENTRIES // matrices[0].numel())
+    starts = range(0, len(matrices), most)
+    return [norm for start in starts for norm in _norms(matrices[start : start + most], stored)]
 
 
-def _spacing(low: float, high: float, stored: Format) -> int | float:
-    """Exponent of the spacing of the largest entries; a float where it, and no length, is what is to be returned."""
-    largest = max(-low, high)
-    if not math.isfinite(largest) or largest == 0:
-        return 0.0 if largest == 0 else math.nan
-    spacing = max(math.frexp(largest)[1] - 1, stored.least) + 1 - stored.digits
-    return math.nan if math.ldexp(high, -spacing) - math.ldexp(low, -spacing) <= 1.0 else spacing
-
-
-def _longest(matrices: torch.Tensor, stored: Format, exponents: list[int]) -> list[tuple[float, float]]:
-    """Squares of the longest row and column of the entries' powers of two, divided by 2^exponent, of each matrix."""
+def _norms(matrices: torch.Tensor, stored: Format) -> list[float | None]:
+    """Read some matrices once, block by block."""
     import torch
 
+    powers = torch.tensor([max(power_of_two(matrix), stored.least) for matrix in matrices])
     columns = torch.zeros((len(matrices), matrices.shape[2]), dtype=torch.float64)
-    kind = torch.float64 if matrices.dtype == torch.float64 else torch.float32
-    longest = torch.zeros(len(matrices), dtype=kind)
-    alike = len(set(exponents)) == 1
-    for block in _blocks(matrices):
-        bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[block.element_size()]
-        powers = (block.view(bits) & stored.exponents).view(block.dtype).to(kind)
-        powers.clamp_(min=2.0**stored.least)
-        for part, exponent in [(powers, exponents[0])] if alike else zip(powers, exponents, strict=True):
-            scale(part, -exponent)
-        powers.square_()
-        longest = torch.maximum(longest, powers.sum(2).amax(1))
-        columns += powers.sum(1)
-    return list(zip(longest.tolist(), columns.amax(1).tolist(), strict=True))
+    rows, largest = torch.zeros(len(matrices), dtype=torch.float64), torch.zeros(len(matrices), dtype=torch.float64)
+    for most, unit, squares in _blocks(matrices, stored):
+        factors = torch.ldexp(unit, -powers).square_()
+        rows = torch.maximum(rows, squares.sum(2).amax(1) * factors)
+        columns += squares.sum(1) * factors[:, None]
+        largest = torch.maximum(largest, most)
+    lengths = (rows.sqrt() + columns.amax(1).sqrt()).tolist()
+    norms = [
+        math.ldexp(length / math.sqrt(12.0), power + 1 - stored.digits)
+        for length, power in zip(lengths, powers.tolist(), strict=True)
+    ]
+    firsts = _ranges(matrices[:, :1])
+    each = zip(matrices, firsts, largest.tolist(), norms, strict=True)
+    return [_of_range(*matrix_and_facts, stored) for matrix_and_facts in each]
+
+
+def _of_range(matrix: torch.Tensor, first: tuple[float, float], most: float, norm: float, stored: Format) -> float:
+    """Return the norm, but 0 for zeros, and NaN for no numbers and where all entries lie within one spacing.
+
+    first: the range of the first row, which mostly tells that they do not. most: the largest power of two.
+    """
+    if not math.isfinite(most):
+        return math.nan
+    spacing = math.frexp(most)[1] - stored.digits
+    if _reach(first, spacing) > 1.0:
+        return norm
+    whole = _ranges(matrix[None])[0]
+    return norm if _reach(whole, spacing) > 1.0 else 0.0 if whole == (0.0, 0.0) else math.nan
+
+
+def _reach(extremes: tuple[float, float], spacing: int) -> float:
+    """How many spacings two entries are apart."""
+    low, high = extremes
+    return math.ldexp(high, -spacing) - math.ldexp(low, -spacing)
 
 
 def _ranges(matrices: torch.Tensor) -> list[tuple[float, float]]:
-    """The smallest and the largest entry of each; NaN where one is no number, 0 where there is none."""
+    """The smallest and the largest entry of each."""
     import torch
 
-    if not matrices.numel():
-        return [(0.0, 0.0)] * len(matrices)
     extremes = []
-    for block in _blocks(matrices):
+    length = _length(matrices)
+    for start in range(0, matrices.shape[1], length):
+        block = matrices[:, start : start + length]
         flat = (block if block.element_size() > 1 else block.float()).flatten(1)
         extremes.append([flat.amin(1).double(), flat.amax(1).double()])
     lows, highs = (torch.stack(side) for side in zip(*extremes, strict=True))
-    finite = lows.isfinite().all(0) & highs.isfinite().all(0)
-    pairs = zip(lows.amin(0).tolist(), highs.amax(0).tolist(), finite.tolist(), strict=True)
-    return [(low, high) if is_finite else (math.nan, math.nan) for low, high, is_finite in pairs]
+    return list(zip(lows.amin(0).tolist(), highs.amax(0).tolist(), strict=True))
 
 
-def _blocks(matrices: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Some rows of each at a time, contiguous, so that sums do not depend on strides."""
-    length = max(1, ENTRIES // max(1, len(matrices) * matrices.shape[2]))
-    for start in range(0, matrices.shape[1], length):
-        yield matrices[:, start : start + length].contiguous()
+def _length(matrices: torch.Tensor) -> int:
+    """Rows of each in a block."""
+    return max(1, ENTRIES // (len(matrices) * matrices.shape[2]))
+
+
+def _blocks(matrices: torch.Tensor, stored: Format) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Yield of some rows of each the largest power of two, the unit of the squares, and these, of all powers of two.
+
+    Contiguous, so that sums do not depend on strides. The squares share one memory, as in `blocks.float64_blocks`:
+    to be given fresh pages takes as long as to fill them.
+    """
+    import torch
+
+    count, rows, cols = matrices.shape
+    length = min(rows, _length(matrices))
+    integers = torch.empty(count * length * cols, dtype=as_integers(matrices).dtype)
+    numbers = torch.empty(len(integers), dtype=torch.float64 if matrices.dtype == torch.float64 else torch.float32)
+    for start in range(0, rows, length):
+        block = matrices[:, start : start + length].contiguous()
+        bits, powers = (memory[: block.numel()].view(block.shape) for memory in (integers, numbers))
+        torch.bitwise_and(as_integers(block), stored.exponents, out=bits)
+        bits.clamp_(min=stored.exponents & -stored.exponents)  # the bits of 2^least
+        most = powers.copy_(bits.view(block.dtype)).flatten(1).amax(1)
+        if block.element_size() == 1:  # of these, NaN may have the exponent of a number
+            most = most.where(block.float().flatten(1).isfinite().all(1), math.nan)
+        unit = torch.ones_like(most) if stored.is_narrow else most
+        if not stored.is_narrow:
+            powers *= (1 / most)[:, None, None]
+        yield most.double(), unit.double(), powers.square_()

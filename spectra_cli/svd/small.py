@@ -15,12 +15,15 @@ import numpy as np
 from spectra_cli.records import Spectrum
 from spectra_cli.svd.blocks import power_of_two, scale
 from spectra_cli.svd.lapack import eigenvalues_of_each, grams_of_each
-from spectra_cli.svd.rounding import ENTRIES, rounding_norms
+from spectra_cli.svd.rounding import rounding_norms
 from spectra_cli.svd.rules import as_spectrum, by_grams, exact
 from spectra_cli.trace import NO_TRACE, Recorder
 
 if TYPE_CHECKING:
     import torch
+
+ENTRIES = 1 << 20
+"""Most entries of what is computed together: 8 MB in float64."""
 
 SHORT, LONG = 128, 1024
 """Largest sides of a matrix that is small: up to these, NumPy's products and eigenvalues are those of `lapack` to the

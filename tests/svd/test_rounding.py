@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from spectra_cli.svd import Factors, spectrum
-from spectra_cli.svd.rounding import FORMATS, rounding_norm
+from spectra_cli.svd.rounding import FORMATS, rounding_norm, rounding_norms
 
 NARROW = [name for name in FORMATS if name != "float64"]
 
@@ -70,6 +70,28 @@ def test_float64_at_its_ends(scale):
 @pytest.mark.parametrize(("entry", "norm"), [(0.0, 0.0), (math.nan, math.nan), (math.inf, math.nan)])
 def test_nothing_and_what_is_no_number(entry, norm):
     assert rounding_norm(torch.full((3, 4), entry).half()) == pytest.approx(norm, nan_ok=True)
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_one_entry_that_is_no_number_among_many_leaves_none(dtype):
+    matrix = torch.randn(9, 70, generator=torch.Generator().manual_seed(6)).to(getattr(torch, dtype))
+    matrix[5, 3] = math.nan
+    assert math.isnan(rounding_norm(matrix))
+
+
+def test_a_first_row_of_one_number_does_not_speak_for_the_others():
+    matrix = torch.randn(9, 70, generator=torch.Generator().manual_seed(7)).half()
+    whole = rounding_norm(matrix.index_fill(0, torch.tensor([8]), 1.0))
+    matrix[0] = 1.0
+    assert rounding_norm(matrix) == pytest.approx(whole, rel=0.1)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_that_of_a_matrix_does_not_depend_on_those_beside_it(dtype):
+    scales = torch.tensor([1e-3, 1.0, 1e3, 0.0])[:, None, None]
+    matrices = (torch.randn(4, 64, 96, generator=torch.Generator().manual_seed(8)) * scales).to(getattr(torch, dtype))
+    many = matrices.repeat(20, 1, 1)
+    assert rounding_norms(many) == [rounding_norm(matrix) for matrix in many]
 
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e8m0fnu])

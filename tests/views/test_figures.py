@@ -16,6 +16,7 @@ from PIL import Image
 
 from spectra_cli import figures
 from spectra_cli.cli.app import app
+from spectra_cli.errors import SpectraError
 from spectra_cli.storage.schema import SCHEMA
 from spectra_cli.storage.table import read_metadata, row_groups, write_table
 from spectra_cli.studies.inputs.run_inputs import RunInput
@@ -28,6 +29,7 @@ from spectra_cli.views.figures.kinds import KINDS
 from spectra_cli.views.figures.plot import Choice, plot, read_runs
 from spectra_cli.views.figures.save import specification
 from spectra_cli.views.figures.studied import StudiedRun
+from spectra_cli.views.report.report import report
 from tests.support.planted_runs import plant_table
 
 NAMES = [kind.name for kind in KINDS]
@@ -381,3 +383,10 @@ def test_compression_is_drawn_by_kind_of_matrix(deep_table):
     (rows,) = drawn("compression", deep_table)["datasets"].values()
     for role, values in study.by_role.items():
         assert [row["value"] for row in rows if row["role"] == role] == pytest.approx(values.tolist())
+
+
+def test_a_place_that_no_file_may_take_is_refused_before_anything_is_read(tmp_path):
+    (tmp_path / "a.html").mkdir()
+    for write in (report, lambda tables, output: plot(tables, "trajectory", output)):
+        with pytest.raises(SpectraError, match=r"a\.html is a folder"):
+            write([tmp_path / "none.parquet"], str(tmp_path / "a.html"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spectra_cli.errors import SpectraError
+from spectra_cli.storage.atomic import check_target
 from spectra_cli.views.figures.figure import Chart, Kind, Options
 from spectra_cli.views.figures.kinds import KINDS, kind_of
 from spectra_cli.views.figures.look import Look
@@ -59,6 +60,9 @@ def plot(
     figure needs, or a choice fits nothing.
     """
     kind, suffix = kind_of(name), suffix_of(output)
+    for path in (output, caption):
+        if path is not None and path != "-":
+            check_target(Path(path))
     choice = choice or Choice()
     options = choice.options(kind)
     runs = read_runs(tables, kind, choice)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spectra_cli.errors import SpectraError, printable
+from spectra_cli.storage.atomic import check_target
 from spectra_cli.views.figures.room import require_room
 
 if TYPE_CHECKING:
@@ -26,9 +27,10 @@ LONGEST = 2000  # characters of a name or a sentence on the page
 
 
 def check_page_name(output: str) -> None:
-    """Raise SpectraError, code 2, for a name that no page has."""
+    """Raise SpectraError for a name that no page has, code 2, or for a place that no file may take."""
     if Path(output).suffix.lower() not in (".html", ".htm"):
         raise SpectraError(f"a report is a page, and {output} is no name for one", hint="end it in .html", code=2)
+    check_target(Path(output))
 
 
 def render(template: str, title: str, *, styles: Sequence[str], scripts: Sequence[str], **context: object) -> str:
