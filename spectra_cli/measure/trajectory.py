@@ -64,6 +64,7 @@ class Trajectory:
     def __enter__(self) -> Trajectory:
         """Open the reference."""
         self._closing = ExitStack()
+        self._closing.enter_context(weights.reusing_memory())
         self.checkpoint_files = self._closing.enter_context(self.plan.checkpoint_files(headers_only=not self.reads))
         self.checkpoint_files.compares = True  # so that it is read as it is where its matrices are
         self._spectrum_cache = SpectrumCache(recurring(self.plan.checkpoints))

@@ -31,7 +31,7 @@ def coefficient(
     The noise is AR(1), and its correlation is not known: each counts by its restricted likelihood, which the columns do
     not bias as they do a correlation of residuals, and by (1 − ρ²)^−¾, between Jeffreys' prior and one that is flat
     in artanh ρ: with Jeffreys' exponent of −½, 95% intervals over 16 points missed the truth in 7.2 of 100 at a
-    correlation of 0.8 and so they do in 6.2; with −1, slow declines over 14 points were told in 48 of 100 and not 56.
+    correlation of 0.8, with this one in 6.2; with −1, slow declines over 14 points were told in 48 of 100 and not 56.
 
     >>> t = np.linspace(1, 5, 40)
     >>> noise = 0.01 * np.cos(9 * t)

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from spectra_cli.weights.files import fill, opened
+from spectra_cli.weights.tensors.buffers import read_buffer
 from spectra_cli.weights.tensors.plain import PlainTensor
-from spectra_cli.weights.tensors.source import TensorSource, Warn, allocate
+from spectra_cli.weights.tensors.source import TensorSource, Warn
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +33,7 @@ def read_neighbours(sources: Mapping[str, TensorSource], warn: Warn) -> dict[str
             continue
         first, start = next(iter(run)), next(iter(run.values())).start
         size = max(source.start + source.nbytes for source in run.values()) - start
-        buffer = allocate(first, (size,), "uint8")
+        buffer = read_buffer(first, size)
         file = run[first].file
         with opened(file) as descriptor:
             fill(descriptor, memoryview(buffer.numpy().data), start, file)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from spectra_cli.errors import printable
 from spectra_cli.records import ITEMSIZE, FileRange
 from spectra_cli.weights.files import SourceFile, fill, opened
-from spectra_cli.weights.tensors.source import Warn, allocate
+from spectra_cli.weights.tensors.buffers import read_buffer
+from spectra_cli.weights.tensors.source import Warn
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +49,7 @@ class PlainTensor:
 
     def read(self, name: str, warn: Warn) -> torch.Tensor:
         """Read it in its stored dtype; warn where the data do not match the checksum beside them."""
-        buffer = allocate(name, (self.nbytes,), "uint8")
+        buffer = read_buffer(name, self.nbytes)
         with opened(self.file) as descriptor:
             fill(descriptor, memoryview(buffer.numpy().data), self.start, self.file)
         return self.of_bytes(buffer, name, warn)
