@@ -35,10 +35,15 @@ def scan_of_two(checkpoint: Path) -> Work:
     return scan(checkpoint, metrics=("spectral_norm", "stable_rank"))
 
 
-def floor(checkpoint: Path) -> Work:
+def floor_of_one(checkpoint: Path) -> Work:
+    """Run `floor` in one thread."""
+    return floor(checkpoint, 1)
+
+
+def floor(checkpoint: Path, threads: int | None = None) -> Work:
     """Run nothing but kernels, from RAM: float64 in blocks, AᵀA, its eigenvalues; one thread each, largest first.
 
-    The fastest that `kernels.py` measures and Python can call beside one another.
+    The fastest that `kernels.py` measures and Python can call beside one another. threads: as many as processors.
     """
     import torch
     from synthetic import matrices
@@ -58,7 +63,7 @@ def floor(checkpoint: Path) -> Work:
         of_gram(gram)
 
     def work() -> None:
-        with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count(), initializer=_one_thread) as pool:
+        with threadpool_limits(1), ThreadPoolExecutor(threads or os.cpu_count(), initializer=_one_thread) as pool:
             list(pool.map(eigenvalues, stored))
 
     return work

@@ -13,7 +13,7 @@ from spectra_cli.cli.options import (
     Answer,
     Compute,
     HubAccess,
-    ManyMachines,
+    Pricing,
     Reading,
     Selection,
     Sources,
@@ -37,11 +37,11 @@ class Shown:
 def inspect(
     source: Sources,
     *,
-    selection: Annotated[Selection, Fields(omit=("metrics",))],
+    selection: Selection,
     reading: Reading,
-    compute: Annotated[Compute, Fields(only=("device",))],
+    compute: Annotated[Compute, Fields(omit=("engine",))],
     hub: HubAccess,
-    many: ManyMachines,
+    pricing: Pricing,
     shown: Shown,
     answer: Answer,
 ) -> int:
@@ -59,7 +59,7 @@ def inspect(
     from spectra_cli.views.console.output import make_console
     from spectra_cli.views.console.problems import show_problems, show_waiting
 
-    inspection = inspect_source(address, on_wait=show_waiting, **options_of(*groups, many))
+    inspection = inspect_source(address, begun=0.0, on_wait=show_waiting, **options_of(*groups, pricing))
     if shown.record:
         typer.echo(_record(inspection.layout.architecture))
     else:

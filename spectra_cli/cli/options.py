@@ -140,13 +140,21 @@ class Compute:
 
 
 @dataclass(frozen=True)
-class ManyMachines:
-    """What other machines there would be."""
+class Pricing:
+    """What other checkpoints and machines there would be."""
 
-    GROUP: ClassVar[str] = "Estimate for many machines"
+    GROUP: ClassVar[str] = "Estimate for more checkpoints and machines"
 
+    checkpoints: Annotated[
+        int | None,
+        typer.Option("--checkpoints", min=1, metavar="N", help="Price N like the last one, not those there are."),
+    ] = None
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, metavar="N", help="Estimate for N machines like this one too.")
+    ] = None
+    processors_per_worker: Annotated[
+        int | None,
+        typer.Option("--processors-per-worker", min=1, metavar="N", help="Of each; as many as here by default."),
     ] = None
     gpus_per_worker: Annotated[int, typer.Option("--gpus-per-worker", min=0, metavar="N", help="GPUs of each.")] = 0
     bandwidth: Annotated[

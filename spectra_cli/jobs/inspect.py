@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import filecmp
 import hashlib
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
 
 from spectra_cli import sources, svd, weights
 from spectra_cli.errors import SpectraError
-from spectra_cli.jobs.pricing import Cost, Elsewhere, Work, Workers, cost_of, measured_rates, work_of
+from spectra_cli.jobs.pricing import Checkpoints, Cost, Elsewhere, Work, Workers, cost_of, gpu_rates, ready, work_of
 from spectra_cli.measure.layouts import open_weights
 from spectra_cli.measure.left_out import left_out_problem
 from spectra_cli.measure.plan import OnWait, Plan, make_plan
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.scan_options import ScanOptions
+from spectra_cli.measure.trial import try_matrices
 from spectra_cli.records import Checkpoint, Layout, Problem, Remote, StoredTensor
 
 
@@ -25,7 +27,7 @@ class Fetching:
     """What a scan would ask of the Hub. calls: listings, those already made included. nbytes: that it would fetch.
 
     total: bytes of all files. requests: for files, about. in_parts: byte ranges of some tensors, or else whole files.
-    cached: bytes that are on this machine already. disk: the bound on scratch space. keeps_reference: whether
+    cached: bytes that are on this machine already. disk: the most scratch space. keeps_reference: whether
     the reference's matrices stay there, or are fetched again for each checkpoint.
     """
 
@@ -76,6 +78,11 @@ class Inspection:
     fetching: Fetching | None = None
 
     @property
+    def is_priced_for_more(self) -> bool:
+        """Whether the cost is that of another number of checkpoints than can be read."""
+        return self.work.checkpoints != sum(fact.problem is None for fact in self.facts)
+
+    @property
     def problems(self) -> tuple[Problem, ...]:
         """What a scan would name as not read."""
         unreadable = (Problem(fact.problem.message, fact.problem.hint) for fact in self.facts if fact.problem)
@@ -85,33 +92,48 @@ class Inspection:
 def inspect_source(
     source: str | Path,
     *,
+    checkpoints: int | None = None,
     workers: int | None = None,
+    processors_per_worker: int | None = None,
     gpus_per_worker: int = 0,
     bandwidth: str | None = None,
+    begun: float | None = None,
     on_wait: OnWait = lambda _: None,
     **options: Unpack[ScanOptions],
 ) -> Inspection:
-    """Return what a scan would read, split, skip and cost; computes no spectrum, but times the machine for a second.
+    """Return what a scan would read, split, skip and cost; computes no spectrum of it, but some of random ones.
 
     On the Hub one checkpoint is looked into, the last that can be read; of the others only the listing counts.
-    workers: machines whose time is estimated too, each with as many processors as this one and gpus_per_worker GPUs.
-    bandwidth: what each of them, or else this machine, reads in a second, such as `1GB`. on_wait: called with what is
-    waited for. options: those of ScanOptions. Raises SpectraError where no checkpoint can be read.
+    checkpoints: the cost is that of so many like the last, in place of those that are there. workers: machines whose
+    time is estimated too, each with processors_per_worker processors, as many as this one by default, and
+    gpus_per_worker GPUs. bandwidth: what each of them, or else this machine, reads in a second, such as `1GB`. begun:
+    the processor seconds of this process at which a scan would have begun, now by default. on_wait: called with what
+    is waited for. options: those of ScanOptions. Raises SpectraError where no checkpoint can be read.
 
     >>> import spectra_cli
     >>> spectra_cli.inspect("run").work.nbytes
     100620
     """
+    begun = time.process_time() if begun is None else begun
     request = Request.of(source, **options)
-    asked = Workers(workers or 1, gpus_per_worker, request.workers, bandwidth and sources.parse_size(bandwidth) or None)
+    processors = processors_per_worker or request.workers
+    asked = Workers(workers or 1, gpus_per_worker, processors, bandwidth and sources.parse_size(bandwidth) or None)
     plan = make_plan(request, on_wait)
     with plan.checkpoint_files(headers_only=True) as checkpoint_files:
-        return _inspect(plan, request, checkpoint_files, asked, local=workers is None)
+        return _inspect(plan, request, checkpoint_files, _Asked(begun, checkpoints, asked, local=workers is None))
 
 
-def _inspect(
-    plan: Plan, request: Request, checkpoint_files: sources.CheckpointFiles, workers: Workers, *, local: bool
-) -> Inspection:
+@dataclass(frozen=True)
+class _Asked:
+    """What is priced, beside the plan. local: on this machine only."""
+
+    begun: float
+    checkpoints: int | None
+    workers: Workers
+    local: bool
+
+
+def _inspect(plan: Plan, request: Request, checkpoint_files: sources.CheckpointFiles, asked: _Asked) -> Inspection:
     device = svd.choose_device(request.device)
     facts: list[CheckpointFacts] = []
     shown: tuple[Layout, dict[str, StoredTensor]] | None = None
@@ -134,7 +156,8 @@ def _inspect(
     if shown is None:
         raise facts[-1].problem or SpectraError("nothing can be read", hint="check the files")
     facts = _mark_duplicates(facts[::-1], plan)
-    work, cost, elsewhere = _costs(shown[0], facts, device, workers, local=local)
+    fetching = _fetching(plan, checkpoint_files)
+    work, cost, elsewhere = _costs(plan, *shown, facts, fetching, device, asked)
     steps = [checkpoint.step for checkpoint in plan.checkpoints if checkpoint.step is not None]
     return Inspection(
         plan,
@@ -146,7 +169,7 @@ def _inspect(
         cost,
         elsewhere,
         tuple(reversed(differing)),
-        _fetching(plan, checkpoint_files),
+        fetching,
     )
 
 
@@ -177,9 +200,8 @@ def _fetching(plan: Plan, checkpoint_files: sources.CheckpointFiles) -> Fetching
         {(origin.repository, origin.commit) for origin in on_hub}
     )
     parts = any(asked and asked[0][1] - asked[0][0] < checkpoint_files.size_of(name) for name, asked in planned.items())
-    return Fetching(
-        calls, times * nbytes, whole, times * requests, parts, sum(cached.values()), checkpoint_files.disk, keeps
-    )
+    disk = min(checkpoint_files.disk, nbytes)
+    return Fetching(calls, times * nbytes, whole, times * requests, parts, sum(cached.values()), disk, keeps)
 
 
 def _facts(checkpoint: Checkpoint, opened: weights.Weights, layout: Layout) -> CheckpointFacts:
@@ -191,21 +213,27 @@ def _facts(checkpoint: Checkpoint, opened: weights.Weights, layout: Layout) -> C
 
 
 def _costs(
-    layout: Layout, facts: Sequence[CheckpointFacts], device: str, workers: Workers, *, local: bool
-) -> tuple[Work, Cost, Elsewhere | None]:
-    """Return what is to be done, and what that takes on this machine and, unless `local`, on the workers."""
+    plan: Plan, layout: Layout, tensors: Mapping[str, StoredTensor], facts: Sequence[CheckpointFacts],
+    fetching: Fetching | None, device: str, asked: _Asked,
+) -> tuple[Work, Cost, Elsewhere | None]:  # fmt: skip
+    """Return what is to be done, and what that takes on this machine and, unless it alone is asked, on the workers."""
     readable = [fact for fact in facts if fact.problem is None]
     distinct = len({fact.duplicate_of or fact.checkpoint.revision for fact in readable})
-    work = work_of(layout.matrices, sum(fact.nbytes for fact in readable), len(readable), distinct)
-    rates = measured_rates(device)
-    own_gpus = 0 if rates.gpu_assumed else len(svd.each_of(device))
-    own = Workers(1, own_gpus, workers.processors, workers.bandwidth if local else None)
-    cost = cost_of(work, own, rates, local=True)
-    return (
-        work,
-        cost,
-        None if local else Elsewhere(workers, cost_of(work, workers, rates, local=False), rates.gpu_assumed),
-    )
+    there, workers = Checkpoints(len(readable), distinct), asked.workers
+    nbytes = fetching.nbytes if fetching else sum(fact.nbytes for fact in readable)
+    if asked.checkpoints:
+        there, nbytes = Checkpoints(asked.checkpoints, asked.checkpoints), nbytes * asked.checkpoints // there.count
+    process = ready(plan, asked.begun)
+    trials = try_matrices(plan, layout.matrices, tensors)
+    work = work_of(layout.matrices, trials, there, nbytes, fetched=fetching is not None)
+    rates = gpu_rates(device)
+    own_gpus = 0 if rates.assumed else len(svd.each_of(device))
+    own = Workers(1, own_gpus, plan.request.workers, workers.bandwidth if asked.local else None)
+    cost = cost_of(work, own, rates, process, local=True)
+    if asked.local:
+        return work, cost, None
+    spread = cost_of(work, workers, rates, process, local=False)
+    return work, cost, Elsewhere(workers, spread, rates.assumed)
 
 
 def _mark_duplicates(facts: Sequence[CheckpointFacts], plan: Plan) -> list[CheckpointFacts]:

@@ -1,14 +1,18 @@
-"""What a scan costs: on this machine by rates measured for a moment, on others by those and by what is assumed."""
+"""What a scan costs: on this machine by trials of a moment, on others by those and by what is assumed of GPUs."""
 
 from __future__ import annotations
 
 import math
 import resource
+import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spectra_cli import svd
 from spectra_cli.measure.open_checkpoint import MOST_OPEN
+from spectra_cli.measure.plan import Plan
+from spectra_cli.measure.trial import ROWS, Steps, Trial, warm_up
 from spectra_cli.records import Matrix
 
 GPU_PRODUCTS, GPU_EIGENVALUES = 5_000.0, 500.0
@@ -17,20 +21,39 @@ GPU_PRODUCTS, GPU_EIGENVALUES = 5_000.0, 500.0
 They are counted as `svd.gigaflops` does: of 10,000 in products half go into the other triangle.
 """
 
+PRODUCTS = ("Gram", "singular vectors")
+EIGENVALUES = ("eigenvalues", "exact SVD")
+PASSES = ("read", "compare", "rounding", "shuffle")
+"""The steps whose time grows with m·n², with n³ and with the entries; that of all others with n, the shorter side."""
+
+ON_GPU = (*PRODUCTS[:1], *EIGENVALUES)
+"""The steps that GPUs take off the processors."""
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """How many there are: in all, and of them those that differ from all others."""
+
+    count: int
+    distinct: int
+
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be done. products, eigenvalues: GFLOP of all spectra. compared: entries, once for each pair.
+    """What is to be done. products, eigenvalues: GFLOP of all spectra. steps: seconds of one processor for each.
 
-    nbytes: of the files. reads: how often each is read where its neighbours are measured elsewhere. working_bytes: of
-    the spectra of each matrix, the largest first.
+    checkpoints: how many. nbytes: to read or fetch. reads: how often each is read where its neighbours are measured
+    elsewhere. longest: seconds in which one processor is busy with one matrix after the other, whatever the others do.
+    working_bytes: of each matrix while it is measured, the largest first.
     """
 
     products: float
     eigenvalues: float
-    compared: float
+    steps: Steps
+    checkpoints: int
     nbytes: int
     reads: int
+    longest: float
     working_bytes: tuple[int, ...]
 
     @property
@@ -51,29 +74,44 @@ class Workers:
 
 @dataclass(frozen=True)
 class Rates:
-    """What is known of the speeds. processor: GFLOP/s of one, for spectra. comparing: entries a second, of one.
+    """GFLOP/s of one GPU, for products and for eigenvalues. assumed: whether none was at hand to measure."""
 
-    gpu: GFLOP/s of one, for products and for eigenvalues. gpu_assumed: whether none was at hand to measure.
-    """
+    products: float
+    eigenvalues: float
+    assumed: bool
 
-    processor: float
-    comparing: float
-    gpu: tuple[float, float]
-    gpu_assumed: bool
+
+@dataclass(frozen=True)
+class Ready:
+    """What it takes a process to be ready for its first matrix: seconds, and bytes of memory, which it keeps."""
+
+    seconds: float
+    nbytes: int
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a scan would take. computing, reading: seconds, 0 where nothing is known. peak_bytes: of each machine."""
+    """What a scan would take, in seconds. starting: until the first matrix. processors: all that they do, side by side.
 
-    computing: float
+    products, eigenvalues: what GPUs do meanwhile. reading: 0 where no bandwidth is known. peak_bytes: of each machine.
+    """
+
+    starting: float
+    processors: float
+    products: float
+    eigenvalues: float
     reading: float
     peak_bytes: int
 
     @property
+    def computing(self) -> float:
+        """What processors and GPUs take side by side."""
+        return max(self.processors, self.products + self.eigenvalues)
+
+    @property
     def seconds(self) -> float:
-        """The longer of the two, which go side by side."""
-        return max(self.computing, self.reading)
+        """The start, and then the longer of computing and reading, which go side by side."""
+        return self.starting + max(self.computing, self.reading)
 
 
 @dataclass(frozen=True)
@@ -85,44 +123,90 @@ class Elsewhere:
     gpu_assumed: bool
 
 
-def work_of(matrices: Sequence[Matrix], nbytes: int, checkpoints: int, distinct: int) -> Work:
-    """Return what is to be done for so many checkpoints of these matrices, so many of which differ from all others.
+def work_of(
+    matrices: Sequence[Matrix], trials: Sequence[Trial], checkpoints: Checkpoints, nbytes: int, *, fetched: bool = False
+) -> Work:
+    """Return what is to be done for so many checkpoints of these matrices, by trials of such.
 
-    Each is compared with the last one and the one before it.
-
-    >>> work_of([Matrix("w", "q", "w", 1000, 3000)], nbytes=6_000_000, checkpoints=3, distinct=3).compared
-    12000000.0
+    Each is compared with the last one and the one before it. fetched: by whoever measures it, once, as from the Hub.
     """
-    products = math.fsum(svd.gigaflops(matrix.rows, matrix.cols) for matrix in matrices)
-    eigenvalues = math.fsum(svd.eigenvalue_gigaflops(matrix.rows, matrix.cols) for matrix in matrices)
-    entries = math.fsum(matrix.rows * matrix.cols for matrix in matrices)
+    count, distinct = checkpoints.count, checkpoints.distinct
+    alike = Counter((matrix.rows, matrix.cols) for matrix in matrices)
+    steps: dict[str, float] = {}
+    longest = 0.0
+    for (rows, cols), number in alike.items():
+        trial = _nearest(trials, rows, cols)
+        for taken, times in ((trial.new, 1), (trial.compared, distinct - 1), (trial.repeated, count - distinct)):
+            for step, seconds in scaled(trial, taken, rows, cols).items():
+                steps[step] = steps.get(step, 0.0) + times * number * seconds
+        taken = scaled(trial, trial.compared if count > 1 else trial.new, rows, cols)
+        longest = max(longest, distinct * sum(seconds for step, seconds in taken.items() if step != ROWS))
+    eigenvalues = math.fsum(n * svd.eigenvalue_gigaflops(*shape) for shape, n in alike.items())
+    products = math.fsum(n * svd.gigaflops(*shape) for shape, n in alike.items()) - eigenvalues
     working = sorted((svd.working_bytes(matrix.rows, matrix.cols) for matrix in matrices), reverse=True)
     return Work(
-        distinct * (products - eigenvalues), distinct * eigenvalues, 2.0 * max(0, distinct - 1) * entries, nbytes,
-        min(MOST_OPEN, checkpoints), tuple(working),
+        distinct * products, distinct * eigenvalues, steps, count, nbytes, 1 if fetched else min(MOST_OPEN, count),
+        longest, tuple(working),
     )  # fmt: skip
 
 
-def measured_rates(device: str) -> Rates:
-    """Measure this machine for a moment. device: that of the scan."""
-    processor, on_gpu = svd.calibrate("cpu"), svd.computes_on(device) != "cpu"
-    gpu = (svd.calibrate(svd.each_of(device)[0]),) * 2 if on_gpu else (GPU_PRODUCTS, GPU_EIGENVALUES)
-    return Rates(processor, svd.calibrate_comparison(), gpu, not on_gpu)
+def scaled(trial: Trial, steps: Steps, rows: int, cols: int) -> dict[str, float]:
+    """Return the seconds of each step for a matrix of another shape than the one that was tried.
+
+    >>> trial = Trial(100, 200, {}, {"Gram": 1.0, "eigenvalues": 1.0, "read": 1.0, "metrics": 1.0}, {})
+    >>> scaled(trial, trial.compared, 200, 800)
+    {'Gram': 16.0, 'eigenvalues': 8.0, 'read': 8.0, 'metrics': 2.0}
+    """
+    sides, tried = sorted((rows, cols)), sorted((trial.rows, trial.cols))
+    return {step: seconds * _operations(step, *sides) / _operations(step, *tried) for step, seconds in steps.items()}
 
 
-def cost_of(work: Work, workers: Workers, rates: Rates, *, local: bool) -> Cost:
-    """Return what the work takes. local: all of it on this machine, whose page cache keeps what was read.
+def _operations(step: str, short: int, long: int) -> float:
+    if step in PRODUCTS:
+        return float(long * short**2)
+    if step in EIGENVALUES:
+        return float(short**3)
+    return float(long * short if step in PASSES else short)
 
-    GPUs compute spectra while processors compare; without GPUs processors do both.
+
+def _nearest(trials: Sequence[Trial], rows: int, cols: int) -> Trial:
+    """Return the trial whose shape is nearest to another, the shorter side first."""
+
+    def distance(trial: Trial) -> tuple[float, float]:
+        return abs(math.log(min(trial.rows, trial.cols) / min(rows, cols))), abs(math.log(trial.rows / rows))
+
+    return min(trials, key=distance)
+
+
+def gpu_rates(device: str) -> Rates:
+    """Measure a GPU of this machine for a moment, where the device is one. device: that of the scan."""
+    if svd.computes_on(device) == "cpu":
+        return Rates(GPU_PRODUCTS, GPU_EIGENVALUES, assumed=True)
+    rate = svd.calibrate(svd.each_of(device)[0])
+    return Rates(rate, rate, assumed=False)
+
+
+def ready(plan: Plan, begun: float) -> Ready:
+    """Load what a scan loads, and return what this process took for it since it had used so many processor seconds."""
+    warm_up(plan)
+    return Ready(time.process_time() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def cost_of(work: Work, workers: Workers, rates: Rates, ready: Ready, *, local: bool) -> Cost:
+    """Return what the work takes. ready: of one process. local: all of it in this one, and in none of other machines.
+
+    Those begin when this one is ready. The page cache of a single machine keeps what was read. GPUs compute spectra
+    while processors do the rest; without GPUs processors do both.
     """
     processors, gpus = workers.count * workers.processors, workers.count * workers.gpus
-    comparing = work.compared / rates.comparing / processors
-    spectra = work.gigaflops / rates.processor / processors
-    on_gpus = work.products / rates.gpu[0] + work.eigenvalues / rates.gpu[1]
-    computing = max(comparing, on_gpus / gpus) if gpus else comparing + spectra
+    own = {step: seconds for step, seconds in work.steps.items() if step != ROWS and not (gpus and step in ON_GPU)}
+    busy = sum(own.values()) / processors
+    on_processors = work.steps.get(ROWS, 0.0) + (busy if gpus else max(busy, work.longest))
+    products, eigenvalues = (
+        (work.products / rates.products / gpus, work.eigenvalues / rates.eigenvalues / gpus) if gpus else (0.0, 0.0)
+    )
     reading = 0.0
     if workers.bandwidth:
-        reading = (1 if local else work.reads) * work.nbytes / workers.bandwidth / workers.count
-    loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # what is loaded by now stays, in each process
-    processes = 1 if local else workers.processors
-    return Cost(computing, reading, processes * loaded + sum(work.working_bytes[: workers.processors]))
+        reading = (work.reads if workers.count > 1 else 1) * work.nbytes / workers.bandwidth / workers.count
+    peak = (1 if local else workers.processors) * ready.nbytes + sum(work.working_bytes[: workers.processors])
+    return Cost((1 if local else 2) * ready.seconds, on_processors, products, eigenvalues, reading, peak)

@@ -228,5 +228,7 @@ class OpenCheckpoint:
     def singular_vectors(self, name: str, count: int) -> svd.Vectors:
         """Return a matrix's first singular vectors, left and right, computed when they are first asked for."""
         if name not in self.vectors:
-            self.vectors[name] = svd.singular_vectors(self.array(name), count)
+            array = self.array(name)
+            with self.plan.recorder.span("singular vectors"):
+                self.vectors[name] = svd.singular_vectors(array, count)
         return self.vectors[name]

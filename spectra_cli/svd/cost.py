@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 
 from spectra_cli.svd.decomposition import spectrum
-from spectra_cli.svd.distances import compare_each
 from spectra_cli.svd.rules import merges
 
 SAMPLE = (768, 1536)  # rows and columns of what rates are measured on
@@ -59,18 +58,6 @@ def calibrate(device: str, seconds: float = 1.0) -> float:
 
     sample = torch.randn(SAMPLE, generator=torch.Generator().manual_seed(0)).to(torch.float16)
     return gigaflops(*SAMPLE) * _per_second(lambda: spectrum(sample, device=device), seconds)
-
-
-def calibrate_comparison(seconds: float = 0.2) -> float:
-    """Measure how many entries one thread of this machine compares in a second, once for each matrix compared with.
-
-    seconds: about how long to measure.
-    """
-    import torch
-
-    sample = torch.randn(SAMPLE, generator=torch.Generator().manual_seed(0)).to(torch.float16)
-    others = [sample + 1, sample + 2]
-    return len(others) * sample.numel() * _per_second(lambda: compare_each(sample, others), seconds)
 
 
 def _per_second(work: Callable[[], object], seconds: float) -> float:

@@ -47,7 +47,8 @@ def spectrum(
     other = None
     if shuffle_seed is not None:
         entries = matrix.product() if isinstance(matrix, Factors) else matrix
-        entries = shuffled(entries, shuffle_seed)
+        with recorder.span("shuffle"):
+            entries = shuffled(entries, shuffle_seed)
         other = spectrum(entries, device=device, rounding=False, recorder=recorder).sigma
     if isinstance(matrix, Factors):
         with recorder.span("decompose factors"):
@@ -95,7 +96,8 @@ def spectra(
         indices, tensors = zip(*some, strict=True)
         computed = spectra_of_small(tensors, rounding=rounding, recorder=recorder)
         if shuffle_seed is not None:
-            entries = [shuffled(matrix, shuffle_seed) for matrix in tensors]
+            with recorder.span("shuffle"):
+                entries = [shuffled(matrix, shuffle_seed) for matrix in tensors]
             others = spectra_of_small(entries, rounding=False, recorder=recorder)
             computed = [replace(own, shuffled=other.sigma) for own, other in zip(computed, others, strict=True)]
         results.update(zip(indices, computed, strict=True))

@@ -39,7 +39,8 @@ def rates_of(device: str, sides: Iterable[int], seconds: float) -> tuple[Rates, 
     """Return what is known of a device, or with `cpu` of one processor: rows that ship, else those measured now.
 
     sides: those that are asked for. seconds: what measuring may take; nothing is measured where a sample would take
-    longer, nor a second time. A processor of which nothing is known is taken for one of those that ship.
+    longer. The same question is answered without measuring again. A processor of which nothing is known is taken for
+    one of those that ship.
     """
     name = name_of(device)
     known = tuple(row for row in MEASURED if row.device == name) or _measured(device, frozenset(sides), seconds)

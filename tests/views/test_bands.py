@@ -2,7 +2,9 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from spectra_cli import figures
 from spectra_cli.errors import SpectraError
@@ -60,6 +62,56 @@ def test_gradients_of_a_pool_are_one_column_with_the_range_of_their_slopes(deep_
     pooled = drawn(figures.gradients([deep_table, copy], seeds=True), "slope")
     assert [line["slope"] for line in pooled] == pytest.approx(slopes)
     assert all(line["low"] == line["high"] == line["slope"] for line in pooled)
+
+
+@pytest.fixture(scope="module")
+def seeds(deep_table, tmp_path_factory):
+    """Three tables with a wave: the planted one, and two that lose their stable rank by other powers of it."""
+    folder, table = tmp_path_factory.mktemp("waves"), parquet.read_table(deep_table)
+    frame = table.to_pandas()
+    ranks = frame["metric"] == "stable_rank"
+    first = frame[ranks & (frame["step"] == 0)]
+    first = pd.Series(first["value"].to_numpy(), first["matrix"].astype(str))
+    starts = frame["matrix"].astype(str).map(first)
+    for power in (1, 2, 3):
+        values = np.where(ranks, starts * (frame["value"] / starts) ** power, frame["value"])
+        column = table.schema.get_field_index("value")
+        parquet.write_table(table.set_column(column, "value", pa.array(values)), folder / f"wave-{power}.parquet")
+    return sorted(folder.iterdir())
+
+
+def held(chart, keys, value):
+    """Return a value by keys in each of the chart's sets of data that have them."""
+    sets = ([line for line in lines if {value, *keys} <= {*line}] for lines in chart.to_dict()["datasets"].values())
+    return [{tuple(line[key] for key in keys): line[value] for line in lines} for lines in sets if lines]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "keys", "value"),
+    [
+        ("wave", ("layer", "at"), "value"),
+        ("timescales", ("quantity", "step"), "left"),
+        ("asymmetry", ("role", "layer"), "value"),
+    ],
+)
+def test_studies_over_depth_are_drawn_as_medians_over_seeds(kind, keys, value, seeds):
+    single = [held(getattr(figures, kind)(table), keys, value) for table in seeds]
+    pooled = held(getattr(figures, kind)(seeds, seeds=True), keys, value)
+    assert pooled
+    for together, *each in zip(pooled, *single, strict=False):  # behind the points of one run lies its fit
+        for key, median in together.items():
+            assert median == pytest.approx(np.median([one[key] for one in each]))
+
+
+@pytest.mark.slow
+def test_the_half_of_each_layer_has_the_range_of_its_steps(seeds):
+    runs = read_runs(seeds, kind_of("wave"), Choice(seeds=True))
+    steps = np.array([run.lifecycle().wave.half_steps for run in runs])
+    chart = figures.wave(seeds, seeds=True)
+    for name, of in (("low", np.min), ("step", np.median), ("high", np.max)):
+        (halves,) = held(chart, ("layer", "runs"), name)
+        assert list(halves.values()) == pytest.approx(of(steps, axis=0))
 
 
 def test_runs_without_a_step_in_common_are_refused(tables):

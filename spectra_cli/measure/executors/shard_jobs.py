@@ -70,7 +70,10 @@ class KeptFiles:
     """What a process keeps from one job to the next: what it fetched, and the checkpoints that it will need again."""
 
     def __init__(self) -> None:
-        """Nothing is open."""
+        """Nothing is open; what measuring needs is loaded, while the machine that runs the command lists and opens."""
+        import scipy.linalg  # noqa: F401
+        import torch  # noqa: F401
+
         self.events: list[Event] = []
         self._closing = ExitStack()
         self._files: CheckpointFiles | None = None

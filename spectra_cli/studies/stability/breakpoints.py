@@ -131,6 +131,18 @@ def _fit(x: Array, y: Array, knots: Array, beside: Array | None) -> PiecewiseLin
     return PiecewiseLinearFit(x, knots, slopes, values, y - values, start, terms, search_over(x, beside).knots)
 
 
+def slopes_between(x: Array, series: Array, knots: Array, beside: Array | None = None) -> Array:
+    """Return the slopes, (columns, k+1), of a fit to each column of series, (n, columns). knots: (columns, k)."""
+    hinges = np.maximum(x[:, None] - knots[:, None, :], 0.0)
+    straight = [np.ones(len(x)), x] if beside is None else [np.ones(len(x)), x, beside - beside.mean()]
+    columns = np.concatenate(
+        [np.broadcast_to(np.column_stack(straight), (len(knots), len(x), len(straight))), hinges], axis=2
+    )
+    coefficients = np.linalg.pinv(columns) @ series.T[:, :, None]
+    changes = np.concatenate([coefficients[:, 1:2], coefficients[:, len(straight) :]], axis=1)
+    return np.asarray(np.cumsum(changes[:, :, 0], axis=1), dtype=np.float64)
+
+
 @dataclass(frozen=True, eq=False)
 class Search:
     """What a search for the best knots over given points needs again and again.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectra_cli.studies.stability.autocorrelation import CORRELATIONS, correlated, cost, whitened
-from spectra_cli.studies.stability.breakpoints import PiecewiseLinearFit, Search, criterion, search_over
+from spectra_cli.studies.stability.breakpoints import PiecewiseLinearFit, Search, criterion, search_over, slopes_between
 
 Array = NDArray[np.float64]
 
@@ -78,8 +78,8 @@ def rises_and_falls(logs: Array) -> bool:
 
 def resample(
     line: PiecewiseLinearFit, noise: Noise, count: int, *, beside: Array | None = None, seed: int = 0
-) -> Array:
-    """Return the knots, (count, k), of fits to the line with noise of its size and correlation, made anew."""
+) -> tuple[Array, Array]:
+    """Return knots, (count, k), and slopes, (count, k+1), of fits to the line with such noise, made anew."""
     n, knots = len(line.x), len(line.knots)
     random = np.random.default_rng(seed)
     rho = noise.correlation
@@ -87,7 +87,9 @@ def resample(
     innovations = line.residuals[1:] - rho * line.residuals[:-1]
     innovations = (innovations - innovations.mean()) / max(float(innovations.std()), np.finfo(float).tiny)
     draws = random.choice(innovations, size=(n, count))
-    return search_over(line.x, beside).best(line.values[:, None] + size * correlated(draws, rho), knots)
+    series = line.values[:, None] + size * correlated(draws, rho)
+    knots_again = search_over(line.x, beside).best(series, knots)
+    return knots_again, slopes_between(line.x, series, knots_again, beside)
 
 
 def _gains(x: Array, y: Array, beside: Array | None, *, level: bool = False) -> tuple[Array, float]:

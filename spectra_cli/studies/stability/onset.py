@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spectra_cli.studies.stability import breakpoints
 from spectra_cli.studies.stability.coefficient import LEAST_OWN, coefficient, own_share
 from spectra_cli.studies.stability.findings import Interval, Onset
-from spectra_cli.studies.stability.noise import chance, noise_of, resample
+from spectra_cli.studies.stability.noise import Noise, chance, noise_of, resample
 from spectra_cli.studies.stability.rivals import COURSES, EVIDENCE, Rival, evidence
 
 Array = NDArray[np.float64]
@@ -21,6 +21,7 @@ DRAWS = 400
 LEVEL = 0.9
 CHANCE = 0.02  # how often, at most, a straight line with such noise may gain as much from breakpoints
 MOST_KEPT = 0.5  # of the slope before, what a second phase may keep
+LEAST_SHARE = 0.2  # of the larger change of slope, what the smaller one must be to be a breakpoint of its own
 FLAT = 0.33  # of the slope before, how far the interval of a floor's may reach either way
 LEAST_CHANGE = 0.7  # of the gaps' slope over ln step: less is how saves are spread, not how they are planned
 
@@ -46,9 +47,9 @@ def find_onset(
         return Onset(None, reason=f"there are {there} {noun}, and at least {FEWEST} are needed")
     x, y = np.log(np.asarray(steps, dtype=float)), np.log(values) if logarithmic else np.asarray(values, dtype=float)
     beside = law_of_gaps(x, gaps) if gaps is not None else None
-    line = breakpoints.fit(x, y, beside=beside)
+    line = _without_small_bends(breakpoints.fit(x, y, beside=beside), y, beside)
     back: Callable[[Array], Array] = np.exp if logarithmic else np.asarray
-    last = _last_flattening(line)
+    last = _last_flattening(line.slopes)
     if last is None:
         reason, hint = _reason(line, len(steps), noun), _hint(x, y, line, beside)
         return replace(_described(line, back), reason=reason + _hidden(beside), hint=hint)
@@ -56,7 +57,7 @@ def find_onset(
     if doubt is not None:
         return replace(_described(breakpoints.fit(x, y, 0, beside=beside), back), reason=doubt)
     described = _described(line, back)
-    draws = resample(line, noise_of(x, y, beside=beside), DRAWS, beside=beside)[:, last]
+    draws = _draws(line, last, noise_of(x, y, beside=beside), beside)
     low, high = breakpoints.interval(line, draws, LEVEL)
     low, high = min(low, line.knots[last]), max(high, line.knots[last])
     slope, slope_interval = _slope(line, y, last + 1, beside)
@@ -84,6 +85,34 @@ def law_of_gaps(x: Array, gaps: Array | NDArray[np.int64]) -> Array | None:
     if not len(law.knots) or np.abs(np.diff(law.slopes)).max() < LEAST_CHANGE:
         return None
     return law.values
+
+
+def _without_small_bends(
+    line: breakpoints.PiecewiseLinearFit, y: Array, beside: Array | None
+) -> breakpoints.PiecewiseLinearFit:
+    """Return the fit with one breakpoint where the smaller of two is none of its own.
+
+    Noise that wanders gives a floor a second piece, whose flattening is the last: of three roles under noise of
+    correlation 0.8, V was found to settle before Q and K in 68 of 100, without such bends in 100.
+    """
+    return line if _own(line.slopes).all() else breakpoints.fit(line.x, y, 1, beside=beside)
+
+
+def _own(slopes: Array) -> NDArray[np.bool_]:
+    """Whether each breakpoint between pieces of some slopes is one of its own."""
+    changes = np.abs(np.diff(slopes))
+    return np.asarray(changes >= LEAST_SHARE * changes.max(initial=0.0))
+
+
+def _draws(line: breakpoints.PiecewiseLinearFit, last: int, noise: Noise, beside: Array | None) -> Array:
+    """Return where the last flattening is in fits to the line with noise made anew, (DRAWS,).
+
+    Of two knots it need not be the same in each: with the first taken wherever the line's is the first, V was found to
+    settle before Q and K in 49 of 60 at 15% noise of correlation 0.3, and by this in 53.
+    """
+    fits = zip(*resample(line, noise, DRAWS, beside=beside), strict=True)
+    chosen = ((knots, _last_flattening(slopes)) for knots, slopes in fits)
+    return np.array([knots[last if at is None else at] for knots, at in chosen])
 
 
 def _too_little(line: breakpoints.PiecewiseLinearFit, last: int) -> str | None:
@@ -131,10 +160,10 @@ def _described(line: breakpoints.PiecewiseLinearFit, back: Callable[[Array], Arr
     )
 
 
-def _last_flattening(line: breakpoints.PiecewiseLinearFit) -> int | None:
-    """Return the last knot that leaves at most MOST_KEPT of the slope, or else the last that flattens it."""
-    flatter = np.flatnonzero(np.diff(line.slopes) > 0)
-    enough = flatter[line.slopes[flatter + 1] >= MOST_KEPT * line.slopes[flatter]]
+def _last_flattening(slopes: Array) -> int | None:
+    """Return the last knot of its own that leaves at most MOST_KEPT of the slope, or else the last that flattens it."""
+    flatter = np.flatnonzero((np.diff(slopes) > 0) & _own(slopes))
+    enough = flatter[slopes[flatter + 1] >= MOST_KEPT * slopes[flatter]]
     last = enough if len(enough) else flatter
     return int(last[-1]) if len(last) else None
 
@@ -168,5 +197,5 @@ def _hint(x: Array, y: Array, line: breakpoints.PiecewiseLinearFit, beside: Arra
     if len(line.knots):
         return None
     plain = breakpoints.fit(x, y, beside=beside, corrected=False)
-    last = _last_flattening(plain)
+    last = _last_flattening(plain.slopes)
     return None if last is None else float(np.exp(plain.knots[last]))

@@ -28,7 +28,7 @@ def show_inspection(console: Console, inspection: Inspection, *, everything: boo
         print_lines(console, line)
     print_lines(console, _cost_line(inspection))
     if inspection.elsewhere:
-        print_lines(console, _elsewhere_line(inspection.elsewhere, len(inspection.facts)))
+        print_lines(console, _elsewhere_line(inspection.elsewhere, inspection.work.checkpoints))
     if inspection.fetching:
         print_lines(console, _fetching_line(inspection.fetching))
     console.print()
@@ -72,8 +72,9 @@ def _hygiene(inspection: Inspection) -> list[str]:
 
 def _cost_line(inspection: Inspection) -> str:
     work, cost = inspection.work, inspection.cost
+    priced = f"for {count(work.checkpoints, 'checkpoint')} like the last: " if inspection.is_priced_for_more else ""
     return (
-        f"to read: {size(work.nbytes)} · {work.gigaflops:,.0f} GFLOP on {inspection.device}"
+        f"{priced}to read: {size(work.nbytes)} · {work.gigaflops:,.0f} GFLOP on {inspection.device}"
         f" · peak memory about {size(cost.peak_bytes)} · {_about(cost.seconds)} on this machine"
     )
 
@@ -82,14 +83,19 @@ def _elsewhere_line(elsewhere: Elsewhere, checkpoints: int) -> str:
     workers, cost = elsewhere.workers, elsewhere.cost
     gpus = f" and {count(workers.gpus, 'GPU')}" if workers.gpus else ""
     each = " each" if workers.count > 1 else ""
+    computing = f"computing {duration(cost.computing)}"
+    if workers.gpus:
+        computing += (
+            f" (GPUs: Gram matrices {duration(cost.products)}, eigenvalues {duration(cost.eigenvalues)};"
+            f" processors {duration(cost.processors)})"
+        )
     reading = "reading is not counted: give --bandwidth"
     if workers.bandwidth:
-        at = f"{size(workers.bandwidth)} a second{each}"
-        reading = f"computing {duration(cost.computing)}, reading {duration(cost.reading)} at {at}"
+        reading = f"reading {duration(cost.reading)} at {size(workers.bandwidth)} a second{each}"
     assumed = " · the GPUs' speed is assumed, not measured" if workers.gpus and elsewhere.gpu_assumed else ""
     return (
         f"on {count(workers.count, 'worker')} of {count(workers.processors, 'processor')}{gpus}: {_about(cost.seconds)}"
-        f" for {count(checkpoints, 'checkpoint')} · {reading}"
+        f" for {count(checkpoints, 'checkpoint')} · {computing}, {reading}"
         f" · peak memory about {size(cost.peak_bytes)}{each}{assumed}"
     )
 
@@ -214,15 +220,23 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
         ],
         "skipped": [{"tensor": entry.tensor, "reason": entry.reason} for entry in inspection.layout.skipped],
         "notes": list(inspection.layout.notes),
-        "cost": {
-            "gigaflops": inspection.work.gigaflops,
-            "bytes_read": inspection.work.nbytes,
-            "peak_bytes": inspection.cost.peak_bytes,
-            "seconds": inspection.cost.seconds,
-        },
+        "cost": _cost_json(inspection),
         "elsewhere": asdict(inspection.elsewhere) | {"seconds": inspection.elsewhere.cost.seconds}
         if inspection.elsewhere
         else None,
         "device": inspection.device,
         "fetching": asdict(inspection.fetching) if inspection.fetching else None,
+    }
+
+
+def _cost_json(inspection: Inspection) -> dict[str, float]:
+    """Return what the scan would take on this machine."""
+    work, cost = inspection.work, inspection.cost
+    return {
+        "checkpoints": work.checkpoints,
+        "gigaflops": work.gigaflops,
+        "bytes_read": work.nbytes,
+        "peak_bytes": cost.peak_bytes,
+        "processor_seconds": cost.starting + sum(work.steps.values()),
+        "seconds": cost.seconds,
     }

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spectra_cli.errors import printable
 from spectra_cli.views.figures.axes import titled, zero_line
+from spectra_cli.views.figures.bands import BAND, are_pooled, banded, members_of, over_seeds
 from spectra_cli.views.figures.colours import ordered, role_scale
 from spectra_cli.views.figures.figure import Chart, Options, Panel
 from spectra_cli.views.figures.lifecycle import title
@@ -17,66 +17,88 @@ from spectra_cli.views.figures.lifecycle import title
 if TYPE_CHECKING:
     import pandas as pd
 
-    from spectra_cli.studies.lifecycle import Asymmetry, Lifecycle
+    from spectra_cli.studies.lifecycle import Asymmetry
     from spectra_cli.views.figures.studied import StudiedRun
 
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """One quantity of a run: each role's values over the layers, less their mean. quantity: named for an axis."""
+    """One quantity: each role's values over the layers, less their mean. quantity: named for an axis."""
 
     quantity: str
     frame: pd.DataFrame
 
 
 @dataclass(frozen=True, eq=False)
-class AsymmetryData:
-    """The spreads of each run; none where it has not all four roles."""
+class Row:
+    """The spreads of one run, or of runs that differ by seed alone, and what is said of them."""
 
-    studies: tuple[Lifecycle, ...]
-    spreads: tuple[tuple[Spread, ...], ...]
+    label: str
+    says: tuple[str, ...]
+    spreads: tuple[Spread, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class AsymmetryData:
+    """The rows; without spreads where not all four roles are there."""
+
+    runs: tuple[StudiedRun, ...]
+    rows: tuple[Row, ...]
 
 
 def prepare(runs: Sequence[StudiedRun], options: Options) -> AsymmetryData:
-    """Return the spreads of each run. Raises SpectraError where a run is too short for a study over depth."""
-    studies = tuple(studied.lifecycle(options.metric) for studied in runs)
-    return AsymmetryData(studies, tuple(tuple(map(_spread, study.asymmetry)) for study in studies))
+    """Return the spreads of each run, or pool. Raises SpectraError where a run is too short for a study over depth."""
+    pooled = are_pooled(runs)
+    rows = (_row_of(label, members, options.metric, pooled) for label, members in members_of(runs).items())
+    return AsymmetryData(tuple(runs), tuple(rows))
 
 
-def _spread(asymmetry: Asymmetry) -> Spread:
+def _row_of(label: str, members: Sequence[StudiedRun], metric: str | None, pooled: bool) -> Row:
+    from spectra_cli.views.sentences.lifecycle import asymmetry_verdicts
+
+    studies = [studied.lifecycle(metric) for studied in members]
+    says = (BAND,) if pooled else tuple(asymmetry_verdicts(studies[0]))
+    if not all(study.asymmetry for study in studies):
+        return Row(label, says, ())
+    quantities = zip(*(study.asymmetry for study in studies), strict=True)
+    return Row(label, says, tuple(_spread(each, members) for each in quantities))
+
+
+def _spread(asymmetries: Sequence[Asymmetry], members: Sequence[StudiedRun]) -> Spread:
     import pandas as pd
 
     parts = [
-        pd.DataFrame({"role": role, "layer": np.arange(len(values)), "value": values - np.nanmean(values)})
+        pd.DataFrame(
+            {"run": run.label, "role": role, "layer": np.arange(len(values)), "value": values - np.nanmean(values)}
+        )
+        for run, asymmetry in zip(members, asymmetries, strict=True)
         for role, values in asymmetry.profiles.items()
     ]
-    compression = asymmetry.quantity == "compression"
-    name = "compression (%)" if compression else titled(asymmetry.quantity)
-    return Spread(name, pd.concat(parts, ignore_index=True).dropna())
+    quantity = asymmetries[0].quantity
+    frame = over_seeds(pd.concat(parts, ignore_index=True).dropna(), members, "value", ("role",), along="layer")
+    return Spread("compression (%)" if quantity == "compression" else titled(quantity), frame)
 
 
 def chart(data: AsymmetryData) -> Chart:
-    """Draw a row for each run, a panel for each quantity."""
+    """Draw a row for each run or pool, a panel for each quantity."""
     import altair as alt
 
-    rows = [_row(study, spreads) for study, spreads in zip(data.studies, data.spreads, strict=True)]
+    rows = [_row(row, data.runs) for row in data.rows]
     return rows[0] if len(rows) == 1 else alt.vconcat(*rows)
 
 
-def _row(study: Lifecycle, spreads: Sequence[Spread]) -> Chart:
+def _row(row: Row, runs: Sequence[StudiedRun]) -> Chart:
     import altair as alt
     import pandas as pd
 
-    from spectra_cli.views.sentences.lifecycle import asymmetry_verdicts
-
     nothing = pd.DataFrame({"layer": [], "value": []})
-    panels = [_panel(spread) for spread in spreads] or [
+    panels = [_panel(spread, runs) for spread in row.spreads] or [
         alt.Chart(nothing).mark_point().properties(width=270, height=40)
     ]
-    return alt.hconcat(*panels).properties(title=title(study.label, *asymmetry_verdicts(study)))
+    return alt.hconcat(*panels).properties(title=title(row.label, *row.says))
 
 
-def _panel(spread: Spread) -> Chart:
+def _panel(spread: Spread, runs: Sequence[StudiedRun]) -> Chart:
     import altair as alt
 
     legend = alt.Legend(symbolType="stroke")
@@ -93,15 +115,15 @@ def _panel(spread: Spread) -> Chart:
             tooltip=["role:N", "layer:Q", alt.Tooltip("value:Q", format=".4~g")],
         )
     )
-    return alt.layer(zero_line(), curves).properties(width=270, height=200)
+    return alt.layer(zero_line(), banded(curves, runs, ("role",))).properties(width=270, height=200)
 
 
 def lines(data: AsymmetryData) -> tuple[Panel, ...]:
-    """Return the terminal's panels of the roles over the layers, one for each run and quantity."""
+    """Return the terminal's panels of the roles over the layers, one for each run, or pool, and quantity."""
     panels = []
-    for study, spreads in zip(data.studies, data.spreads, strict=True):
-        for spread in spreads:
+    for row in data.rows:
+        for spread in row.spreads:
             frame = spread.frame.rename(columns={"layer": "x", "value": "y", "role": "series"})
-            heading = f"{printable(study.label)}: {spread.quantity}, less the role's mean, over layers"
+            heading = f"{row.label}: {spread.quantity}, less the role's mean, over layers"
             panels.append(Panel(heading, "layer", "difference", frame))
     return tuple(panels)

@@ -28,24 +28,31 @@ def labels_of(runs: Sequence[StudiedRun]) -> list[str]:
     return list(dict.fromkeys(studied.pool or studied.label for studied in runs))
 
 
-def over_seeds(frame: pd.DataFrame, runs: Sequence[StudiedRun], value: str, by: Sequence[str] = ()) -> pd.DataFrame:
+def members_of(runs: Sequence[StudiedRun]) -> dict[str, list[StudiedRun]]:
+    """Return the runs of each pool, or each run by itself."""
+    return {label: [run for run in runs if (run.pool or run.label) == label] for label in labels_of(runs)}
+
+
+def over_seeds(
+    frame: pd.DataFrame, runs: Sequence[StudiedRun], value: str, by: Sequence[str] = (), *, along: str = "step"
+) -> pd.DataFrame:
     """Return a line for each pool and step: the median of a value as itself, and `low` and `high`; by other columns.
 
     frame: with run, step and `by`; unchanged where runs are not pooled. Only steps that all runs of a pool have are
-    left. Raises SpectraError where there are none.
+    left. along: what stands for the step. Raises SpectraError where there are none.
     """
     if not are_pooled(runs) or frame.empty:
         return frame
     pools = {studied.label: studied.pool for studied in runs}
     sizes = Counter(pools[label] for label in frame["run"].unique())
-    grouped = frame.assign(run=frame["run"].map(pools)).groupby(["run", *by, "step"], sort=False, observed=True)
+    grouped = frame.assign(run=frame["run"].map(pools)).groupby(["run", *by, along], sort=False, observed=True)
     table = grouped[value].agg(["median", "min", "max", "count"]).reset_index()
     shared = table[table["count"] == table["run"].map(sizes)]
     missing = sorted(set(pools.values()) - set(shared["run"]), key=str)
     if missing:
         raise SpectraError(
-            f"the runs of {missing[0]} have no step in common, and a band takes all of them",
-            hint="scan each at the same --steps, or draw them without --seeds",
+            f"the runs of {missing[0]} have no {along} in common, and a band takes all of them",
+            hint=f"scan each at the same --{along}s, or draw them without --seeds",
         )
     named = shared.assign(revision=[count(number, "run") for number in shared["count"]])
     return named.drop(columns="count").rename(columns={"median": value, "min": "low", "max": "high"})

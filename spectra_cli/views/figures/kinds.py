@@ -49,7 +49,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("loss", "Any metric against the loss, a point for each checkpoint.", against_loss, metric="alpha"),
     Kind(
         "wave", "Compression by layer and step, with the front that goes through the depth.",
-        wave, metrics=("stable_rank",), also=("alpha",),
+        wave, metrics=("stable_rank",), also=("alpha",), pools=True,
     ),
     Kind(
         "compression", "How much of its stable rank each kind of matrix has lost, over training.",
@@ -73,11 +73,11 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "asymmetry", "How far q and k, and v and o, spread over depth, in compression and an exponent.",
-        asymmetry, metrics=("stable_rank",), metric="alpha",
+        asymmetry, metrics=("stable_rank",), metric="alpha", pools=True,
     ),
     Kind(
         "timescales", "How stable rank and an exponent approach their ends, and the two timescales fitted.",
-        timescales, metrics=("stable_rank",), metric="alpha",
+        timescales, metrics=("stable_rank",), metric="alpha", pools=True,
     ),
     Kind(
         "rank1", "Checkpoints in the plane of their first two components, and shares beside what walks give.",
