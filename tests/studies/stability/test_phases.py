@@ -11,6 +11,7 @@ from spectra_cli.jobs.scan import scan_checkpoints
 from spectra_cli.studies.inputs.runs import Run, read_run
 from spectra_cli.studies.inputs.training_logs import read_losses
 from spectra_cli.studies.stability import METRICS, compare_tables, ratios, stability
+from spectra_cli.studies.stability.onset import find_onset
 from spectra_cli.views.sentences.stability import stability_sentences
 from tests.support.planted_runs import (
     BREAKPOINT,
@@ -52,6 +53,15 @@ def test_a_slow_decline_is_told_from_a_floor_by_its_slope():
     onset = stability(planted(DECLINE)).groups[0].onset
     assert onset.phase == "slow decline"
     assert onset.slope == pytest.approx(-0.25, abs=0.02)
+
+
+def test_a_small_bend_within_a_floor_is_not_its_onset():
+    x = np.linspace(0, 7, 40)
+    noise = 0.005 * np.random.default_rng(0).standard_normal(40)
+    logs = -1.2 * np.minimum(x, 3) - 0.05 * np.clip(x - 3, 0, 2) + 0.05 * np.maximum(x - 5, 0) + noise
+    onset = find_onset(np.exp(x), np.exp(logs))
+    assert onset.step == pytest.approx(np.exp(3), rel=0.1)
+    assert len(onset.breakpoints) == 1
 
 
 def test_a_straight_course_has_no_second_phase_and_says_so_in_words():
