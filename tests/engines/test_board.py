@@ -112,7 +112,7 @@ def ideal(costs, device, processor):
 
 
 @pytest.mark.parametrize("devices", [1, 2])
-@pytest.mark.parametrize("processors", [1, 2, 16])
+@pytest.mark.parametrize("processors", [1, 16])
 @pytest.mark.parametrize(("device", "processor"), [(1, 1), (1, 5), (5, 1)])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_so_they_are_where_a_device_leaves_a_share_of_every_piece_to_the_processors(
