@@ -57,7 +57,7 @@ def rounding_norm(matrix: torch.Tensor) -> float | None:
 
     >>> import torch
     >>> eighths = torch.ones(2, 2, dtype=torch.float8_e4m3fn) * torch.tensor([1.0, -1.0]).to(torch.float8_e4m3fn)
-    >>> rounding_norm(eighths) * 12**0.5 / 2**1.5
+    >>> round(rounding_norm(eighths) * 12**0.5 / 2**1.5, 9)
     0.125
     """
     return rounding_norms(matrix[None])[0]
