@@ -28,7 +28,7 @@ def slow(session):
 
 @nox.session
 def coverage(session):
-    """Measure which lines and branches of the package all tests reach, processes included; fail below 95%.
+    """Measure which lines and branches of the package all tests reach, processes included; fail below 92%.
 
     Measuring slows everything: a test that has a limit of time may miss it here, and that ends nothing.
     """
@@ -36,7 +36,7 @@ def coverage(session):
     session.run("coverage", "erase")
     session.run(*pytest, success_codes=[0, 1])
     session.run(*pytest, "--cov-append", "--dist", "loadfile", "-m", "slow", success_codes=[0, 1])
-    session.run("coverage", "report", "--fail-under", "95")
+    session.run("coverage", "report", "--fail-under", "92")
 
 
 @nox.session(venv_backend="venv")

@@ -6,6 +6,7 @@ Credentials, endpoint and region are those that each library finds by itself; no
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -46,6 +47,9 @@ KINDS = {
     ),
     "gs": Kind("gcsfs", "generation", False),
 }
+SETTINGS = ("AWS_", "GOOGLE_", "FSSPEC_")
+"""How the variables of the environment begin that the libraries read."""
+
 NO_RIGHTS = {"NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError"}
 NO_ADDRESS = {"ParamValidationError", "InvalidRegionError", "UnknownEndpointError"}
 
@@ -131,14 +135,19 @@ def _pin(scheme: str, name: str, facts: Mapping[str, Any]) -> str | None:
     return f"{scheme}-{pin}-{where}".rstrip("-") if pin else None
 
 
-@cache
 def _file_system(scheme: str) -> Any:
-    """Return fsspec's file system, which remembers no listing."""
+    """Return fsspec's file system, another one where credentials or addresses in the environment have changed."""
+    return _made_for(scheme, tuple(item for item in os.environ.items() if item[0].startswith(SETTINGS)))
+
+
+@cache
+def _made_for(scheme: str, _: tuple[tuple[str, str], ...]) -> Any:
+    """Return a file system that takes its settings from the environment as it is now, and remembers no listing."""
     import fsspec
 
     kind = KINDS[scheme]
     try:
-        return fsspec.filesystem(scheme, use_listings_cache=False, **kind.options)
+        return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True, **kind.options)
     except ImportError:
         raise SpectraError(
             f"{scheme}:// needs {kind.package}, which is not installed",

@@ -11,7 +11,6 @@ from spectra_cli.errors import SpectraError
 from spectra_cli.jobs.diff import diff_checkpoints
 from spectra_cli.jobs.inspect import inspect_source
 from spectra_cli.jobs.scan import scan_checkpoints
-from spectra_cli.sources import objects
 from spectra_cli.sources.hub import store
 from spectra_cli.storage.table import read_metadata
 from tests.support import runs
@@ -32,7 +31,6 @@ def bucket(server, monkeypatch):
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    objects._file_system.cache_clear()
     server.failing, server.refusing, server.before = 0, False, None
     return server
 
@@ -139,3 +137,11 @@ def test_a_missing_package_is_two_lines_that_name_the_extra(scheme, package):
     assert done.returncode == 2
     assert f"{scheme}:// needs {package}, which is not installed" in done.stderr.splitlines()[0]
     assert f"pip install 'spectra-scan[{scheme}]'" in done.stderr.splitlines()[1]
+
+
+def test_an_address_that_is_set_anew_counts_in_the_same_process(bucket, source, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(SpectraError):
+        inspect_source(source, patience="1s")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", bucket.endpoint)
+    assert inspect_source(source).layout.matrices

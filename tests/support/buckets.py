@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -64,6 +65,8 @@ def served():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     made.endpoint = f"http://127.0.0.1:{server.server_port}"
     try:
+        # what another server of this process was given is still there
+        urlopen(Request(f"{made.endpoint}/moto-api/reset", method="POST")).close()
         made.files.mkdir("bucket")
         yield made
     finally:
