@@ -26,7 +26,7 @@ EIGENVALUES = ("eigenvalues", "exact SVD")
 PASSES = ("read", "compare", "rounding", "shuffle")
 """The steps whose time grows with m·n², with n³ and with the entries; that of all others with n, the shorter side."""
 
-ON_GPU = (*PRODUCTS[:1], *EIGENVALUES)
+ON_GPU = ("Gram", *EIGENVALUES)
 """The steps that GPUs take off the processors."""
 
 
@@ -142,7 +142,7 @@ def work_of(
         taken = scaled(trial, trial.compared if count > 1 else trial.new, rows, cols)
         longest = max(longest, distinct * sum(seconds for step, seconds in taken.items() if step != ROWS))
     eigenvalues = math.fsum(n * svd.eigenvalue_gigaflops(*shape) for shape, n in alike.items())
-    products = math.fsum(n * svd.gigaflops(*shape) for shape, n in alike.items()) - eigenvalues
+    products = math.fsum(n * svd.product_gigaflops(*shape) for shape, n in alike.items())
     working = sorted((svd.working_bytes(matrix.rows, matrix.cols) for matrix in matrices), reverse=True)
     return Work(
         distinct * products, distinct * eigenvalues, steps, count, nbytes, 1 if fetched else min(MOST_OPEN, count),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spectra_cli.svd.batches import grams_on_device
-from spectra_cli.svd.cost import eigenvalue_gigaflops, gigaflops
+from spectra_cli.svd.cost import eigenvalue_gigaflops, product_gigaflops
 from spectra_cli.svd.devices import is_cpu
 from spectra_cli.svd.lapack import eigenvalues, eigenvalues_of_each
 from spectra_cli.svd.rates import ASSUMED, MEASURED, Rates
@@ -102,7 +102,7 @@ def _of_device(device: str, side: int) -> Steps:
     grams = grams_on_device(stored, [0] * len(stored))
     few, values = grams[:FEW], eigenvalue_gigaflops(side, side)
     return {
-        "gram": (partial(grams_on_device, stored, [0] * len(stored)), len(stored) * _product_gigaflops(side)),
+        "gram": (partial(grams_on_device, stored, [0] * len(stored)), len(stored) * product_gigaflops(side, 2 * side)),
         "batched": (partial(batched, grams), len(grams) * values),
         "looped": (partial(looped, few), len(few) * values),
         "fetched": (few.cpu, few.numel() * 8e-9),
@@ -115,7 +115,10 @@ def _of_processor(side: int) -> Steps:
     few, stacked = grams[:FEW], np.stack([gram.numpy() for gram in grams])
     values = eigenvalue_gigaflops(side, side)
     return {
-        "gram": (lambda: [gram_matrix(matrix, 0) for matrix in stored], len(stored) * _product_gigaflops(side)),
+        "gram": (
+            lambda: [gram_matrix(matrix, 0) for matrix in stored],
+            len(stored) * product_gigaflops(side, 2 * side),
+        ),
         "batched": (partial(eigenvalues_of_each, stacked), len(grams) * values),
         "looped": (lambda: [eigenvalues(gram.clone()) for gram in few], len(few) * values),
     }
@@ -139,16 +142,15 @@ def _sample(side: int) -> torch.Tensor:
     """Return some matrices of side × 2·side, (b, side, 2·side) in float16."""
     import torch
 
-    count = max(1, min(MOST, ENTRIES // side**2))
-    return torch.randn(count, side, 2 * side, generator=torch.Generator().manual_seed(0)).half()
+    return torch.randn(_count(side), side, 2 * side, generator=torch.Generator().manual_seed(0)).half()
 
 
-def _product_gigaflops(side: int) -> float:
-    return gigaflops(side, 2 * side) - eigenvalue_gigaflops(side, side)
+def _count(side: int) -> int:
+    """Return how many matrices a sample has."""
+    return max(1, min(MOST, ENTRIES // side**2))
 
 
 def _sample_gigaflops(side: int) -> float:
     """Return what `measure_rates` does of arithmetic, and to make its sample."""
-    count = max(1, min(MOST, ENTRIES // side**2))
-    values = eigenvalue_gigaflops(side, side)
-    return 2 * (count * (_product_gigaflops(side) + values) + min(count, FEW) * values)
+    count, values = _count(side), eigenvalue_gigaflops(side, side)
+    return 2 * (count * (product_gigaflops(side, 2 * side) + values) + min(count, FEW) * values)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spectra_cli.svd.cost import eigenvalue_gigaflops, gigaflops
+from spectra_cli.svd.cost import eigenvalue_gigaflops, product_gigaflops
 from spectra_cli.svd.routes import BATCHED, LOOPED, PROCESSORS, ROUTES, Route
 from spectra_cli.svd.small import is_small
 
@@ -110,8 +110,7 @@ def nearest(rates: Sequence[Rates], side: int) -> Rates | None:
 
 def seconds_of(route: Route, rows: int, cols: int, device: Rates, processor: Rates) -> Seconds:
     """Return what a matrix of a shape takes by a route."""
-    values = eigenvalue_gigaflops(rows, cols)
-    products = gigaflops(rows, cols) - values
+    values, products = eigenvalue_gigaflops(rows, cols), product_gigaflops(rows, cols)
     own = values / (processor.batched if is_small(rows, cols) else processor.looped)
     whole = products / processor.gram + own
     if not route.gram:
