@@ -1,6 +1,17 @@
 """Examples in docstrings of what reads files run beside a small run, its table, a model and a text, by these names."""
 
+# ruff: noqa: E402 - libraries look at the environment when they are loaded
+
+import os
+import sys
 from pathlib import Path
+
+# Processes that run tests side by side share the cores: more threads of BLAS than one each wait for one another.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tests start hundreds of processes, which would each compile every module where none may keep what it compiled.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 import pytest
 

@@ -13,6 +13,8 @@ LOWEST = (
     "tests/cli/test_golden.py",
 )
 
+SLOW = ("--dist", "loadfile", "--no-loadscope-reorder", "-m", "slow")  # as in .ci/run, which says why
+
 
 @nox.session
 def tests(session):
@@ -23,7 +25,7 @@ def tests(session):
 @nox.session
 def slow(session):
     """Run the tests that take longer: the Hub, Ray, browsers, calibrations; arguments go to pytest."""
-    session.run("python", "-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile", "-m", "slow", *session.posargs)
+    session.run("python", "-m", "pytest", "-q", "-n", "auto", *SLOW, *session.posargs)
 
 
 @nox.session
@@ -35,7 +37,7 @@ def coverage(session):
     pytest = ("python", "-m", "pytest", "-q", "-n", "auto", "--cov", "--cov-report=", *session.posargs)
     session.run("coverage", "erase")
     session.run(*pytest, success_codes=[0, 1])
-    session.run(*pytest, "--cov-append", "--dist", "loadfile", "-m", "slow", success_codes=[0, 1])
+    session.run(*pytest, "--cov-append", *SLOW, success_codes=[0, 1])
     session.run("coverage", "report", "--fail-under", "92")
 
 

@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from synthetic import SHAPES, matrix, write_checkpoint  # noqa: E402 - the benchmarks stand beside each other
 
 from tests.hub.loopback import Hub, served  # noqa: E402
+from tests.support.hub_runs import bytes_on_disk  # noqa: E402
 
 SPECTRA = str(Path(sys.executable).with_name("spectra"))
 HALF = {"layers": 6, "width": 768, "tokens": 3072}
@@ -152,7 +153,7 @@ def most_bytes(folder: Path) -> Iterator[list[int]]:
 
     def watch() -> None:
         while not done.wait(0.05):
-            seen.append(sum(file.lstat().st_blocks * 512 for file in folder.rglob("*") if file.exists()))
+            seen.append(bytes_on_disk(folder))
 
     thread = threading.Thread(target=watch)
     thread.start()

@@ -4,13 +4,16 @@
 
 Each worker is a node of its own with one processor and one BLAS thread. Every cluster is made and warmed before it is
 timed; a round is a whole scan, with its table. With --hub all of them fetch from a Hub on this machine, and the bytes
-that it sent are counted. Beside them the bare kernels run from memory, alone and twice side by side: what two processes
-share of this machine no scan can make up for. Prints medians, their range, and ratios round by round.
+that it sent are counted; what fetches is begun by each scan, so that the time counts from the first matrix. Beside
+them the bare kernels run from memory, alone and twice side by side: what two processes share of this machine no scan
+can make up for. Prints medians, their range, and ratios round by round, and for how much of each scan its workers
+measured a matrix.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import sys
@@ -39,13 +42,36 @@ class Source:
     table: Path
     hub: Hub
 
+    @property
+    def fetches(self) -> bool:
+        """Whether the checkpoints come from a Hub."""
+        return self.address.startswith("hf:")
+
     def scan(self, **options: Any) -> tuple[float, int]:
-        """Scan once; return the seconds and the bytes that were fetched."""
+        """Scan once; return the seconds, from a Hub those since the first matrix, and the bytes that were fetched."""
         from spectra_cli.jobs.scan import scan_checkpoints  # once the environment says where the Hub is
 
+        trace = self.table.with_suffix(".trace.json")
         start, before = time.perf_counter(), self.hub.fetched()
-        scan_checkpoints(self.address, self.table, restart=True, **options)
-        return time.perf_counter() - start, self.hub.fetched() - before
+        scan_checkpoints(self.address, self.table, restart=True, trace=trace, **options)
+        seconds, since = time.perf_counter() - start, since_first_matrix(trace)
+        return since if self.fetches else seconds, self.hub.fetched() - before
+
+
+def since_first_matrix(trace: Path) -> float:
+    """Return the seconds from the first matrix that was measured to the end of the scan; say how busy workers were."""
+    events = [event for event in json.loads(trace.read_text())["traceEvents"] if event["ph"] == "X"]
+    measured = [event for event in events if event["name"] == "measure"]
+    seconds: float = (
+        max(event["ts"] + event["dur"] for event in events) - min(event["ts"] for event in measured)
+    ) / 1e6
+    workers = {(event["pid"], event["tid"]) for event in measured}
+    busy = sum(event["dur"] for event in measured) / 1e6
+    print(
+        f"    {len(workers)} at {busy:.2f} s of matrices in {seconds:.2f} s: {busy / seconds / len(workers):.1%}",
+        file=sys.stderr,
+    )
+    return seconds
 
 
 @contextmanager
@@ -68,7 +94,8 @@ def cluster_of(workers: int) -> Iterator[None]:
 def on_cluster(workers: int, source: Source) -> tuple[float, int]:
     """Scan once on a cluster; its making, and its workers' imports, are not in the seconds."""
     with cluster_of(workers):
-        source.scan(engine="ray")  # a shorter one would leave a worker without its imports
+        if not source.fetches:
+            source.scan(engine="ray")  # a shorter one would leave a worker without its imports
         return source.scan(engine="ray")
 
 

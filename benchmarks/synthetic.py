@@ -52,7 +52,7 @@ def write_experts(folder: Path, count: int) -> Path:
     name = "model.layers.{0}.mlp.experts.{1}.{2}.weight"
     tensors = {name.format(i // 300, i % 300 // 3, parts[i % 3]): matrix(64, 96, random) for i in range(count)}
     folder.mkdir(parents=True)
-    config = {"model_type": "mixtral", "hidden_size": 96, "num_attention_heads": 8}
+    config = {"model_type": "qwen3_moe", "hidden_size": 96, "num_attention_heads": 8, "moe_intermediate_size": 64}
     (folder / "config.json").write_text(json.dumps(config))
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     return folder

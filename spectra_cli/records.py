@@ -270,17 +270,13 @@ class Pair:
     right: NDArray[np.float64] | None = None
 
 
-class Row(NamedTuple):
-    """One line of the table: a number (value) or a distribution (vector) of one matrix at one checkpoint.
-
-    A tuple, as there are hundreds of thousands: to make one takes less than half the time of a frozen dataclass.
-    """
+@dataclass(frozen=True, eq=False)
+class MatrixRows:
+    """The lines of the table of one matrix at one checkpoint. numbers: by metric; a distribution is (n,) float32."""
 
     checkpoint: Checkpoint
     matrix: Matrix
-    metric: str
-    value: float | None
-    vector: NDArray[np.float32] | None = None
+    numbers: Mapping[str, float | NDArray[np.float32]]
 
 
 @dataclass(frozen=True)

@@ -71,12 +71,14 @@ def run(command, folder):
     return said.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "docs/notebooks.md"])
 def test_the_python_of_a_page_runs_on_a_real_table(page, demo):
     code = "\n".join(blocks("python", (ROOT / page).read_text(encoding="utf-8")))
     assert run(f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}", demo)
 
 
+@pytest.mark.slow
 def test_the_readme_s_pipe_works(demo):
     (line,) = [line for block in blocks("sh") for line in block.splitlines() if " -o - " in line]
     command = line.replace("spectra scan", f"{shlex.quote(sys.executable)} -m spectra_cli scan", 1)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from spectra_cli.architectures.expressions import Contradiction, Names, index, size
+from spectra_cli.architectures.matching import Match
 from spectra_cli.architectures.record import Rule, Split, role_of
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Index, Matrix, StoredTensor
@@ -113,7 +114,7 @@ def cut_factors(b: Array, a: Array, matrix: Matrix) -> tuple[Array, Array]:
 def matrices_of(
     rule: Rule,
     stored: StoredTensor,
-    canonical: Callable[[str, int | None], str],
+    matched: Match,
     names: Names,
     *,
     fused: bool,
@@ -121,32 +122,34 @@ def matrices_of(
 ) -> Iterator[Matrix]:
     """Yield the matrices that one rule finds in one tensor.
 
-    canonical: makes the full name from the rule's part of it and the expert's number. is_turned: whether the last two
-    axes are the other way round than the rule says. Raises SpectraError, naming the tensor, both numbers and the rule,
-    where the sizes do not fit.
+    matched: what the tensor's name says, of its layer and expert. is_turned: whether the last two axes are the other
+    way round than the rule says. Raises SpectraError, naming the tensor, both numbers and the rule, where the sizes do
+    not fit.
     """
     split = rule.split or Split("transposed" if rule.transposed else "as stored", "*, *", ())
-    name = rule.becomes or ""
     if fused and rule.split and not split.whole and not split.swapped:
-        own = replace(rule, transposed=False) if stored.outputs_first else rule
-        yield _whole(own, stored, canonical(name, None))
+        yield _whole(replace(rule, transposed=False) if stored.outputs_first else rule, stored, matched)
         return
-    parts = split.parts if split.parts and (not fused or split.swapped) else ((name, split.whole),)
+    parts = split.parts if split.parts and (not fused or split.swapped) else ((rule.becomes or "", split.whole),)
     try:
         turned = is_turned()
+        if rule.split is None and not turned and len(stored.shape) == 2 and 0 not in stored.shape:
+            yield _uncut(rule, stored, matched, split.title)
+            return
         shape = _shape(split, stored, names)
         grouped = _view(split.view, _turn(shape) if turned else shape, names)
         for part, text in parts:
             for expert in _experts(text, names):
                 cut_index = index(text, _with_expert(names, expert))
-                full = canonical(part, expert)
+                own = matched if expert is None else replace(matched, expert=expert)
+                full = matched.canonical(part, expert)
                 if turned:
                     yield _matrix(
-                        replace(rule, transposed=not rule.transposed), stored, f"{split.title}, turned", full, expert,
+                        replace(rule, transposed=not rule.transposed), stored, own, f"{split.title}, turned", full,
                         _turn(grouped), _turned_index(grouped, cut_index),
                     )  # fmt: skip
                 else:
-                    yield _matrix(rule, stored, split.title, full, expert, grouped, cut_index)
+                    yield _matrix(rule, stored, own, split.title, full, grouped, cut_index)
     except Contradiction as problem:
         raise SpectraError(
             f"{stored.name} {list(stored.shape)} does not fit the rule '{split.title}: {split.view}': {problem}",
@@ -167,14 +170,26 @@ def _turned_index(axes: tuple[tuple[int, ...], ...], cut_index: tuple[Index, ...
     return tuple(position for positions in _turn(by_axis) for position in positions)
 
 
-def _whole(rule: Rule, stored: StoredTensor, name: str) -> Matrix:
+def _uncut(rule: Rule, stored: StoredTensor, matched: Match, title: str) -> Matrix:
+    """Return a tensor of two axes that is one matrix, as most are."""
+    name = matched.canonical(rule.becomes or "", None)
+    rows, cols = stored.shape[::-1] if rule.transposed else stored.shape
+    return Matrix(
+        name, role_of(name), stored.name, rows, cols, matched.layer, matched.expert,
+        transposed=rule.transposed, rule=title,
+    )  # fmt: skip
+
+
+def _whole(rule: Rule, stored: StoredTensor, matched: Match) -> Matrix:
     """Return the fused tensor as one matrix, whatever the config says; stacked matrices one below the other."""
+    name = matched.canonical(rule.becomes or "", None)
     first, second = math.prod(stored.shape[:-1]), stored.shape[-1]
     rows, cols = (second, first) if rule.transposed else (first, second)
     view = None if len(stored.shape) == 2 else (first, second)
     return Matrix(
-        name, role_of(name), stored.name, rows, cols, view=view, transposed=rule.transposed, rule="fused, kept whole"
-    )
+        name, role_of(name), stored.name, rows, cols, matched.layer, matched.expert,
+        view=view, transposed=rule.transposed, rule="fused, kept whole",
+    )  # fmt: skip
 
 
 def _experts(text: str, names: Names) -> Iterator[int | None]:
@@ -252,9 +267,9 @@ def _selected(factor: int, position: Index) -> int | None:
 def _matrix(
     rule: Rule,
     stored: StoredTensor,
+    matched: Match,
     title: str,
     name: str,
-    expert: int | None,
     axes: tuple[tuple[int, ...], ...],
     cut_index: tuple[Index, ...],
 ) -> Matrix:
@@ -266,7 +281,8 @@ def _matrix(
         tensor=stored.name,
         rows=second if rule.transposed else first,
         cols=first if rule.transposed else second,
-        expert=expert,
+        layer=matched.layer,
+        expert=matched.expert,
         view=None if view == stored.shape else view,
         index=cut_index,
         transposed=rule.transposed,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from spectra_cli.architectures.record import Architecture, Rule
 from spectra_cli.architectures.towers import Tower
@@ -23,6 +24,9 @@ WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 PLACEHOLDER = re.compile(r"\{(layer|expert|stack)([+-][0-9]+)?\}")
 VALUES = {"stack": "encoder|decoder"}  # of a placeholder; the others are numbers, of six digits at most
 NUMBERS = "[0-9]{1,6}"
+
+MOST_NAMES = 1 << 15
+"""Names of which a family remembers the rules."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +57,11 @@ def own_name(name: str) -> str:
     >>> own_name("module.model._orig_mod.layers.0._orig_mod.mlp.up_proj.weight")
     'layers.0.mlp.up_proj.weight'
     """
-    plain = ".".join(part for part in name.split(".") if part not in WRAPPERS)
+    wrapped = any(wrapper in name for wrapper in WRAPPERS)
+    plain = ".".join(part for part in name.split(".") if part not in WRAPPERS) if wrapped else name
     start = 0  # and no cutting as we go: a name of a million prefixes would be copied as often
-    while prefix := next((prefix for prefix in PREFIXES if plain.startswith(prefix, start)), None):
-        start += len(prefix)
+    while plain.startswith(PREFIXES, start):
+        start += next(len(prefix) for prefix in PREFIXES if plain.startswith(prefix, start))
     return plain[start:]
 
 
@@ -70,9 +75,7 @@ def matcher(architecture: Architecture, tower: Tower | None = None) -> Callable[
     >>> match.layer, match.rules[0].becomes
     (3, 'attn.q')
     """
-    layers = tuple((_pattern(template), _offset(template)) for template in architecture.layers)
-    in_layer = tuple(_stored(rule) for rule in architecture.in_layer)
-    outside = tuple(_stored(rule) for rule in architecture.outside)
+    match_own = _matcher_of_own(architecture)
 
     def match(name: str) -> Match:
         if tower is not None:
@@ -81,6 +84,16 @@ def matcher(architecture: Architecture, tower: Tower | None = None) -> Callable[
             return replace(inside, within=f"{tower.name}.{inside.within}")
         return match_own(own_name(name))
 
+    return match
+
+
+@lru_cache(maxsize=16)
+def _matcher_of_own(architecture: Architecture) -> Callable[[str], Match]:
+    """Return the function from an own name, which remembers names: every checkpoint of a run has the same."""
+    layers = tuple((_pattern(template), _offset(template)) for template in architecture.layers)
+    in_layer, outside = _Templates.of(architecture.in_layer), _Templates.of(architecture.outside)
+
+    @lru_cache(maxsize=MOST_NAMES)
     def match_own(own: str) -> Match:
         if matches := _matching(own, outside):
             return Match(None, None, tuple(rule for rule, _ in matches), _stack(matches[0][1]))
@@ -90,10 +103,10 @@ def matcher(architecture: Architecture, tower: Tower | None = None) -> Callable[
                 return replace(matched, within=_stack(layer))
         return Match(None, None, ())
 
-    return match
+    return match_own
 
 
-def _in_layer(layer: int, rest: str, templates: tuple[_Stored, ...]) -> Match:
+def _in_layer(layer: int, rest: str, templates: _Templates) -> Match:
     matches = _matching(rest, templates)
     experts = (int(named["expert"]) for _, named in matches if "expert" in named.groupdict())
     return Match(layer, next(experts, None), tuple(rule for rule, _ in matches))
@@ -113,8 +126,23 @@ class _Stored:
     rule: Rule
 
 
-def _matching(name: str, templates: tuple[_Stored, ...]) -> list[tuple[Rule, re.Match[str]]]:
-    likely = [(t.rule, t.pattern.fullmatch(name)) for t in templates if name.endswith(t.ending)]
+@dataclass(frozen=True)
+class _Templates:
+    """Templates, and the endings of all of them."""
+
+    stored: tuple[_Stored, ...]
+    endings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, rules: Iterable[Rule]) -> _Templates:
+        stored = tuple(_stored(rule) for rule in rules)
+        return cls(stored, tuple(template.ending for template in stored))
+
+
+def _matching(name: str, templates: _Templates) -> list[tuple[Rule, re.Match[str]]]:
+    if not name.endswith(templates.endings):
+        return []
+    likely = [(t.rule, t.pattern.fullmatch(name)) for t in templates.stored if name.endswith(t.ending)]
     return [(rule, match) for rule, match in likely if match]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -14,18 +13,14 @@ from spectra_cli.architectures.dimensions import config_value, named_sizes, text
 from spectra_cli.architectures.fallback import fused_note, guess_layer
 from spectra_cli.architectures.families import ARCHITECTURES
 from spectra_cli.architectures.matching import Match, matcher
+from spectra_cli.architectures.order import in_order
 from spectra_cli.architectures.orientation import Orientation, Stored, without_unknown_order
-from spectra_cli.architectures.record import MIXER_ROLES, Architecture, Rule
+from spectra_cli.architectures.record import Architecture, Rule
 from spectra_cli.architectures.skipping import is_convolution, skip
 from spectra_cli.architectures.towers import Tower, towers_of
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import Layout, Matrix, Skipped, StoredTensor
 
-# The order in which a layer's matrices are listed, and where the names without a layer stand.
-FLOW = (*MIXER_ROLES, "q", "k", "v", "qkv", "o", "gate", "up", "gate_up", "down", "router")
-OUTSIDE = {"embed": 0, "pos_embed": 1, "unembed": 4}
-STACKS = {"encoder": (2, 1), "decoder": (2, 2), "vision": (5, 1), "audio": (6, 1)}  # section, and order within it
-STACK = re.compile(rf"({'|'.join(STACKS)})\.(?:layers\.|(?:embed|pos_embed|unembed)$)")
 UNKNOWN = Architecture("unknown", (), (), ())
 Equal = Callable[[Matrix, Matrix], bool]
 
@@ -72,7 +67,7 @@ def layout(
     skipped += _drop_tied(matrices, plain, record, equal)
     unnamed = architecture is None and not (plain.get("model_type") or config.get("model_type"))
     notes = (*_notes(config, family, left, unnamed=unnamed), *assumed)
-    return Layout(record.name, tuple(sorted(matrices.values(), key=_natural_order)), tuple(skipped), notes)
+    return Layout(record.name, tuple(in_order(matrices.values())), tuple(skipped), notes)
 
 
 def architecture_of(config: Mapping[str, Any], names: Iterable[str] = ()) -> Architecture | None:
@@ -183,9 +178,7 @@ def _cuts(
     if own.is_one and (against_rule or orientation.is_turned_matrix(own, expert=matched.expert is not None)):
         rule = replace(rule, transposed=not rule.transposed)
     is_turned = partial(orientation.is_turned, own) if own.stacked else lambda: against_rule and rule.split is not None
-    for matrix in matrices_of(rule, stored, matched.canonical, sizes, fused=fused, is_turned=is_turned):
-        expert = matrix.expert if matrix.expert is not None else matched.expert
-        yield replace(matrix, layer=matched.layer, expert=expert)
+    yield from matrices_of(rule, stored, matched, sizes, fused=fused, is_turned=is_turned)
 
 
 def _holds(rule: Rule, config: Mapping[str, Any]) -> bool:
@@ -276,25 +269,3 @@ def _notes(config: Mapping[str, Any], family: Architecture | None, left: Left, *
 
 def _and_more(names: list[str]) -> str:
     return f"{names[0]} and {len(names) - 1} more are" if len(names) > 1 else f"{names[0]} is"
-
-
-def _natural_order(matrix: Matrix) -> tuple[object, ...]:
-    """Sort embeddings first, then layer by layer as the data flows, then the unknown, and the unembedding last."""
-    stack = STACK.match(matrix.name)
-    section, order = STACKS[stack[1]] if stack else (2 if matrix.layer is not None else 3, 0)
-    section = OUTSIDE.get(matrix.name, section)
-    word = matrix.role if matrix.role != "other" else matrix.name.rsplit(".", 1)[-1]
-    rank = FLOW.index(word) if word in FLOW else len(FLOW)
-    group = 0 if matrix.expert is None else 1
-    if "shared_expert" in matrix.name:
-        group = 2
-    elif rank == len(FLOW):
-        group = 3
-    expert = -1 if matrix.expert is None else matrix.expert
-    layer = -1 if order and matrix.layer is None else matrix.layer or 0
-    return section, order, layer, "cross_attn" in matrix.name, group, expert, rank, _with_numbers_in_order(matrix.name)
-
-
-def _with_numbers_in_order(name: str) -> tuple[tuple[int, str], ...]:
-    """Sort 9 before 10 without making numbers of them: a file may write one of a thousand digits."""
-    return tuple((len(piece) if piece.isdigit() else 0, piece) for piece in re.split(r"([0-9]+)", name))

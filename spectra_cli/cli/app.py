@@ -8,7 +8,8 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 
@@ -105,7 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _print_any_name()
     _spare_addresses()
     try:
-        code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False, prog_name="spectra")
+        given = None if arguments is None else list(arguments)
+        code = _command()(args=given, standalone_mode=False, prog_name="spectra")
         sys.stdout.flush()
         return int(code or 0)
     except SpectraError as error:
@@ -118,6 +120,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refused(error)
     except OSError as error:  # files are named where they are read and written: what is left is standard output
         return _refused(MemoryError()) if error.errno == errno.ENOMEM else _output_lost(error)
+
+
+@cache
+def _command() -> Any:
+    """Return what the commands above come to: a process may give several, as tests and notebooks do."""
+    return typer.main.get_command(app)
 
 
 def _where_to_look(error: typer.TyperException) -> str:

@@ -12,9 +12,10 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from spectra_cli.errors import SpectraError
@@ -74,11 +75,20 @@ class Cluster:
         return ray.put(value)
 
     def start(self, function: Callable[..., object], *arguments: object) -> Reference:
-        """Begin function(*arguments) on some machine; arguments that `put` gave arrive as their values."""
+        """Begin function(*arguments) on some machine; arguments that `put` gave arrive as their values.
+
+        What is begun first runs first: Ray would keep jobs that need other objects in other queues, each for itself,
+        so that it is not told which they need.
+        """
+        job = self._remote.options(name=function.__name__)
+        return job.remote(function, [self.put(arguments)])
+
+    @cached_property
+    def _remote(self) -> Any:
+        """What Ray runs; it is made once, as its code is sent to the cluster then."""
         import ray
 
-        job = ray.remote(num_cpus=self.cpus, num_gpus=int(self.gpus), max_retries=RETRIES)(function)
-        return job.remote(*arguments)
+        return ray.remote(num_cpus=self.cpus, num_gpus=int(self.gpus), max_retries=RETRIES)(_with_values)
 
     def keepers(self, make: Callable[[], Any]) -> None:
         """Begin a process for each slot, on different machines where there are several, that keeps what `make` gives.
@@ -151,6 +161,14 @@ class Cluster:
 
         for job in running:
             ray.cancel(job)
+
+
+def _with_values(function: Callable[..., object], arguments: Sequence[Reference]) -> object:
+    """Return what a function gives; arguments: where those that it takes are, of which some are references too."""
+    import ray
+
+    values = ray.get(arguments[0])
+    return function(*(ray.get(value) if isinstance(value, ray.ObjectRef) else value for value in values))
 
 
 @contextmanager

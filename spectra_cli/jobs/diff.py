@@ -77,7 +77,7 @@ def diff_checkpoints(
         notes = [(checkpoint, notes_of(result)) for checkpoint, result in zip(plan.checkpoints, results, strict=True)]
         metadata = scan_metadata(plan, trajectory.reference, executor.device, notes, problems)
     metadata |= {"source": [str(a), str(b)], "checkpoints": [listed(*noted) for noted in notes]}
-    names_a, names_b = ({row.matrix.name for row in result.rows} for result in results)
+    names_a, names_b = ({rows.matrix.name for rows in result.rows} for result in results)
     if not names_a & names_b:
         raise SpectraError(f"{a} and {b} have no matrix in common", hint="compare two checkpoints of one model")
     tables = [to_arrow(result.rows) for result in results]

@@ -226,7 +226,7 @@ def _costs(
     process = ready(plan, asked.begun)
     trials = try_matrices(plan, layout.matrices, tensors)
     work = work_of(layout.matrices, trials, there, nbytes, fetched=fetching is not None)
-    rates = gpu_rates(device)
+    rates = gpu_rates(device, layout.matrices)
     own_gpus = 0 if rates.assumed else len(svd.each_of(device))
     own = Workers(1, own_gpus, plan.request.workers, workers.bandwidth if asked.local else None)
     cost = cost_of(work, own, rates, process, local=True)

@@ -21,6 +21,9 @@ GPU_PRODUCTS, GPU_EIGENVALUES = 5_000.0, 500.0
 They are counted as `svd.gigaflops` does: of 10,000 in products half go into the other triangle.
 """
 
+MEASURING, TRIED = 1.0, 256
+"""Seconds that measuring a GPU may take, of which no rates are known, and a side at which that is soon done."""
+
 PRODUCTS = ("Gram", "singular vectors")
 EIGENVALUES = ("eigenvalues", "exact SVD")
 PASSES = ("read", "compare", "rounding", "shuffle")
@@ -44,7 +47,8 @@ class Work:
 
     checkpoints: how many. nbytes: to read or fetch. reads: how often each is read where its neighbours are measured
     elsewhere. longest: seconds in which one processor is busy with one matrix after the other, whatever the others do.
-    working_bytes: of each matrix while it is measured, the largest first.
+    working_bytes: of each matrix while it is measured, the largest first. exclusive_bytes: of the largest of those
+    that are measured with no other beside them.
     """
 
     products: float
@@ -55,6 +59,7 @@ class Work:
     reads: int
     longest: float
     working_bytes: tuple[int, ...]
+    exclusive_bytes: int = 0
 
     @property
     def gigaflops(self) -> float:
@@ -143,10 +148,12 @@ def work_of(
         longest = max(longest, distinct * sum(seconds for step, seconds in taken.items() if step != ROWS))
     eigenvalues = math.fsum(n * svd.eigenvalue_gigaflops(*shape) for shape, n in alike.items())
     products = math.fsum(n * svd.product_gigaflops(*shape) for shape, n in alike.items())
-    working = sorted((svd.working_bytes(matrix.rows, matrix.cols) for matrix in matrices), reverse=True)
+    sides = [(matrix.rows, matrix.cols) for matrix in matrices]
+    working = sorted((svd.gram_bytes(*shape) for shape in sides if not svd.is_exclusive(*shape)), reverse=True)
+    exclusive = max((svd.gram_bytes(*shape) for shape in sides if svd.is_exclusive(*shape)), default=0)
     return Work(
         distinct * products, distinct * eigenvalues, steps, count, nbytes, 1 if fetched else min(MOST_OPEN, count),
-        longest, tuple(working),
+        longest, tuple(working), exclusive,
     )  # fmt: skip
 
 
@@ -178,12 +185,17 @@ def _nearest(trials: Sequence[Trial], rows: int, cols: int) -> Trial:
     return min(trials, key=distance)
 
 
-def gpu_rates(device: str) -> Rates:
-    """Measure a GPU of this machine for a moment, where the device is one. device: that of the scan."""
-    if svd.computes_on(device) == "cpu":
-        return Rates(GPU_PRODUCTS, GPU_EIGENVALUES, assumed=True)
-    rate = svd.calibrate(svd.each_of(device)[0])
-    return Rates(rate, rate, assumed=False)
+def gpu_rates(device: str, matrices: Sequence[Matrix]) -> Rates:
+    """Return the rates of a GPU of this machine at these matrices, where the scan's device is one.
+
+    They are those by which a scan chooses its routes: rows that ship, or else measured for a moment.
+    """
+    over_all = None
+    if svd.computes_on(device) != "cpu":
+        shapes = [(matrix.rows, matrix.cols) for matrix in matrices]
+        rows = svd.rates_of(svd.each_of(device)[0], {TRIED, *map(min, shapes)}, MEASURING)
+        over_all = svd.rates_over(shapes, rows)
+    return Rates(*over_all, assumed=False) if over_all else Rates(GPU_PRODUCTS, GPU_EIGENVALUES, assumed=True)
 
 
 def ready(plan: Plan, begun: float) -> Ready:
@@ -208,5 +220,6 @@ def cost_of(work: Work, workers: Workers, rates: Rates, ready: Ready, *, local: 
     reading = 0.0
     if workers.bandwidth:
         reading = (work.reads if workers.count > 1 else 1) * work.nbytes / workers.bandwidth / workers.count
-    peak = (1 if local else workers.processors) * ready.nbytes + sum(work.working_bytes[: workers.processors])
+    working = max(work.exclusive_bytes, sum(work.working_bytes[: workers.processors]))
+    peak = (1 if local else workers.processors) * ready.nbytes + working
     return Cost((1 if local else 2) * ready.seconds, on_processors, products, eigenvalues, reading, peak)

@@ -18,7 +18,7 @@ from spectra_cli.measure.executors import LocalExecutor, measure_checkpoint
 from spectra_cli.measure.plan import Plan, make_plan
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.trajectory import Trajectory
-from spectra_cli.records import Problem, Row
+from spectra_cli.records import MatrixRows, Problem
 from spectra_cli.sources import is_remote
 from spectra_cli.storage.table import row_group
 
@@ -118,7 +118,7 @@ def _request(metadata: Mapping[str, Any], names: Sequence[str], source: str | No
     )
 
 
-def _measure(plan: Plan, wanted: Identity, previous: Identity | None) -> tuple[Row, ...]:
+def _measure(plan: Plan, wanted: Identity, previous: Identity | None) -> tuple[MatrixRows, ...]:
     checkpoints = {(checkpoint.revision, checkpoint.stage): checkpoint for checkpoint in plan.checkpoints}
     missing = [name for name in (wanted, previous) if name is not None and name not in checkpoints]
     if missing:
@@ -137,9 +137,11 @@ def _stored(path: Path, group: int, names: Sequence[str]) -> pd.DataFrame:
     return frame[frame["matrix"].isin(names)]
 
 
-def _compare(revision: str, name: str, stored: pd.DataFrame, fresh: Sequence[Row]) -> tuple[Recomputed, list[Problem]]:
+def _compare(
+    revision: str, name: str, stored: pd.DataFrame, fresh: Sequence[MatrixRows]
+) -> tuple[Recomputed, list[Problem]]:
     """Set what the table says of a matrix beside what was computed again."""
-    now = {row.metric: row.value if row.vector is None else row.vector for row in fresh if row.matrix.name == name}
+    now = next((rows.numbers for rows in fresh if rows.matrix.name == name), {})
     before = {row.metric: row.value if row.vector is None else row.vector for row in stored.itertuples()}
     where = f"{revision}: {name}"
     if now.keys() != before.keys():

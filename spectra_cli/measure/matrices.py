@@ -10,19 +10,18 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from spectra_cli import metrics, svd
+from spectra_cli import svd
 from spectra_cli.engines import processors
 from spectra_cli.errors import SpectraError
 from spectra_cli.measure.comparison import Comparison, has_namesake
 from spectra_cli.measure.device_spectra import SharedSpectra, equal_shapes_together, gigaflops, spectra_on_device
+from spectra_cli.measure.numbers import Decomposed, results_of
 from spectra_cli.measure.open_checkpoint import OpenCheckpoint, first_of
 from spectra_cli.measure.read_ahead import reading_ahead
 from spectra_cli.measure.results import MatrixResult
 from spectra_cli.measure.taken_together import taken_together
-from spectra_cli.metrics.uncertainty import uncertain
-from spectra_cli.records import Checkpoint, FileRange, Matrix, Pair, Problem, Remote, Row, Spectrum
+from spectra_cli.records import Checkpoint, FileRange, Matrix, Pair, Problem, Remote
 
-EXCLUSIVE_BYTES = 1 << 30  # a matrix that takes more than this to decompose has all processors to itself
 Products = NDArray[np.float64] | None
 Result = TypeVar("Result")
 Job = tuple[Matrix, ...]
@@ -91,7 +90,7 @@ def run(
             recorded,
             jobs,
             threads=workers,
-            exclusive=_is_exclusive,
+            exclusive=lambda job: any(svd.is_exclusive(matrix.rows, matrix.cols) for matrix in job),
             cost=_cost,
             memory=lambda job: sum(map(current.memory, job)) - (len(job) - 1) * svd.working_bytes(0, 0),
             turns=shared,
@@ -113,10 +112,6 @@ def _file_ranges(checkpoints: Sequence[OpenCheckpoint], job: Job) -> Iterator[Fi
                     yield from checkpoint.weights.file_ranges(checkpoint.matrices[matrix.name].tensor)
 
 
-def _is_exclusive(job: Job) -> bool:
-    return any(svd.working_bytes(matrix.rows, matrix.cols) > EXCLUSIVE_BYTES for matrix in job)
-
-
 def _measure(comparison: Comparison, job: Job) -> list[MatrixResult]:
     """Measure the matrices of one job: all are compared before the spectra are computed, which equal ones share."""
     current = comparison.current
@@ -127,18 +122,7 @@ def _measure(comparison: Comparison, job: Job) -> list[MatrixResult]:
         for checkpoint in comparison.checkpoints if len(job) > 1 else ():
             names = [matrix.name for matrix in job if has_namesake(checkpoint, matrix)]
             checkpoint.compute_together([name for name in names if not isinstance(compared[name], MatrixResult)])
-        return [_measured(comparison, matrix, compared[matrix.name]) for matrix in job]
-
-
-def _measured(comparison: Comparison, matrix: Matrix, distances: Distances | MatrixResult) -> MatrixResult:
-    if isinstance(distances, MatrixResult):
-        return distances
-
-    def of_spectra(comparison: Comparison, matrix: Matrix) -> MatrixResult:
-        pairs = _pairs(comparison, matrix, distances)
-        return _result(comparison, matrix, comparison.current.spectrum(matrix.name), pairs)
-
-    return _attempt(comparison, matrix, of_spectra)
+        return _results(comparison, job, compared)
 
 
 @contextmanager
@@ -168,26 +152,32 @@ def _attempt(
         raise MemoryError(where) from None  # ends the scan: it may be resumed with fewer matrices side by side
 
 
-def _result(
-    comparison: Comparison, matrix: Matrix, spectrum: Spectrum, pairs: Mapping[OpenCheckpoint, Pair]
-) -> MatrixResult:
-    current, plan = comparison.current, comparison.current.plan
-    reference, previous = (pairs.get(other) if other else None for other in (comparison.reference, comparison.previous))
-    names, ranks = plan.metrics, plan.request.rank_range
-    with plan.recorder.span("metrics"):
-        numbers = list(metrics.measure(spectrum, reference, previous, names, alpha_range=ranks))
-    return MatrixResult(
-        tuple(Row(current.checkpoint, matrix, metric, value, vector) for metric, value, vector in numbers),
-        frozenset(
-            other.checkpoint.revision for other, pair in pairs.items() if other is not current and pair.distance == 0
-        ),
-        _trouble(current, matrix, spectrum, pairs),
-        random=metrics.on_random_baseline(spectrum),
-        unmoved=previous is not None and previous.distance == 0,
-        uncertain=uncertain(spectrum, names, reference=reference, previous=previous, alpha_range=ranks),
-        route=current.routes.get(matrix.name, svd.PROCESSORS.name),
-        fallbacks=tuple(other.fallbacks[matrix.name] for other in (current, *pairs) if matrix.name in other.fallbacks),
-    )
+def _results(comparison: Comparison, job: Job, compared: Mapping[str, Distances | MatrixResult]) -> list[MatrixResult]:
+    """Return the results of the matrices of a job; the metrics of those that are alike are computed together."""
+    results: dict[str, MatrixResult] = {}
+    groups: dict[tuple[object, ...], list[Decomposed]] = {}
+    for matrix in job:
+        decomposed = _decomposed(comparison, matrix, compared[matrix.name])
+        if isinstance(decomposed, MatrixResult):
+            results[matrix.name] = decomposed
+        else:
+            groups.setdefault(decomposed.alike, []).append(decomposed)
+    for some in groups.values():
+        results |= zip((decomposed.matrix.name for decomposed in some), results_of(comparison, some), strict=True)
+    return [results[matrix.name] for matrix in job]
+
+
+def _decomposed(
+    comparison: Comparison, matrix: Matrix, distances: Distances | MatrixResult
+) -> Decomposed | MatrixResult:
+    if isinstance(distances, MatrixResult):
+        return distances
+
+    def of_spectra(comparison: Comparison, matrix: Matrix) -> Decomposed:
+        pairs = _pairs(comparison, matrix, distances)
+        return Decomposed(matrix, comparison.current.spectrum(matrix.name), pairs)
+
+    return _attempt(comparison, matrix, of_spectra)
 
 
 def _pairs(comparison: Comparison, matrix: Matrix, distances: Distances) -> dict[OpenCheckpoint, Pair]:
@@ -221,14 +211,17 @@ def _distances(comparison: Comparison, matrix: Matrix) -> Distances:
     if not others:
         return {}
     array = current.array(name)
-    distances = _from_twin(current, name, others)
-    rest = [other for other in others if other not in distances]
-    theirs = [other.array(name) for other in rest]
-    with current.plan.recorder.span("compare"):
-        distances |= dict(zip(rest, svd.compare_each(array, theirs), strict=True))
-    for other, their_array in zip(rest, theirs, strict=True):
-        if distances[other][1] == 0.0 and array.dtype == their_array.dtype:
-            current.spectra.setdefault(name, other.spectrum(name))
+    with ExitStack() as loaded:
+        for other in others:
+            loaded.enter_context(other.reading_once([name]))  # for its bits, and again for its entries
+        distances = _from_twin(current, name, others)
+        rest = [other for other in others if other not in distances]
+        theirs = [other.array(name) for other in rest]
+        with current.plan.recorder.span("compare"):
+            distances |= dict(zip(rest, svd.compare_each(array, theirs), strict=True))
+        for other, their_array in zip(rest, theirs, strict=True):
+            if distances[other][1] == 0.0 and array.dtype == their_array.dtype:
+                current.spectra.setdefault(name, other.spectrum(name))
     current.distances[name] = {other.checkpoint: pair for other, pair in distances.items()}
     return {other: distances[other] for other in others}
 
@@ -260,19 +253,3 @@ def _steps_between(current: Checkpoint, other: Checkpoint) -> int | None:
     if current.step is None or other.step is None or current.stage != other.stage or current.model != other.model:
         return None
     return current.step - other.step
-
-
-def _trouble(
-    current: OpenCheckpoint, matrix: Matrix, spectrum: Spectrum, pairs: Mapping[OpenCheckpoint, Pair]
-) -> Problem | None:
-    where = f"{current.checkpoint.revision}: {matrix.tensor}"
-    if not spectrum.finite:
-        return Problem(f"{where} holds NaN or Inf", f"the rows of {matrix.name} at this checkpoint are NaN")
-    for other, pair in pairs.items():
-        broken = metrics.violations(pair)
-        if broken:
-            return Problem(
-                f"{where} against {other.checkpoint.revision}: {broken[0]}",
-                "this is an error in spectra's numbers: please report it",
-            )
-    return None

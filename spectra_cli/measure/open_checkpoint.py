@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from spectra_cli import architectures, sources, svd
 from spectra_cli.engines.work import Promise
@@ -66,13 +69,25 @@ def first_of(names: Sequence[str]) -> dict[str, object]:
     return {"matrix": names[0]} | ({"matrices": len(names)} if len(names) > 1 else {}) if names else {}
 
 
+Numbers = Mapping[str, float | NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class OwnNumbers:
+    """What is measured of one spectrum: numbers by metric, whether it is on its random baseline, what is uncertain."""
+
+    numbers: Numbers
+    random: bool
+    uncertain: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class OpenCheckpoint:
     """A checkpoint that can be measured and compared: its matrices by name, and those of their spectra already known.
 
-    spectra, vectors: what is known, by name. distances: to those that it was compared with, by name. promised: what a
-    GPU may give, by name. routes: by which it gave that. fallbacks: what it had no memory for. loaded: matrices that
-    are read once while they are measured; None where it was not read yet.
+    spectra, vectors, own: what is known, by name. distances: to those that it was compared with, by name. promised:
+    what a GPU may give, by name. routes: by which it gave that. fallbacks: what it had no memory for. loaded: matrices
+    that are read once while they are measured; None where it was not read yet.
     """
 
     checkpoint: Checkpoint
@@ -85,6 +100,7 @@ class OpenCheckpoint:
     closing: ExitStack
     spectra: dict[str, Spectrum] = field(default_factory=dict)
     vectors: dict[str, svd.Vectors] = field(default_factory=dict)
+    own: dict[str, OwnNumbers] = field(default_factory=dict)
     distances: dict[str, dict[Checkpoint, tuple[float, float]]] = field(default_factory=dict)
     loaded: dict[str, torch.Tensor | svd.Factors | None] = field(default_factory=dict)
     promised: dict[str, Promise[svd.Attempt]] = field(default_factory=dict)
@@ -114,6 +130,11 @@ class OpenCheckpoint:
         matrices = {matrix.name: matrix for matrix in layout.matrices}
         return cls(checkpoint, layout, opened, matrices, plan, device, spectrum_cache, closing)
 
+    def begun_anew(self, plan: Plan) -> OpenCheckpoint:
+        """Return it as it was opened, for a plan of the same request, with nothing known of its matrices."""
+        nothing: dict[str, Any] = {known.name: {} for known in fields(self) if known.default_factory is dict}
+        return replace(self, plan=plan, **nothing)
+
     def close(self) -> None:
         """Close its files; what is known of its spectra stays."""
         self.closing.close()
@@ -129,12 +150,16 @@ class OpenCheckpoint:
 
     @contextmanager
     def reading_once(self, names: Sequence[str]) -> Iterator[None]:
-        """Read matrices at most once while the block runs. One thread at a time may do so with a matrix."""
-        self.loaded.update(dict.fromkeys(names))
+        """Read matrices at most once while the block runs. One thread at a time may do so with a matrix.
+
+        A block within another for the same matrix shares what that has read.
+        """
+        own = [name for name in names if name not in self.loaded]
+        self.loaded.update(dict.fromkeys(own))
         try:
             yield
         finally:
-            for name in names:
+            for name in own:
                 del self.loaded[name]
 
     def load(self, names: Sequence[str]) -> None:

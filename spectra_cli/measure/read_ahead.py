@@ -33,7 +33,7 @@ def reading_ahead(ranges: Iterable[FileRange], most: int = MOST_AHEAD) -> Iterat
 
     def work() -> None:
         buffer, ahead = memoryview(bytearray(BLOCK)), 0
-        for file_range in ranges:
+        for file_range in joined(ranges):
             for nbytes in _pieces(file_range, buffer):
                 ahead += nbytes
                 if not keep_up(ahead):
@@ -56,13 +56,34 @@ def reading_ahead(ranges: Iterable[FileRange], most: int = MOST_AHEAD) -> Iterat
         thread.join()
 
 
+def joined(ranges: Iterable[FileRange]) -> Iterator[FileRange]:
+    """Yield ranges in order, those that follow one another in one file as one, up to BLOCK bytes.
+
+    >>> from pathlib import Path
+    >>> [(start, size) for _, start, size in joined(FileRange(Path("a"), at, 4) for at in (0, 4, 10))]
+    [(0, 8), (10, 4)]
+    """
+    last: FileRange | None = None
+    for file_range in ranges:
+        if last is None:
+            last = file_range
+        elif (last.path, last.start + last.size) == file_range[:2] and last.size + file_range.size <= BLOCK:
+            last = FileRange(last.path, last.start, last.size + file_range.size)
+        else:
+            yield last
+            last = file_range
+    if last is not None:
+        yield last
+
+
 def _pieces(file_range: FileRange, buffer: memoryview) -> Iterator[int]:
-    """Read a range piece by piece, and yield the bytes of each; one whose last page is cached is not read."""
+    """Read a range piece by piece, and yield the bytes of each; one whose ends are cached is not read."""
     with suppress(OSError), file_range.path.open("rb", buffering=0) as file:
         for start in range(file_range.start, file_range.start + file_range.size, BLOCK):
             piece = buffer[: min(BLOCK, file_range.start + file_range.size - start)]
             try:
-                os.preadv(file.fileno(), [piece[:1]], start + len(piece) - 1, os.RWF_NOWAIT)
+                for end in (start + len(piece) - 1, start):
+                    os.preadv(file.fileno(), [piece[:1]], end, os.RWF_NOWAIT)
             except BlockingIOError:
                 os.preadv(file.fileno(), [piece], start)
             yield len(piece)

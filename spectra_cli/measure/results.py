@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from spectra_cli.measure.comparison import Comparison, layout_differences
 from spectra_cli.measure.left_out import left_out_problem
 from spectra_cli.measure.plan import Plan
-from spectra_cli.records import Layout, Problem, Row
+from spectra_cli.records import Layout, MatrixRows, Problem
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class MatrixResult:
     for, and what was done: the numbers are as good as any.
     """
 
-    rows: tuple[Row, ...] = ()
+    rows: MatrixRows | None = None
     equal_to: frozenset[str] = frozenset()
     problem: Problem | None = None
     random: bool = False
@@ -34,14 +34,14 @@ class MatrixResult:
 
 @dataclass(frozen=True)
 class CheckpointResult:
-    """One checkpoint's rows, the layout they rest on, which checkpoint it repeats, and what went wrong.
+    """One checkpoint's rows by matrix, the layout they rest on, which checkpoint it repeats, and what went wrong.
 
     random, unmoved, uncertain, fallbacks: as in MatrixResult; uncertain has metric and matrix of each. as_reference:
     matrices with the entries of the reference, where that is another checkpoint. computed_by: each route and how many
     spectra it computed.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[MatrixRows, ...]
     layout: Layout
     duplicate_of: str | None
     problems: tuple[Problem, ...]
@@ -60,7 +60,7 @@ def combine(comparison: Comparison, results: Sequence[MatrixResult], plan: Plan)
     left_out = (left_out_problem(current.checkpoint, lost) for lost in current.layout.lost)
     matrix_problems = (result.problem for result in results if result.problem)
     return CheckpointResult(
-        tuple(row for result in results for row in result.rows),
+        tuple(result.rows for result in results if result.rows),
         current.layout,
         _twin(comparison, results, plan),
         (*left_out, *layout_differences(current, reference), *matrix_problems),

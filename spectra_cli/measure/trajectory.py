@@ -10,6 +10,7 @@ from types import TracebackType
 
 from spectra_cli import weights
 from spectra_cli.errors import SpectraError
+from spectra_cli.kept_memory import reusing_memory
 from spectra_cli.measure.comparison import Comparison
 from spectra_cli.measure.layouts import open_weights
 from spectra_cli.measure.open_checkpoint import OpenCheckpoint, SpectrumCache
@@ -64,7 +65,7 @@ class Trajectory:
     def __enter__(self) -> Trajectory:
         """Open the reference."""
         self._closing = ExitStack()
-        self._closing.enter_context(weights.reusing_memory())
+        self._closing.enter_context(reusing_memory())
         self.checkpoint_files = self._closing.enter_context(self.plan.checkpoint_files(headers_only=not self.reads))
         self.checkpoint_files.compares = True  # so that it is read as it is where its matrices are
         self._spectrum_cache = SpectrumCache(recurring(self.plan.checkpoints))

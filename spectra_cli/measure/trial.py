@@ -155,7 +155,7 @@ def _round(plan: Plan, layout: Layout, tensors: Sequence[torch.Tensor]) -> list[
         previous.vectors.update(reference.vectors)
         events.clear()
         results = measure_matrices(comparison, layout.matrices)
-        rows = [row for result in results for row in result.rows]
+        rows = [result.rows for result in results if result.rows]
         times = -(-WRITTEN // len(results))
         with own.recorder.span(ROWS):
             table = to_arrow(times * rows)

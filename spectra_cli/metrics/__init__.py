@@ -1,8 +1,8 @@
-"""The metrics: pure functions of a spectrum or a pair of them, and METRICS, the list of them all.
+"""The metrics: pure functions of stacks of spectra or of pairs of them, and METRICS, the list of them all.
 
 To add one, write a function in a module of this folder, an entry in METRICS and a case in
 `tests/support/metric_oracles.py`. Knows singular values, and nothing of devices, files or tables. NaN is "undefined";
-what does not apply has no row. A function of one spectrum takes plain singular values too: `stable_rank([2.0, 1.0])`.
+what does not apply has no row. A function takes one spectrum or plain singular values too: `stable_rank([2.0, 1.0])`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ import difflib
 import math
 from collections.abc import Collection, Iterator, Sequence
 
-import numpy as np
-
 from spectra_cli.errors import SpectraError
-from spectra_cli.metrics.metric import Metric, Vector
+from spectra_cli.metrics.metric import Metric
 from spectra_cli.metrics.norms import frobenius_norm, nuclear_norm, sd, spectral_norm
 from spectra_cli.metrics.other_tools import alpha_weighted, log_alpha_norm, log_norm, rand_distance
 from spectra_cli.metrics.pairs import (
@@ -39,6 +37,7 @@ from spectra_cli.metrics.ranks import (
     spectral_gap,
     stable_rank,
 )
+from spectra_cli.metrics.stacks import Numbers, Pairs, Spectra, Vectors
 from spectra_cli.metrics.subspaces import (
     cos_left_vectors,
     cos_right_vectors,
@@ -151,6 +150,32 @@ METRICS: tuple[Metric, ...] = (
 )  # fmt: skip
 
 
+def measure_together(
+    spectra: Spectra,
+    reference: Pairs | None,
+    previous: Pairs | None,
+    names: Collection[str],
+    *,
+    alpha_range: RankRange = ALL_RANKS,
+) -> Iterator[tuple[str, Numbers | Vectors]]:
+    """Yield the numbers, (b,), or the vectors, (b, k), of each named metric that applies to a stack of matrices.
+
+    As `measure` does of one. reference, previous: as many pairs, of which these spectra are the first.
+
+    >>> stack = Spectra.of([Spectrum.of(2.0, 1.0, 1.0), Spectrum.of(1.0, 0.0, 0.0)])
+    >>> dict(measure_together(stack, None, None, {"stable_rank"}))
+    {'stable_rank': array([1.5, 1. ])}
+    """
+    subjects = {None: spectra, "final": reference, "prev": previous}
+    for metric in METRICS:
+        subject = subjects[metric.against]
+        if metric.name not in names or subject is None:
+            continue
+        result = metric.function(subject, alpha_range) if metric.ranged else metric.function(subject)
+        if result is not None:
+            yield metric.name, result
+
+
 def measure(
     spectrum: Spectrum,
     reference: Pair | None,
@@ -158,7 +183,7 @@ def measure(
     names: Collection[str],
     *,
     alpha_range: RankRange = ALL_RANKS,
-) -> Iterator[tuple[str, float | None, Vector | None]]:
+) -> Iterator[tuple[str, float | None, Vectors | None]]:
     """Yield (metric, value, vector) for each of the named metrics that applies, in the order of METRICS.
 
     reference, previous: this matrix against the reference's and the previous checkpoint's; None where there is none,
@@ -168,16 +193,13 @@ def measure(
     >>> list(measure(Spectrum.of(2.0, 1.0, 1.0), None, None, {"stable_rank", "spectral_norm", "sd_variation_prev"}))
     [('spectral_norm', 2.0, None), ('stable_rank', 1.5, None)]
     """
-    subjects = {None: spectrum, "final": reference, "prev": previous}
-    for metric in METRICS:
-        subject = subjects[metric.against]
-        if metric.name not in names or subject is None:
-            continue
-        result = metric.function(subject, alpha_range) if metric.ranged else metric.function(subject)
-        if isinstance(result, np.ndarray):
-            yield metric.name, None, result
-        elif result is not None:
-            yield metric.name, float(result), None
+    spectra = Spectra.of([spectrum])
+    first, second = (None if pair is None else Pairs.of([pair]) for pair in (reference, previous))
+    for name, result in measure_together(spectra, first, second, names, alpha_range=alpha_range):
+        if result.ndim > 1:
+            yield name, None, result[0]
+        else:
+            yield name, float(result[0]), None
 
 
 def select(names: Sequence[str] | None) -> tuple[str, ...]:

@@ -6,14 +6,12 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from spectra_cli.records import Against
 
-Vector = NDArray[np.float32]
 Limit = float | Literal["r", "ln r"]
 
 
@@ -21,14 +19,14 @@ Limit = float | Literal["r", "ln r"]
 class Metric:
     """One entry of the catalogue: a name of the table's column `metric` and the function that computes its rows.
 
-    function: of a Spectrum, or of a Pair where `against` names the other matrix; returns a number, a vector, or None
-    for "does not apply". degree: d in f(cW) = c^d f(W); None where the metric follows no such law. low, high: the
-    range, with r the smaller side of the matrix. default: whether a scan computes it unasked. cost: beyond the spectrum
-    itself. needs: what of a spectrum or a pair is computed only for such metrics.
+    function: of a stack of b Spectra, or of Pairs where `against` names the other matrices; returns (b,) numbers,
+    (b, k) float32 for vectors, or None for "does not apply". degree: d in f(cW) = c^d f(W); None where the metric
+    follows no such law. low, high: the range, with r the smaller side of the matrix. default: whether a scan computes
+    it unasked. cost: beyond the spectrum itself. needs: what of a spectrum or a pair is computed only for such metrics.
     """
 
     name: str
-    function: Callable[..., float | Vector | None]
+    function: Callable[..., NDArray[Any] | None]
     against: Against | None = None
     degree: int | None = 0
     low: Limit = -math.inf

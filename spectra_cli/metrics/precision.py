@@ -5,15 +5,14 @@ Knows one spectrum.
 
 from __future__ import annotations
 
-import math
+import numpy as np
 
-from spectra_cli.metrics.arrays import takes_arrays
-from spectra_cli.metrics.scale import EPSILON
-from spectra_cli.records import Spectrum
+from spectra_cli.metrics.scale import finite, rounding, where_finite
+from spectra_cli.metrics.stacks import Numbers, Spectra, of_matrix
 
 
-@takes_arrays
-def sigma_error(spectrum: Spectrum) -> float:
+@of_matrix
+def sigma_error(spectra: Spectra) -> Numbers:
     """Bound on the error of every singular value, by the rule that computed them.
 
     Formula: |σ̂ᵢ − σᵢ| ≤ `sigma_error` for every i. Returns a float ≥ 0 in the unit of the weights. Degree 1. NaN for a
@@ -24,14 +23,14 @@ def sigma_error(spectrum: Spectrum) -> float:
     entries: that of storing them is `quantisation_floor`.
     Source: this project; the rule and its bound are in the table's metadata.
 
-    >>> sigma_error(Spectrum.of(2.0, 1.0))
+    >>> sigma_error([2.0, 1.0])
     0.0
     """
-    return float(spectrum.error) if spectrum.finite else math.nan
+    return where_finite(spectra, spectra.error)
 
 
-@takes_arrays
-def quantisation_floor(spectrum: Spectrum) -> float | None:
+@of_matrix
+def quantisation_floor(spectra: Spectra) -> Numbers | None:
     """Spectral norm to expect of the rounding errors that storing the matrix in its dtype has left in it, at most.
 
     Formula: (max_i √Σ_j Δᵢⱼ² + max_j √Σ_i Δᵢⱼ²)/√12, the longest row and the longest column of the spacings of the
@@ -49,14 +48,17 @@ def quantisation_floor(spectrum: Spectrum) -> float | None:
     Source: this project, from the uniform model of rounding (Widrow & Kollár 2008) and the norm of random matrices of
     unlike entries (Bandeira & van Handel 2016).
 
+    >>> from spectra_cli.records import Spectrum
     >>> quantisation_floor(Spectrum(Spectrum.of(2.0, 1.0).sigma, 2, 2, rounding=0.125))
     0.125
     """
-    return spectrum.rounding if spectrum.finite else math.nan
+    if spectra.rounding is None and finite(spectra).any():
+        return None
+    return where_finite(spectra, np.nan if spectra.rounding is None else spectra.rounding)
 
 
-@takes_arrays
-def numerical_rank(spectrum: Spectrum) -> float:
+@of_matrix
+def numerical_rank(spectra: Spectra) -> Numbers:
     """How many singular values stand above what rounding alone would leave, in storing or in computing.
 
     Formula: the number of σᵢ > max(`quantisation_floor`, σ₁·max(m,n)·2⁻⁵²), the first of which counts only where it is
@@ -66,13 +68,10 @@ def numerical_rank(spectrum: Spectrum) -> float:
     bfloat16 matrix (ε = 2⁻⁷) with a side over 127 has rank 0.
     Source: Golub & Van Loan, Matrix Computations, §5.4, with the expected error in place of a bound.
 
-    >>> numerical_rank(Spectrum.of(1.0, 1e-10, 1e-17))
+    >>> numerical_rank([1.0, 1e-10, 1e-17])
     2.0
     """
-    if not spectrum.finite:
-        return math.nan
-    largest = float(spectrum.sigma[0]) if spectrum.sigma.size else 0.0
-    floor = largest * max(spectrum.rows, spectrum.cols) * EPSILON
-    if spectrum.rounding is not None and spectrum.rounding > floor:
-        floor = spectrum.rounding
-    return float((spectrum.sigma > floor).sum())
+    floor = spectra.sigma[:, 0] * rounding(spectra)
+    if spectra.rounding is not None:
+        floor = np.where(spectra.rounding > floor, spectra.rounding, floor)
+    return where_finite(spectra, (spectra.sigma > floor[:, None]).sum(axis=1))

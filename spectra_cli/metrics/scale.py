@@ -1,81 +1,104 @@
 """What every metric rests on: a spectrum divided by its largest value, and ranges kept against rounding.
 
 Knows no metric. Everything is divided by σ₁ before it is squared or summed, so that entries of 1e±150 neither
-overflow nor vanish.
+overflow nor vanish. What has no meaning is NaN, and makes NaN of what is computed from it.
 """
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
-from spectra_cli.records import Spectrum
+from spectra_cli.metrics.stacks import KEPT, Flags, Numbers, Spectra
 
 # Stored values of every dtype are exact numbers in float64, so what limits σ is the arithmetic: its unit, 2⁻⁵².
 EPSILON = 2.0**-52
 
 
-@lru_cache(maxsize=32)  # most metrics ask for it; spectra hash by identity
-def relative(spectrum: Spectrum) -> NDArray[np.float64] | None:
-    """σ/σ₁: (r,) float64 in 0…1, the first exactly 1. None where that has no meaning: a zero matrix, NaN, Inf.
+@lru_cache(maxsize=KEPT)
+def finite(spectra: Spectra) -> Flags:
+    """Whether every singular value of each is a number: (b,)."""
+    return np.asarray(np.isfinite(spectra.sigma).all(axis=1))
 
-    >>> relative(Spectrum.of(4.0, 1.0))
-    array([1.  , 0.25])
+
+def where_finite(spectra: Spectra, numbers: ArrayLike) -> Numbers:
+    """(b,) numbers, NaN of those spectra that hold NaN or Inf."""
+    return np.where(finite(spectra), numbers, np.nan)
+
+
+@lru_cache(maxsize=KEPT)
+def relative(spectra: Spectra) -> Numbers:
+    """σ/σ₁: (b, r) float64 in 0…1, the first exactly 1. NaN where that has no meaning: a zero matrix, NaN, Inf.
+
+    >>> from spectra_cli.records import Spectrum
+    >>> relative(Spectra.of([Spectrum.of(4.0, 1.0), Spectrum.of(0.0, 0.0)]))
+    array([[1.  , 0.25],
+           [ nan,  nan]])
     """
-    if not spectrum.finite or spectrum.sigma.size == 0 or spectrum.sigma[0] <= 0:
-        return None
-    scaled: NDArray[np.float64] = spectrum.sigma / spectrum.sigma[0]
+    first = spectra.sigma[:, :1]
+    sound = finite(spectra)[:, None] & (first > 0)
+    scaled: Numbers = np.divide(spectra.sigma, first, out=np.full(spectra.sigma.shape, np.nan), where=sound)
     scaled.flags.writeable = False
     return scaled
 
 
-@lru_cache(maxsize=32)
-def above_rounding(spectrum: Spectrum) -> NDArray[np.float64]:
-    """ln(σᵢ/σ₁) of every σᵢ > σ₁·max(m,n)·2⁻⁵²: (k,) float64, k ≤ r. The rest is the rounding of the arithmetic.
+def rounding(spectra: Spectra) -> float:
+    """max(m,n)·2⁻⁵², the share of σ₁ at or below which σ is the rounding of the arithmetic."""
+    return max(spectra.rows, spectra.cols) * EPSILON
+
+
+@lru_cache(maxsize=KEPT)
+def above_rounding(spectra: Spectra) -> Numbers:
+    """ln(σᵢ/σ₁) of every σᵢ > σ₁·max(m,n)·2⁻⁵²: (b, r) float64. The rest is the rounding of the arithmetic, and NaN.
 
     So is a gap between neighbours of at most the spectrum's error: such values are ties, and each is given as the
     largest of them. An exponent of values that differ by rounding alone would be any number, 1e15 for example.
 
-    >>> above_rounding(Spectrum.of(1.0, 1e-20))
-    array([0.])
-    >>> above_rounding(Spectrum(np.array([1.0, 1.0 - 1e-15]), 2, 2, error=1e-14))
-    array([0., 0.])
+    >>> from spectra_cli.records import Spectrum
+    >>> above_rounding(Spectra.of([Spectrum.of(1.0, 1e-20)]))
+    array([[ 0., nan]])
+    >>> above_rounding(Spectra.of([Spectrum(np.array([1.0, 1.0 - 1e-15]), 2, 2, error=1e-14)]))
+    array([[0., 0.]])
     """
-    scaled = relative(spectrum)
-    if scaled is None:
-        return np.empty(0)
-    kept = scaled[scaled > max(spectrum.rows, spectrum.cols) * EPSILON]
-    begins = np.append(True, kept[:-1] - kept[1:] > spectrum.error / spectrum.sigma[0])
-    logs: NDArray[np.float64] = np.log(kept[begins])[np.cumsum(begins) - 1]
+    scaled = relative(spectra)
+    kept = scaled > rounding(spectra)
+    begins = np.ones(scaled.shape, dtype=bool)
+    first = spectra.sigma[:, :1]
+    errors = np.divide(spectra.error[:, None], first, out=np.zeros(first.shape), where=kept[:, :1])
+    np.greater(scaled[:, :-1] - scaled[:, 1:], errors, out=begins[:, 1:])
+    logs = np.log(np.where(kept, scaled, 1.0))
+    if not begins.all():
+        largest = np.maximum.accumulate(np.where(begins, np.arange(scaled.shape[1]), 0), axis=1)
+        logs = np.take_along_axis(logs, largest, axis=1)
+    logs[~kept] = np.nan
     logs.flags.writeable = False
     return logs
 
 
-def length(values: NDArray[np.float64]) -> float:
-    """√Σx² of a vector of any scale. Returns Inf only where the result itself exceeds float64.
+def length(values: Numbers) -> Numbers:
+    """√Σx² of each row, of any scale: (b, k) gives (b,). Returns Inf only where the result itself exceeds float64.
 
-    >>> length(np.array([3e-200, 4e-200]))
-    5e-200
+    >>> length(np.array([[3e-200, 4e-200]]))
+    array([5.e-200])
     """
-    largest = float(np.abs(values).max(initial=0.0))
-    if largest == 0 or not math.isfinite(largest):
-        return largest
-    return largest * math.sqrt(float(np.square(values / largest).sum()))
+    largest = np.abs(values).max(axis=1, initial=0.0)
+    usual = (largest > 0) & np.isfinite(largest)
+    scale = np.where(usual, largest, 1.0)
+    lengths: Numbers = scale * np.sqrt(np.square(values / scale[:, None]).sum(axis=1))
+    return np.where(usual, lengths, largest)
 
 
-def within(value: float, low: float, high: float, slack: float = 1e-12) -> float:
-    """Return the value, clipped to low…high where rounding, `slack` at most, carried it out; a violation stays visible.
+def within(values: Numbers, low: float, high: float, slack: ArrayLike = 1e-12) -> Numbers:
+    """Return values, clipped to low…high where rounding, `slack` at most, carried one out; a violation stays visible.
 
-    slack: relative to the limit, absolute where that is below one.
+    slack: relative to the limit, absolute where that is below one; for all, or (b,).
 
-    >>> within(1.0000000000000002, 0.0, 1.0), within(1.1, 0.0, 1.0)
-    (1.0, 1.1)
+    >>> within(np.array([1.0000000000000002, 1.1]), 0.0, 1.0)
+    array([1. , 1.1])
     """
-    if high < value <= high + slack * max(1.0, abs(high)):
-        return high
-    if low - slack * max(1.0, abs(low)) <= value < low:
-        return low
-    return value
+    slack = np.asarray(slack)
+    over = (high < values) & (values <= high + slack * max(1.0, abs(high)))
+    under = (low - slack * max(1.0, abs(low)) <= values) & (values < low)
+    return np.where(over, high, np.where(under, low, values))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spectra_cli.metrics import METRICS, measure
-from spectra_cli.metrics.metric import Vector
+from spectra_cli.metrics import METRICS, measure_together
 from spectra_cli.metrics.rank_range import ALL_RANKS, RankRange
-from spectra_cli.records import Pair, Spectrum
+from spectra_cli.metrics.scale import finite
+from spectra_cli.metrics.stacks import Flags, Numbers, Pairs, Spectra, Vectors
+from spectra_cli.records import Against, Pair, Spectrum
 
 # An error below these shares of the smallest σ, and of the smallest gap between two, moves no third digit, and most
 # spectra need not be looked at twice. A gap that is not above the error is none: such values are ties.
@@ -20,7 +19,6 @@ HARMLESS = 1e-6
 HARMLESS_TO_GAPS = 1e-4
 THIRD_DIGIT = 5e-4
 NEAR_ZERO = 1e-9
-OF_ONE_MATRIX = frozenset(metric.name for metric in METRICS if metric.against is None)
 
 
 def uncertain(
@@ -41,55 +39,105 @@ def uncertain(
     >>> uncertain(replace(Spectrum.of(1.0, 0.5, 1e-9), error=1e-11), {"entropy", "condition_number", "stable_rank"})
     ('condition_number',)
     """
-    if not spectrum.finite or spectrum.sigma.size == 0:
-        return ()
-    asked = (set(names) if _measurable(spectrum) else set(names) - OF_ONE_MATRIX) - {"sigma_error"}
-    reference, previous = (pair if pair and _close(pair) else None for pair in (reference, previous))
-    measured = measure(spectrum, reference, previous, asked, alpha_range=alpha_range)
-    stated = {name: (value, vector) for name, value, vector in measured}
-    if not stated:
-        return ()
-    changed: set[str] = set()
-    for sign in _directions(spectrum.sigma.size):
-        first, second = (
-            pair and replace(pair, a=_moved(pair.a, sign), b=_moved(pair.b, -sign)) for pair in (reference, previous)
+    spectra = Spectra.of([spectrum])
+    first, second = (None if pair is None else Pairs.of([pair], spectra) for pair in (reference, previous))
+    stated = dict(measure_together(spectra, first, second, names, alpha_range=alpha_range))
+    return uncertain_each(spectra, first, second, stated, alpha_range=alpha_range)[0]
+
+
+def uncertain_each(
+    spectra: Spectra,
+    reference: Pairs | None,
+    previous: Pairs | None,
+    stated: Mapping[str, Numbers | Vectors],
+    *,
+    alpha_range: RankRange = ALL_RANKS,
+) -> list[tuple[str, ...]]:
+    """Return `uncertain` of each matrix of a stack; only those whose error is not harmless are measured again.
+
+    stated: what `measure_together` gave of the stack.
+    """
+    with np.errstate(all="ignore"):
+        asked = [metric for metric in METRICS if metric.name in stated and metric.name != "sigma_error"]
+        kinds, doubts = {metric.against for metric in asked}, dict[Against | None, Flags]()
+        if None in kinds:
+            doubts[None] = finite(spectra) & _measurable(spectra)
+        if reference is not None and "final" in kinds:
+            doubts["final"] = _close(reference)
+        if previous is not None and "prev" in kinds:
+            doubts["prev"] = _close(previous)
+        none = np.zeros(len(spectra.sigma), dtype=np.bool_)
+        rows = np.flatnonzero(np.any([none, *doubts.values()], axis=0))
+        result: list[tuple[str, ...]] = [()] * len(spectra.sigma)
+        if rows.size == 0:
+            return result
+        first = reference.at(rows) if reference is not None and doubts.get("final", none).any() else None
+        second = previous.at(rows) if previous is not None and doubts.get("prev", none).any() else None
+        rest = {metric.name: stated[metric.name][rows] for metric in asked if doubts[metric.against].any()}
+        changed = _changed(spectra.at(rows), first, second, rest, alpha_range)
+    for index, row in enumerate(rows):
+        result[row] = tuple(
+            metric.name
+            for metric in METRICS
+            if metric.name in changed and changed[metric.name][index] and doubts[metric.against][row]
         )
-        for name, value, vector in measure(_moved(spectrum, sign), first, second, stated, alpha_range=alpha_range):
-            if _differ(*stated[name], value, vector, NEAR_ZERO if name in OF_ONE_MATRIX else 0.0):
-                changed.add(name)
-    return tuple(name for name in stated if name in changed)
+    return result
 
 
-def _measurable(spectrum: Spectrum) -> bool:
+def _changed(
+    spectra: Spectra,
+    reference: Pairs | None,
+    previous: Pairs | None,
+    stated: Mapping[str, Numbers | Vectors],
+    alpha_range: RankRange,
+) -> dict[str, Flags]:
+    """Return of which matrices each metric changes its third digit in one of the directions, (b,) each."""
+    directions = _directions(spectra.sigma.shape[1])
+    each = np.tile(np.arange(len(spectra.sigma)), len(directions))
+    signs = np.repeat(directions, len(spectra.sigma), axis=0)
+    moved = _moved(spectra.at(each), signs)
+    first, second = (
+        None if pairs is None else replace(pairs.at(each), a=moved, b=_moved(pairs.b.at(each), -signs))
+        for pairs in (reference, previous)
+    )
+    near_zero = {metric.name: NEAR_ZERO if metric.against is None else 0.0 for metric in METRICS}
+    return {
+        name: np.asarray(_differ(stated[name][each], result, near_zero[name]).reshape(len(directions), -1).any(axis=0))
+        for name, result in measure_together(moved, first, second, stated, alpha_range=alpha_range)
+    }
+
+
+def _measurable(spectra: Spectra) -> Flags:
     """Whether the error is large beside the smallest σ, or beside the smallest gap that is one."""
-    if spectrum.error > HARMLESS * float(spectrum.sigma[-1]):
-        return True
-    gaps = spectrum.sigma[:-1] - spectrum.sigma[1:]
-    return spectrum.error > HARMLESS_TO_GAPS * float(gaps[gaps > spectrum.error].min(initial=math.inf))
+    gaps = spectra.sigma[:, :-1] - spectra.sigma[:, 1:]
+    smallest = np.where(gaps > spectra.error[:, None], gaps, np.inf).min(axis=1, initial=np.inf)
+    own = spectra.error > HARMLESS * spectra.sigma[:, -1]
+    return np.asarray(own | (spectra.error > HARMLESS_TO_GAPS * smallest))
 
 
-def _close(pair: Pair) -> bool:
+def _close(pairs: Pairs) -> Flags:
     """Whether two spectra that differ do so by little, beside their errors."""
-    if pair.distance == 0.0 or not (pair.a.finite and pair.b.finite):
-        return False
-    return pair.a.error + pair.b.error > HARMLESS * float(np.abs(pair.a.sigma - pair.b.sigma).max())
+    apart = np.abs(pairs.a.sigma - pairs.b.sigma).max(axis=1)
+    differ = finite(pairs.a) & finite(pairs.b) & (pairs.distance != 0.0)
+    return np.asarray(differ & (pairs.a.error + pairs.b.error > HARMLESS * apart))
 
 
-def _directions(size: int) -> Iterator[NDArray[np.float64]]:
+def _directions(size: int) -> Numbers:
+    """The signs by which all σ of a matrix are moved at once: (4, size)."""
     alternating = np.where(np.arange(size) % 2, -1.0, 1.0)
-    yield from (np.ones_like(alternating), -np.ones_like(alternating), alternating, -alternating)
+    return np.array([np.ones_like(alternating), -np.ones_like(alternating), alternating, -alternating])
 
 
-def _moved(spectrum: Spectrum, sign: NDArray[np.float64]) -> Spectrum:
-    sigma = np.sort(np.maximum(spectrum.sigma + sign * spectrum.error, 0.0))[::-1]
-    return replace(spectrum, sigma=sigma, error=3.0 * spectrum.error)
+def _moved(spectra: Spectra, signs: Numbers) -> Spectra:
+    """Move each spectrum by its error; signs: (b, r)."""
+    sigma = np.sort(np.maximum(spectra.sigma + signs * spectra.error[:, None], 0.0), axis=1)[:, ::-1]
+    return replace(spectra, sigma=np.ascontiguousarray(sigma), error=3.0 * spectra.error)
 
 
-def _differ(
-    value: float | None, vector: Vector | None, other: float | None, other_vector: Vector | None, near_zero: float
-) -> bool:
-    if vector is not None and other_vector is not None:
-        return float(np.abs(vector - other_vector).max()) > THIRD_DIGIT * float(np.abs(vector).max())
-    if value is None or other is None or value == other or (math.isnan(value) and math.isnan(other)):
-        return False
-    return not abs(value - other) <= max(THIRD_DIGIT * abs(value), near_zero) or math.isinf(value)
+def _differ(stated: Numbers | Vectors, other: Numbers | Vectors, near_zero: float) -> Flags:
+    if stated.ndim > 1:
+        apart = np.abs(stated - other).max(axis=1)
+        return np.asarray(apart > THIRD_DIGIT * np.abs(stated).max(axis=1))
+    same = (stated == other) | (np.isnan(stated) & np.isnan(other))
+    near = np.abs(stated - other) <= np.maximum(THIRD_DIGIT * np.abs(stated), near_zero)
+    return np.asarray(~same & (~near | np.isinf(stated)))

@@ -20,7 +20,7 @@ from spectra_cli.measure.open_checkpoint import OpenCheckpoint, SpectrumCache
 from spectra_cli.measure.plan import Plan
 from spectra_cli.measure.results import CheckpointResult, combine, unique
 from spectra_cli.monitor.snapshot import Snapshot
-from spectra_cli.records import Checkpoint, Layout, Matrix, Problem, Row
+from spectra_cli.records import Checkpoint, Layout, Matrix, MatrixRows, Problem
 from spectra_cli.storage.appended import AppendedCheckpoint, AppendedTable
 from spectra_cli.storage.parts import cannot_write
 from spectra_cli.storage.table import row_groups, to_arrow
@@ -32,7 +32,7 @@ class Measurement:
     """What became of one step. rows: none where it failed, or was measured before. beside: seconds of a processor."""
 
     step: int
-    rows: tuple[Row, ...] = ()
+    rows: tuple[MatrixRows, ...] = ()
     events: tuple[Event, ...] = ()
     problems: tuple[Problem, ...] = ()
     failure: SpectraError | None = None

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
-from spectra_cli.records import Row
+from spectra_cli.records import MatrixRows
 
 SHOWN = ("stable_rank", "alpha", "spectral_norm", "sd_variation_rate")
 PREFIX = "spectra"
@@ -28,20 +28,21 @@ class SummaryWriter(Protocol):
 Writer = SummaryWriter | Tracker
 
 
-def scalars_of(rows: Sequence[Row]) -> dict[str, float]:
+def scalars_of(rows: Sequence[MatrixRows]) -> dict[str, float]:
     """Return the means over the matrices of a role, by `spectra/METRIC/ROLE`; those that are no number are left out.
 
     >>> from spectra_cli.records import Checkpoint, Matrix
     >>> from pathlib import Path
     >>> start = Checkpoint("run", "step0", Path("step0"), 0)
     >>> matrices = [Matrix(f"layers.{layer}.attn.q", "q", "w", 4, 4, layer) for layer in (0, 1)]
-    >>> scalars_of([Row(start, matrix, "alpha", value) for matrix, value in zip(matrices, (0.2, 0.4))])
+    >>> scalars_of([MatrixRows(start, matrix, {"alpha": alpha}) for matrix, alpha in zip(matrices, (0.2, 0.4))])
     {'spectra/alpha/q': 0.30000000000000004}
     """
     values: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        if row.metric in SHOWN and row.value is not None:
-            values[f"{PREFIX}/{row.metric}/{row.matrix.role}"].append(row.value)
+    for of_matrix in rows:
+        for metric in SHOWN:
+            if metric in of_matrix.numbers:
+                values[f"{PREFIX}/{metric}/{of_matrix.matrix.role}"].append(float(of_matrix.numbers[metric]))
     means = {name: sum(numbers) / len(numbers) for name, numbers in values.items()}
     return {name: mean for name, mean in means.items() if math.isfinite(mean)}
 

@@ -27,7 +27,15 @@ from spectra_cli.storage.lock import LOCK, remove_folder, take_lock
 from spectra_cli.storage.manifest import CheckpointNotes, differences
 from spectra_cli.storage.parts import cannot_write
 from spectra_cli.storage.schema import SCHEMA
-from spectra_cli.storage.table import METADATA_KEY, facts_text, group_facts, read_json_of, row_groups, write_table
+from spectra_cli.storage.table import (
+    METADATA_KEY,
+    PARQUET,
+    facts_text,
+    group_facts,
+    read_json_of,
+    row_groups,
+    write_table,
+)
 
 RESUME_KEY = b"spectra.appended"
 COPIED_AT_ONCE = 2**20
@@ -151,7 +159,7 @@ class AppendedTable:
         added: list[pq.FileMetaData] = []
         with (
             pa.OSFile(os.fsencode(file.name), "wb") as sink,
-            pq.ParquetWriter(sink, SCHEMA, compression="zstd", store_schema=True, metadata_collector=added) as writer,
+            pq.ParquetWriter(sink, SCHEMA, **PARQUET, metadata_collector=added) as writer,
         ):
             # The writer has put its first bytes, which every file has; the offsets it notes are the sink's own.
             if before is not None:
@@ -269,7 +277,7 @@ def _copy(path: Path, end: int, sink: pa.NativeFile) -> None:
 def _description(texts: Mapping[str, str], parts: Sequence[pq.FileMetaData]) -> bytes:
     """Return how a Parquet file ends that holds the row groups of these parts."""
     empty = pa.BufferOutputStream()
-    with pq.ParquetWriter(empty, SCHEMA, compression="zstd", store_schema=True) as writer:
+    with pq.ParquetWriter(empty, SCHEMA, **PARQUET) as writer:
         writer.add_key_value_metadata(dict(texts))
     whole = pq.read_metadata(pa.BufferReader(empty.getvalue()))
     for part in parts:

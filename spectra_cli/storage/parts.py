@@ -27,7 +27,7 @@ from spectra_cli.storage.manifest import (
     part_name,
     read_manifest,
 )
-from spectra_cli.storage.table import write_table
+from spectra_cli.storage.table import PARQUET, write_table
 
 OWN = re.compile(rf"{LOCK}|manifest\.json|[0-9a-f]{{16}}\.parquet")  # what a scan keeps in its folder
 
@@ -92,7 +92,7 @@ class Parts:
         """Keep the rows of one checkpoint, and notes that go with them, so that no kill can lose them."""
         name = part_name(key)
         try:
-            replace_file(self.folder / name, lambda file: pq.write_table(rows, file, compression="zstd"))
+            replace_file(self.folder / name, lambda file: pq.write_table(rows, file, **PARQUET))
             self._finished[key] = FinishedPart(name, digest(self.folder / name), notes)
             self._save()
         except OSError as error:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from spectra_cli.budget import bounded, spend_on_json
 from spectra_cli.errors import SpectraError
-from spectra_cli.records import Row
+from spectra_cli.records import MatrixRows
 from spectra_cli.storage.schema import (
     CATEGORY,
     DAMAGED,
@@ -29,35 +33,70 @@ from spectra_cli.storage.schema import (
 
 SCHEMA_VERSION = 1
 METADATA_KEY = b"spectra"
+PARQUET: dict[str, Any] = {
+    "compression": "zstd",
+    "use_dictionary": [name for name in SCHEMA.names if name not in ("value", "vector")],
+    "store_schema": True,
+}
+"""How a table is written. Its numbers hardly repeat: with a dictionary of them it was 1.4 times as large."""
+
 WITHOUT_VECTORS = [name for name in SCHEMA.names if name != "vector"]
 
 
-def to_arrow(rows: Sequence[Row]) -> pa.Table:
-    """Return the rows of one checkpoint as a table of SCHEMA, in the order given."""
-    columns: dict[str, list[Any]] = {
-        "model": [row.checkpoint.model for row in rows],
-        "revision": [row.checkpoint.revision for row in rows],
-        "stage": [row.checkpoint.stage for row in rows],
-        "step": [row.checkpoint.step for row in rows],
-        "tokens": [row.checkpoint.tokens for row in rows],
-        "matrix": [row.matrix.name for row in rows],
-        "role": [row.matrix.role for row in rows],
-        "tensor": [row.matrix.tensor for row in rows],
-        "layer": [row.matrix.layer for row in rows],
-        "expert": [row.matrix.expert for row in rows],
-        "rows": [row.matrix.rows for row in rows],
-        "cols": [row.matrix.cols for row in rows],
-        "metric": [row.metric for row in rows],
-        "value": [row.value for row in rows],
-        "vector": [row.vector for row in rows],
+def to_arrow(rows: Sequence[MatrixRows]) -> pa.Table:
+    """Return the rows of the matrices of one checkpoint as a table of SCHEMA, in the order given."""
+    counts = [len(of_matrix.numbers) for of_matrix in rows]
+    each = pa.array(np.repeat(np.arange(len(rows)), counts))
+    facts: dict[str, list[Any]] = {
+        "model": [of_matrix.checkpoint.model for of_matrix in rows],
+        "revision": [of_matrix.checkpoint.revision for of_matrix in rows],
+        "stage": [of_matrix.checkpoint.stage for of_matrix in rows],
+        "step": [of_matrix.checkpoint.step for of_matrix in rows],
+        "tokens": [of_matrix.checkpoint.tokens for of_matrix in rows],
+        "matrix": [of_matrix.matrix.name for of_matrix in rows],
+        "role": [of_matrix.matrix.role for of_matrix in rows],
+        "tensor": [of_matrix.matrix.tensor for of_matrix in rows],
+        "layer": [of_matrix.matrix.layer for of_matrix in rows],
+        "expert": [of_matrix.matrix.expert for of_matrix in rows],
+        "rows": [of_matrix.matrix.rows for of_matrix in rows],
+        "cols": [of_matrix.matrix.cols for of_matrix in rows],
     }
-    return pa.table({field.name: _column(columns[field.name], field.type) for field in SCHEMA}, schema=SCHEMA)
+    columns = {name: _column(values, SCHEMA.field(name).type).take(each) for name, values in facts.items()}
+    columns["metric"] = _metrics(rows)
+    columns["value"], columns["vector"] = _numbers(rows)
+    return pa.table(columns, schema=SCHEMA)
 
 
 def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
     if kind == CATEGORY:
         return pa.array(values, pa.string()).dictionary_encode()
     return pa.array(values, kind, from_pandas=False)
+
+
+def _metrics(rows: Sequence[MatrixRows]) -> pa.Array:
+    """Return the column of metrics; most matrices have the same, whose codes are looked up once."""
+    codes: dict[str, int] = {}
+    of_names: dict[tuple[str, ...], NDArray[np.int32]] = {}
+    parts = [np.empty(0, np.int32)]
+    for of_matrix in rows:
+        names = tuple(of_matrix.numbers)
+        if names not in of_names:
+            of_names[names] = np.array([codes.setdefault(name, len(codes)) for name in names], np.int32)
+        parts.append(of_names[names])
+    return pa.DictionaryArray.from_arrays(pa.array(np.concatenate(parts)), pa.array(list(codes), pa.string()))
+
+
+def _numbers(rows: Sequence[MatrixRows]) -> tuple[pa.Array, pa.Array]:
+    """Return the columns of values and of vectors; each is null where the other is not."""
+    numbers = [number for of_matrix in rows for number in of_matrix.numbers.values()]
+    vectors = {index: number for index, number in enumerate(numbers) if isinstance(number, np.ndarray)}
+    missing, sizes = np.ones(len(numbers), dtype=np.bool_), np.zeros(len(numbers) + 1, dtype=np.int32)
+    for index, vector in vectors.items():
+        missing[index], sizes[index + 1], numbers[index] = False, vector.size, math.nan
+    flat = pa.array(np.concatenate([np.empty(0, np.float32), *vectors.values()]))
+    kind = SCHEMA.field("vector").type
+    lists = pa.ListArray.from_arrays(np.cumsum(sizes), flat, type=kind, mask=pa.array(missing))
+    return pa.array(np.array(numbers, dtype=np.float64), mask=~missing, from_pandas=False), lists
 
 
 def write_table(target: Path | IO[bytes], parts: Iterable[pa.Table], metadata: Mapping[str, Any], **also: str) -> int:
@@ -68,11 +107,12 @@ def write_table(target: Path | IO[bytes], parts: Iterable[pa.Table], metadata: M
     be written.
     """
     groups: list[dict[str, Any]] = []
-    with pq.ParquetWriter(target, SCHEMA, compression="zstd", store_schema=True) as writer:
+    with pq.ParquetWriter(target, SCHEMA, **PARQUET) as writer, ThreadPoolExecutor(1) as beside:
         for part in parts:
             if part.num_rows:
+                facts = beside.submit(group_facts, part)
                 writer.write_table(part, row_group_size=part.num_rows)
-                groups.append(group_facts(part))
+                groups.append(facts.result())
         writer.add_key_value_metadata({METADATA_KEY.decode(): facts_text(metadata, groups), **also})
     return sum(group["rows"] for group in groups)
 
@@ -114,7 +154,9 @@ def _flat(column: pa.Array, kind: pa.DataType) -> Iterator[bytes]:
     if kind == CATEGORY:
         texts = column.cast(pa.string()).fill_null("")
         yield pc.binary_length(texts).cast(pa.int32()).to_numpy(zero_copy_only=False).tobytes()
-        yield "".join(texts.to_pylist()).encode()
+        _, offsets, data = texts.buffers()
+        ends = np.frombuffer(offsets, dtype=np.int32)
+        yield data[ends[texts.offset] : ends[texts.offset + len(texts)]].to_pybytes() if data is not None else b""
     elif pa.types.is_list(kind):
         yield pc.list_value_length(column).fill_null(0).cast(pa.int32()).to_numpy(zero_copy_only=False).tobytes()
         yield pc.list_flatten(column).to_numpy(zero_copy_only=False).tobytes()

@@ -1,14 +1,10 @@
-"""What one spectrum costs: operations, memory, and the rate of this machine."""
+"""What one spectrum costs: operations and memory."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from spectra_cli.svd.rules import LENGTH, merges
 
-from spectra_cli.svd.decomposition import spectrum
-from spectra_cli.svd.rules import merges
-
-SAMPLE = (768, 1536)  # rows and columns of what rates are measured on
+EXCLUSIVE_BYTES = 1 << 30
 
 
 def gigaflops(rows: int, cols: int) -> float:
@@ -54,25 +50,23 @@ def working_bytes(rows: int, cols: int) -> int:
     return 8 * short * ((3 + waiting) * short + 4 * block) + (16 << 20)
 
 
-def calibrate(device: str, seconds: float = 1.0) -> float:
-    """Measure the rate of `spectrum` in one thread of this machine in GFLOP/s, as `gigaflops` counts them.
+def is_exclusive(rows: int, cols: int) -> bool:
+    """Whether a matrix has all processors to itself: one that might take more than EXCLUSIVE_BYTES.
 
-    seconds: about how long to measure.
+    >>> is_exclusive(4096, 4096), is_exclusive(16384, 4096)
+    (False, True)
     """
-    import torch
-
-    sample = torch.randn(SAMPLE, generator=torch.Generator().manual_seed(0)).to(torch.float16)
-    return gigaflops(*SAMPLE) * _per_second(lambda: spectrum(sample, device=device), seconds)
+    return working_bytes(rows, cols) > EXCLUSIVE_BYTES
 
 
-def _per_second(work: Callable[[], object], seconds: float) -> float:
-    """Return how often a second one thread does some work."""
-    from threadpoolctl import threadpool_limits
+def gram_bytes(rows: int, cols: int) -> int:
+    """About the bytes that one spectrum takes beside the stored matrix where its Gram matrix has the digits.
 
-    work()  # loads every BLAS, to be bound
-    with threadpool_limits(limits=1):
-        count, start = 0, time.perf_counter()
-        while count == 0 or time.perf_counter() - start < seconds:
-            work()
-            count += 1
-    return count / (time.perf_counter() - start)
+    The Gram matrix and the work space of its eigenvalues, as large again, and a block in float64 and what it is made
+    of; 16 MB are for the buffers that BLAS keeps for each thread.
+
+    >>> round(gram_bytes(4096, 4096) / 1e6)
+    352
+    """
+    short, long = sorted((rows, cols))
+    return 8 * short * (2 * short + 2 * min(long, LENGTH)) + (16 << 20)

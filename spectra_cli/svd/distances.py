@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spectra_cli.svd.blocks import as_integers, float64_blocks, power_of_two, require_matrices, scale
+from spectra_cli.svd.blocks import Float64Block, as_integers, narrow_memory, power_of_two, require_matrices, scale
 from spectra_cli.svd.factors import Factors, compare_factors
 
 if TYPE_CHECKING:
     import torch
 
-CACHED = 1 << 18
-"""Entries of a block of `compare`, read in the order in which they are stored: 2 MB. 50,304×768 in float16 against two
-others takes 0.85 ns an entry and pair; 0.98 in blocks of a quarter, and 1.1 against one other at a time."""
+CACHED = 1 << 16
+"""Entries of a block of `compare`, in the order in which they are stored: 512 KB in float64, of which two stay in a
+core's own cache. 768×3072 in float16 against two others takes 2.1 ns an entry and pair on an Intel Xeon with 1.25 MB of
+it, in blocks four times as large 2.8. Where two threads compare, they wait for the interpreter between smaller blocks:
+both together take 1.9 and 1.6, and 2.7 in blocks of half of it."""
 
 
 def compare(a: torch.Tensor | Factors, b: torch.Tensor | Factors) -> tuple[float, float]:
@@ -47,15 +49,16 @@ def compare_each(a: torch.Tensor | Factors, others: Sequence[torch.Tensor | Fact
     require_matrices(first, *rest)
     power, powers = power_of_two(first), [power_of_two(b) for b in rest]
     length = max(1, CACHED // max(1, first.shape[1]))
-
-    def blocks(matrix: torch.Tensor, power: int) -> Iterator[torch.Tensor]:
-        return float64_blocks(matrix, length, power=power, by_rows=True)
-
+    size = min(length, first.shape[0]) * first.shape[1]
+    narrow = narrow_memory(size, first, *rest)
+    left, right = Float64Block(size, narrow), Float64Block(size, narrow)
     sums = [[0.0, 0.0] for _ in rest]
-    for left, *rights in zip(blocks(first, power), *map(blocks, rest, powers), strict=True):
-        x = left.view(-1)
-        for total, right, other in zip(sums, rights, powers, strict=True):
-            y = right.view(-1)
+    for start in range(0, first.shape[0], length):
+        rows = slice(start, start + length)
+        left.of(first[rows], power)
+        for total, matrix, other in zip(sums, rest, powers, strict=True):
+            right.of(matrix[rows], other)
+            x, y = left.flat, right.flat
             total[0] += float(x.dot(y))
             common = max(power, other)
             shifted = x if power == common else scale(x.clone(), power - common)

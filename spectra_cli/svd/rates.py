@@ -99,6 +99,24 @@ def seconds_alone(rows: int, cols: int, processor: Sequence[Rates]) -> float:
     return seconds_of(PROCESSORS, rows, cols, row, row).whole if row else 0.0
 
 
+def rates_over(shapes: Sequence[tuple[int, int]], device: Sequence[Rates]) -> tuple[float, float] | None:
+    """Return GFLOP/s of a device over matrices of all these shapes: of Gram matrices, and of their eigenvalues.
+
+    device: what is known of it; None where that is nothing.
+
+    >>> rates_over([(64, 64)], [Rates("some", 64, gram=20, batched=4, looped=1)])
+    (20.0, 4.0)
+    """
+    rows = [row for rows, cols in shapes if (row := nearest(device, min(rows, cols)))]
+    if not rows:
+        return None
+    products = [product_gigaflops(*shape) for shape in shapes]
+    values = [eigenvalue_gigaflops(*shape) for shape in shapes]
+    in_products = math.fsum(work / row.gram for work, row in zip(products, rows, strict=True))
+    in_values = math.fsum(work / max(row.batched, row.looped) for work, row in zip(values, rows, strict=True))
+    return math.fsum(products) / in_products, math.fsum(values) / in_values
+
+
 def nearest(rates: Sequence[Rates], side: int) -> Rates | None:
     """Return the row of the nearest side; None where there is none.
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from spectra_cli.kept_memory import scratch
 from spectra_cli.records import Spectrum
 from spectra_cli.svd.blocks import float64_blocks
 from spectra_cli.svd.lapack import add_gram, eigenvalues
@@ -136,7 +137,7 @@ def gram_matrix(matrix: torch.Tensor, power: int) -> torch.Tensor:
     import torch
 
     size, tall = min(matrix.shape), matrix.shape[0] >= matrix.shape[1]
-    gram = torch.zeros((size, size), dtype=torch.float64).T
+    gram = scratch(size * size, torch.float64).zero_().view(size, size).T
     for block in float64_blocks(matrix, LENGTH, power=power):
         add_gram(gram, block, tall=tall)
     return gram

@@ -22,8 +22,8 @@ from spectra_cli.trace import NO_TRACE, Recorder
 if TYPE_CHECKING:
     import torch
 
-ENTRIES = 1 << 20
-"""Most entries of what is computed together: 8 MB in float64."""
+ENTRIES = 1 << 21
+"""Most entries of what is computed together: 16 MB in float64."""
 
 SHORT, LONG = 128, 1024
 """Largest sides of a matrix that is small: up to these, NumPy's products and eigenvalues are those of `lapack` to the

@@ -8,7 +8,6 @@ from spectra_cli.weights.companions import companion_names, files_of_copy, read_
 from spectra_cli.weights.layouts.unread_files import not_fetched
 from spectra_cli.weights.opening import Weights, open_weights
 from spectra_cli.weights.recognition import FORMATS, Format, checkpoint_files, header_size, recognise
-from spectra_cli.weights.tensors.buffers import reusing_memory
 from spectra_cli.weights.tensors.low_rank import LowRank
 from spectra_cli.weights.unread_kinds import why_unread
 
@@ -25,6 +24,5 @@ __all__ = [
     "open_weights",
     "read_companions",
     "recognise",
-    "reusing_memory",
     "why_unread",
 ]

@@ -165,6 +165,7 @@ def test_the_wide_table_is_what_export_writes(table_path, tmp_path):
         read_table(table_path, columns=["matrix", "value"]).wide()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", [spectra_cli.stability, spectra_cli.lifecycle], ids=lambda study: study.__name__)
 def test_a_study_takes_paths_and_tables_and_says_what_the_command_says(study, tmp_path, spectra):
     from tests.support.planted_runs import plant_wave

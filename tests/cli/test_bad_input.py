@@ -191,6 +191,7 @@ def test_names_from_a_file_cannot_act_on_the_terminal(run, tmp_path, spectra):
     assert "evil\\x1b[31m\\n\\u202ename" in result.err
 
 
+@pytest.mark.slow
 def test_a_second_scan_onto_one_output_is_refused(run, tmp_path):
     holder = (
         "import sys, time; from pathlib import Path; from spectra_cli.storage.parts import Parts\n"

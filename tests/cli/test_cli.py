@@ -54,6 +54,7 @@ def test_the_version_is_the_package_s(spectra):
     assert spectra("--version").out == f"spectra {spectra_cli.__version__}\n"
 
 
+@pytest.mark.slow
 def test_standard_output_carries_parquet_and_nothing_else(kept_run, table_path):
     result = run_in_new_process("scan", kept_run, "-o", "-")
     assert result.returncode == 0

@@ -259,6 +259,7 @@ HINTS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cause", HINTS)
 def test_what_a_hint_proposes_helps(tmp_path, spectra, monkeypatch, cause):
     monkeypatch.chdir(tmp_path)

@@ -176,9 +176,8 @@ def imports(command_line):
     return command_line.run("metrics", "sd").peak
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if "million tensors" in name else []) for name in INPUTS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", INPUTS)
 def test_it_is_refused_in_two_lines_and_leaves_nothing(command_line, imports, tmp_path, name):
     folder = tmp_path / "bad" / "step1"
     folder.mkdir(parents=True)

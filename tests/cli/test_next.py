@@ -19,6 +19,7 @@ def logged(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "proposed"),
     [
@@ -42,6 +43,7 @@ def test_what_scan_proposes_works(logged, tmp_path, spectra, monkeypatch, option
         assert result.code == 0, result.err
 
 
+@pytest.mark.slow
 def test_what_rank1_proposes_works(logged, tmp_path, spectra, monkeypatch):
     monkeypatch.chdir(tmp_path)
     said = spectra("rank1", logged, "--window", 2, "-o", "my table.parquet")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from spectra_cli.records import Checkpoint, Row
+from spectra_cli.records import Checkpoint, MatrixRows
 from spectra_cli.storage.table import to_arrow, write_table
 from tests.support.planted_runs import ATTENTION, plant_table
 
@@ -37,6 +37,7 @@ def test_it_says_the_phases_in_sentences_and_then_a_line_a_group(spectra, plante
     ]
 
 
+@pytest.mark.slow
 def test_json_has_the_documented_keys(spectra, planted_table, log):
     result = spectra("stability", planted_table, "--loss", log, "--loss-columns", "step=n,lr=rate", "--json")
     assert result.code == 0, result.err
@@ -56,6 +57,7 @@ def test_without_a_log_the_loss_is_null(spectra, planted_table):
     assert run["loss"] is None
 
 
+@pytest.mark.slow
 def test_two_tables_are_compared_under_their_labels(spectra, planted_table, tmp_path):
     lower = plant_table(tmp_path / "lower.parquet", lower=0.1, seed=2)
     result = spectra("stability", planted_table, lower, "--label", "adam,muon", "--json")
@@ -87,13 +89,14 @@ def test_what_cannot_be_done_is_said_in_two_lines(spectra, planted_table, argume
 
 
 def test_a_table_scanned_without_the_variation_says_what_to_scan(spectra, tmp_path):
-    rows = [Row(Checkpoint("m", "step1", Path(), 1), ATTENTION, "alpha", 1.0, None)]
+    rows = [MatrixRows(Checkpoint("m", "step1", Path(), 1), ATTENTION, {"alpha": 1.0})]
     write_table(tmp_path / "alpha.parquet", [to_arrow(rows)], {})
     result = spectra("stability", tmp_path / "alpha.parquet")
     assert result.code == 1
     assert "holds none of sd_variation_rate" in result.err
 
 
+@pytest.mark.slow
 def test_compare_shows_ratios_alone_with_the_last_loss(spectra, planted_table, log, tmp_path):
     lower = plant_table(tmp_path / "lower.parquet", lower=0.1, seed=2)
     better = tmp_path / "better.csv"

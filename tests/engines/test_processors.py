@@ -150,6 +150,7 @@ def test_every_worker_computes_in_one_thread():
         assert process < 1.5 * own + 0.02
 
 
+@pytest.mark.slow
 def test_interrupt_stops_within_a_moment():
     script = """
 import time

@@ -144,6 +144,7 @@ def test_few_layers_show_no_correlation_and_say_so(tmp_path, text, spectra):
     )
 
 
+@pytest.mark.slow
 def test_the_figure_is_drawn_where_it_is_asked_for(tmp_path, text, spectra):
     write_model(tmp_path / "m", "gpt_neox", BYTES)
     result = spectra("ablate", tmp_path / "m", "--text", text, "-o", tmp_path / "a.svg", "--quiet")

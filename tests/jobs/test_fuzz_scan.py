@@ -62,6 +62,7 @@ def sources(tmp_path_factory):
     return top
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*FORMATS, "run"])
 @BOUNDED
 @given(which=st.integers(0, 9), changes=CHANGES)
@@ -79,6 +80,7 @@ NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40) | st.samp
 )
 
 
+@pytest.mark.slow
 @BOUNDED
 @given(names=st.lists(NAMES, min_size=1, max_size=4, unique=True), bad=st.booleans())
 def test_a_scan_of_any_tensor_names_ends_as_a_scan_may(names, bad):
@@ -91,6 +93,7 @@ def test_a_scan_of_any_tensor_names_ends_as_a_scan_may(names, bad):
         scan(Path(top, "in"), Path(top))
 
 
+@pytest.mark.slow
 @BOUNDED
 @given(name=NAMES.filter(lambda name: "/" not in name and "\0" not in name and len(name.encode()) < 200))
 def test_a_scan_of_any_folder_name_ends_as_a_scan_may(name):

@@ -60,6 +60,7 @@ def test_it_is_said_once_at_the_end_and_kept(tmp_path, spectra, write, words):
     assert line == f"note: {kept}"[: len(line)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("write", "words"), GROUNDS.values(), ids=GROUNDS)
 def test_inspect_says_the_same(tmp_path, spectra, write, words):
     write(tmp_path / "run")

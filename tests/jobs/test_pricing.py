@@ -1,15 +1,19 @@
 """What a scan would take: the counts by hand, how they scale with workers, and what `inspect` says of it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from spectra_cli import svd
+from spectra_cli.jobs import pricing
 from spectra_cli.jobs.inspect import inspect_source
-from spectra_cli.jobs.pricing import Checkpoints, Rates, Ready, Work, Workers, cost_of, work_of
+from spectra_cli.jobs.pricing import Checkpoints, Rates, Ready, Work, Workers, cost_of, gpu_rates, work_of
 from spectra_cli.measure.plan import make_plan
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.trial import Trial, try_matrices
 from spectra_cli.records import Matrix, StoredTensor
+from spectra_cli.svd import measured_rates
 
 STEPS = {"Gram": 20.0, "eigenvalues": 20.0, "compare": 4.0, "rows": 1.0}
 WORK = Work(300.0, 100.0, STEPS, checkpoints=5, nbytes=6_000_000_000, reads=3, longest=5.0, working_bytes=(30, 20, 10))
@@ -46,6 +50,30 @@ def test_gpus_decompose_while_processors_do_the_rest():
     assert cost(1, gpus=4).computing == pytest.approx(3)
 
 
+def test_a_gpu_is_priced_by_the_rates_that_choose_its_routes(monkeypatch):
+    matrices = [Matrix("a", "q", "a", 64, 64), Matrix("b", "q", "b", 1000, 512)]
+    device = svd.name_of("cpu:0")
+    rows = (svd.Rates(device, 64, 2.0, 1.0, 4.0, 1.0), svd.Rates(device, 512, 50.0, 20.0, 10.0, 1.0))
+    monkeypatch.setattr(measured_rates, "MEASURED", rows)
+    products, values = (64**3, 1000 * 512**2), (4 / 3 * 64**3, 4 / 3 * 512**3)
+    rates = gpu_rates("cpu:0", matrices)
+    assert rates.products == pytest.approx(sum(products) / (products[0] / 2 + products[1] / 50))
+    assert rates.eigenvalues == pytest.approx(sum(values) / (values[0] / 4 + values[1] / 20))
+    assert not rates.assumed
+    assert gpu_rates("cpu", matrices).assumed
+
+
+def test_a_gpu_of_which_nothing_is_known_is_measured_also_where_all_matrices_are_large():
+    rates = gpu_rates("cpu:0", [Matrix("a", "q", "a", 8192, 8192)])
+    assert not rates.assumed
+    assert min(rates.products, rates.eigenvalues) > 0
+
+
+def test_a_gpu_that_cannot_be_measured_in_time_is_assumed(monkeypatch):
+    monkeypatch.setattr(pricing, "MEASURING", 0.0)
+    assert gpu_rates("cpu:0", [Matrix("a", "q", "a", 768, 768)]).assumed
+
+
 def test_reading_goes_beside_it_and_is_repeated_where_neighbours_are_elsewhere():
     assert cost(1, local=True, bandwidth=10**9).reading == cost(1, bandwidth=10**9).reading == pytest.approx(6)
     slow = cost(2, bandwidth=10**8)
@@ -57,6 +85,12 @@ def test_other_machines_begin_when_this_one_is_ready():
     assert cost(1, local=True).seconds == pytest.approx(2 + 23)
     assert cost(1).seconds == pytest.approx(4 + 23)
     assert (cost(1, local=True).peak_bytes, cost(1).peak_bytes) == (1050, 2050)
+
+
+def test_a_matrix_that_is_measured_alone_needs_no_room_beside_others():
+    works = [replace(WORK, exclusive_bytes=exclusive) for exclusive in (55, 70)]
+    peaks = [cost_of(work, Workers(1, 0, 64, None), RATES, READY, local=True).peak_bytes for work in works]
+    assert peaks == [1060, 1070]
 
 
 def test_a_trial_tells_new_compared_and_repeated_matrices_apart(kept_run):

@@ -54,6 +54,7 @@ def load(folder, **given):
     return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="float32", **given).eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model_type", "settings"),
     [

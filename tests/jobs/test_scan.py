@@ -1,5 +1,6 @@
 """A scan of real files: its numbers against an independent SVD, its rows, and how it goes on after a stop."""
 
+import gc
 import shutil
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from spectra_cli import read_table
 from spectra_cli.errors import SpectraError
-from spectra_cli.jobs.scan import scan_checkpoints
+from spectra_cli.jobs.scan import OBJECTS, scan_checkpoints
 from tests.support import runs
 
 
@@ -184,3 +185,19 @@ def test_the_shuffle_and_the_range_of_the_fit_are_wired(kept_run, tmp_path):
     part = values(scan_checkpoints(kept_run, tmp_path / "b.parquet", alpha_range="2:8", **asked).output)
     assert whole["step16", "embed", "alpha"] != part["step16", "embed", "alpha"]
     assert 0 <= whole["step16", "embed", "rand_distance"] < 1
+
+
+@pytest.mark.parametrize("threshold", [0, 700, 100_000])
+def test_the_collector_of_garbage_is_as_it_was_after_a_scan(kept_run, tmp_path, threshold):
+    before = gc.get_threshold()
+    gc.set_threshold(threshold, *before[1:])
+    try:
+        during = []
+        scan_checkpoints(
+            kept_run, tmp_path / "a.parquet", on_done=lambda *_: during.append(gc.get_threshold()[0]), metrics=["alpha"]
+        )
+        assert set(during) == {OBJECTS if threshold == 700 else threshold}
+        assert gc.get_threshold()[0] == threshold
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.set_threshold(*before)

@@ -58,6 +58,7 @@ def test_other_runs_leave_nothing(tmp_path, spectra):
     assert not list(tmp_path.glob("*.jsonl"))
 
 
+@pytest.mark.slow
 def test_a_table_for_standard_output_has_no_companion(trained, tmp_path):
     command = [sys.executable, "-m", "spectra_cli", "scan", str(trained), "-o", "-"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

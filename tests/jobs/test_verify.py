@@ -80,6 +80,7 @@ def test_the_seed_draws_the_sample(table_path):
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+@pytest.mark.slow
 def test_another_checkpoint_in_its_place_is_found(spectra, run, tmp_path):
     scan_checkpoints(run, tmp_path / "a.parquet")
     runs.edit(
@@ -99,6 +100,7 @@ def test_nothing_is_fetched_on_a_tables_word_alone(spectra, table_path, tmp_path
     assert "give --source 'hf:own/run other'" in said.err
 
 
+@pytest.mark.slow
 def test_a_source_that_moved_is_given_anew(run, tmp_path):
     scan_checkpoints(run, tmp_path / "a.parquet")
     run.rename(tmp_path / "moved")

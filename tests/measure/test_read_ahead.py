@@ -64,6 +64,17 @@ def test_what_cannot_be_read_is_left_out_and_what_follows_is_not(tmp_path, cold_
         wait_for(lambda: is_cached(cold_file, 12 * MB))
 
 
+def test_a_piece_of_which_only_an_end_is_cached_is_read(cold_file):
+    with cold_file.open("rb", buffering=0) as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)  # the kernel reads nothing ahead by itself
+        for end in (4 * MB, 9 * MB - 1):
+            os.pread(file.fileno(), 1, end)
+    assert not is_cached(cold_file, 5 * MB - 1)
+    assert not is_cached(cold_file, 8 * MB)
+    with reading_ahead([FileRange(cold_file, 4 * MB, MB), FileRange(cold_file, 8 * MB, MB)]):
+        wait_for(lambda: is_cached(cold_file, 5 * MB - 1) and is_cached(cold_file, 8 * MB))
+
+
 def test_it_ends_with_the_block_whatever_happens(cold_file):
     def work():
         with reading_ahead([FileRange(cold_file, 0, 16 * MB)], most=MB):

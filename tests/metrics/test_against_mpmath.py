@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from spectra_cli.metrics import METRICS, Metric, measure
-from spectra_cli.metrics.metric import Vector
+from spectra_cli.metrics.stacks import Vectors
 from spectra_cli.records import Pair
 from tests.support.metric_oracles import ONE_MATRIX, numbers
 from tests.support.pair_oracles import TWO_MATRICES
 from tests.support.spectra import PAIRS, SPECTRA
 
-Rows = Sequence[tuple[str, float | None, Vector | None]]
+Rows = Sequence[tuple[str, float | None, Vectors | None]]
 
 
 def test_every_metric_has_an_oracle() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from spectra_cli.metrics.norms import sd
 from spectra_cli.metrics.other_tools import alpha_weighted, log_alpha_norm, log_norm, rand_distance
 from spectra_cli.metrics.power_law import alpha, alpha_ols, alpha_r2, alpha_stderr
 from spectra_cli.metrics.ranks import entropy, entropy_energy
-from spectra_cli.metrics.tail_fit import UNDEFINED, TailFit, clauset_fit, tail_fit
+from spectra_cli.metrics.stacks import Spectra
+from spectra_cli.metrics.tail_fit import TailFit, clauset_fit, tail_fit
 from spectra_cli.records import Spectrum
 from tests.support.spectra import Array, spectrum_of
 
@@ -66,7 +68,7 @@ def test_the_weighted_fit_is_numpys_polynomial(ranks: RankRange) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_distance_of_the_floored_tail_is_scipys(kind: str) -> None:
     values = eigenvalues(kind, 300)
-    fit = defined(tail_fit(of_eigenvalues(values)))
+    fit = fitted(tail_fit, of_eigenvalues(values))
     tail = values[values >= fit.xmin * (1 - 1e-12)]
     assert fit.n == len(tail) >= 75
     law = stats.pareto(fit.alpha - 1, scale=tail.min())
@@ -79,7 +81,7 @@ def test_the_distance_of_the_floored_tail_is_scipys(kind: str) -> None:
 def test_no_other_tail_is_closer(kind: str, two_sided: bool) -> None:
     """The search leaves out candidates that cannot win: here every one is tried."""
     values = np.sort(eigenvalues(kind, 400, seed=3))
-    fit = defined((tail_fit if two_sided else clauset_fit)(of_eigenvalues(values)))
+    fit = fitted(tail_fit if two_sided else clauset_fit, of_eigenvalues(values))
     least, best = (100 if two_sided else 2), (np.inf, 0.0)
     for start in np.flatnonzero(np.diff(values, prepend=0.0) > 0)[:-1]:
         tail = values[start:]
@@ -97,7 +99,7 @@ def test_no_other_tail_is_closer(kind: str, two_sided: bool) -> None:
 def test_tails_agree_with_powerlaw(kind: str) -> None:
     powerlaw = pytest.importorskip("powerlaw", exc_type=ImportError)
     values = eigenvalues(kind, 300)
-    fit = defined(clauset_fit(of_eigenvalues(values)))
+    fit = fitted(clauset_fit, of_eigenvalues(values))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # Left alone, powerlaw 2.0 confines α to 3 and then chooses another tail.
@@ -119,7 +121,7 @@ def test_tails_are_found_twenty_times_faster_than_by_powerlaw() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = min(seconds(lambda: powerlaw.Fit(values, verbose=False)) for _ in range(2))
-    ours = min(seconds(lambda: clauset_fit(of_eigenvalues(values))) for _ in range(5))
+    ours = min(seconds(lambda: fitted(clauset_fit, of_eigenvalues(values))) for _ in range(5))
     assert theirs / ours >= 20
 
 
@@ -127,7 +129,7 @@ def test_tails_are_found_twenty_times_faster_than_by_powerlaw() -> None:
 def test_tails_agree_with_weightwatcher(kind: str) -> None:
     fits = pytest.importorskip("weightwatcher.WW_powerlaw", exc_type=ImportError)
     values = eigenvalues(kind, 300)
-    fit, theirs = defined(clauset_fit(of_eigenvalues(values))), fits.WWFit(values)
+    fit, theirs = fitted(clauset_fit, of_eigenvalues(values)), fits.WWFit(values)
     assert (fit.alpha, fit.ks, fit.n) == pytest.approx((theirs.alpha, theirs.D, len(theirs.data)), rel=1e-9)
     assert (fit.xmin, fit.stderr) == pytest.approx((theirs.xmin, theirs.sigma), rel=1e-9)
 
@@ -142,7 +144,7 @@ def test_a_layer_has_the_numbers_that_weightwatcher_gives_it() -> None:
         warnings.simplefilter("ignore")
         row = weightwatcher.WeightWatcher(model=torch.nn.Sequential(layer)).analyze().iloc[0]
     ours = spectrum_of(layer.weight.detach().double().numpy())
-    fit = defined(clauset_fit(ours))
+    fit = fitted(clauset_fit, ours)
     assert (fit.alpha, fit.ks, fit.stderr) == pytest.approx((row.alpha, row.D, row.sigma), rel=1e-5)
     assert log_norm(ours) == pytest.approx(row.log_norm, rel=1e-5)
     assert alpha_weighted(ours) == pytest.approx(row.alpha_weighted, rel=1e-5)
@@ -160,11 +162,13 @@ def test_the_distance_to_the_shuffle_is_scipys() -> None:
 def test_a_logarithm_grows_by_that_of_the_scale() -> None:
     small, large = Spectrum.of(3.0, 2.0, 0.5), Spectrum.of(30.0, 20.0, 5.0)
     assert log_norm(large) - log_norm(small) == pytest.approx(2.0, rel=1e-12)
-    exponent = defined(clauset_fit(small)).alpha
+    exponent = fitted(clauset_fit, small).alpha
     assert alpha_weighted(large) - alpha_weighted(small) == pytest.approx(2.0 * exponent, rel=1e-12)
     assert log_alpha_norm(large) - log_alpha_norm(small) == pytest.approx(2.0 * exponent, rel=1e-12)
 
 
-def defined(fit: TailFit) -> TailFit:
-    assert fit is not UNDEFINED
-    return fit
+def fitted(fit: Callable[[Spectra], TailFit], spectrum: Spectrum) -> TailFit:
+    """A fit of one spectrum, its numbers those of that one."""
+    found = fit(Spectra.of([spectrum]))
+    assert not np.isnan(found.alpha)
+    return TailFit(*(values[0] for values in (found.alpha, found.xmin, found.ks, found.n)))

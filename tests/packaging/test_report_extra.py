@@ -16,6 +16,7 @@ def run(code, folder, *arguments):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [("plot", "{table}", "--kind", "roles", "-o", "a.png"), ("report", "{table}", "-o", "a.html"), ("demo",)],

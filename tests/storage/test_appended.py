@@ -12,7 +12,7 @@ import pytest
 
 from spectra_cli.errors import SpectraError
 from spectra_cli.jobs.verify import verify_table
-from spectra_cli.records import Checkpoint, Matrix, Row, Spectrum
+from spectra_cli.records import Checkpoint, Matrix, MatrixRows, Spectrum
 from spectra_cli.storage.appended import AppendedCheckpoint, AppendedTable
 from spectra_cli.storage.manifest import CheckpointNotes, LayoutNotes
 from spectra_cli.storage.parts import Parts
@@ -36,8 +36,8 @@ def rows_of(step):
     for name in "abc":
         spectrum = Spectrum.of(*(1 + step + ord(name) + index for index in range(4)))
         matrix = Matrix(name, "q", name, 4, 4)
-        rows.append(Row(checkpoint, matrix, "sd", None, (spectrum.sigma / spectrum.sigma.sum()).astype("float32")))
-        rows.append(Row(checkpoint, matrix, "stable_rank", 1 + step / 1000))
+        distribution = (spectrum.sigma / spectrum.sigma.sum()).astype("float32")
+        rows.append(MatrixRows(checkpoint, matrix, {"sd": distribution, "stable_rank": 1 + step / 1000}))
     return to_arrow(rows)
 
 

@@ -45,6 +45,7 @@ def refusal(*arguments, **options):
     return caught.value
 
 
+@pytest.mark.slow
 def test_a_killed_scan_is_taken_up_and_ends_the_same(kept_run, table_path, begun):
     measured = []
     scan_checkpoints(kept_run, begun, on_done=lambda one, matrix: matrix and measured.append(one.revision))
@@ -142,6 +143,7 @@ def test_a_link_left_under_the_temporary_name_is_not_written_through(tmp_path):
     assert (tmp_path / "a.parquet").is_file()
 
 
+@pytest.mark.slow
 def test_many_processes_that_want_one_output_have_it_one_after_the_other(tmp_path):
     """The folder goes with every holder, and the lock's file with it."""
     script = (

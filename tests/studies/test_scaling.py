@@ -48,6 +48,7 @@ def tables(tmp_path_factory):
     ]
 
 
+@pytest.mark.slow
 def test_three_models_are_compared_by_the_command_line(tables, spectra):
     said = spectra("scaling", *tables)
     assert said.code == 0, said.err

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spectra_cli.records import Checkpoint, Matrix, Row
+from spectra_cli.records import Checkpoint, Matrix, MatrixRows
 from spectra_cli.storage.table import to_arrow, write_table
 
 STEPS = (0, 1, 2, 3, 6, 10, 18, 32, 58, 102, 181, 323, 575, 1024)
@@ -51,10 +51,7 @@ def plant_table(path: Path, layers: int = LAYERS) -> Path:
     parts = []
     for previous, step in zip((None, *STEPS), STEPS, strict=False):
         checkpoint = Checkpoint("tiny", f"step{step}", Path(), step)
-        rows = [
-            Row(checkpoint, matrix, metric, float(value), None)
-            for matrix in matrices(layers) for metric, value in values(matrix, step, previous, layers).items()
-        ]  # fmt: skip
+        rows = [MatrixRows(checkpoint, matrix, values(matrix, step, previous, layers)) for matrix in matrices(layers)]
         parts.append(to_arrow(rows))
     write_table(path, parts, {"reference": f"step{STEPS[-1]}"})
     return path

@@ -1,14 +1,28 @@
-"""What tests of the Hub share: the command and token of their processes, and a run on which byte ranges pay."""
+"""What tests of the Hub share: a command and token, what files take of the disk, and a run on which byte ranges pay."""
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from tests.support import runs
 
 TOKEN = "hf_thisIsASecret"
 COMMAND = (str(Path(sys.executable).with_name("spectra")),)
+
+
+def bytes_on_disk(folder: Path) -> int:
+    """Return what the files in a folder take of the disk, those left out that go meanwhile."""
+    taken = 0
+    for inside, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                facts = os.lstat(os.path.join(inside, name))
+                taken += facts.st_blocks * 512 if stat.S_ISREG(facts.st_mode) else 0
+    return taken
 
 
 def write_wide_run(folder: Path, steps: tuple[int, ...], width: int = 256, layers: int = 2) -> Path:

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from spectra_cli.records import Checkpoint, Matrix, Row
+from spectra_cli.records import Checkpoint, Matrix, MatrixRows
 from spectra_cli.storage.table import to_arrow, write_table
 from spectra_cli.studies.inputs.runs import Run
 from spectra_cli.studies.stability import METRICS, RATE, RunStability
@@ -20,7 +20,7 @@ PEAK, BREAKPOINT, END = 60.0, 1500.0, 60_000.0
 HEIGHT = 3e-4
 ATTENTION = Matrix("layers.0.attn.q", "q", "a", 8, 8, layer=0)
 MLP = Matrix("layers.0.mlp.up", "up", "b", 8, 8, layer=0)
-START = Row(Checkpoint("planted", "step0", Path(), 0), ATTENTION, "alpha", 1.0, None)
+START = MatrixRows(Checkpoint("planted", "step0", Path(), 0), ATTENTION, {"alpha": 1.0})
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,8 @@ def plant_table(path: Path, *, lower: float = 1.0, seed: int = 1, checkpoints: i
     lines = plant(FLOOR, checkpoints=checkpoints, noise=0.05, seed=seed).numbers.iloc[1:]
     for step, rate in zip(lines["step"].tolist(), (lines["sd_variation_rate"] * lower).tolist(), strict=True):
         checkpoint = Checkpoint("planted", f"step{step}", Path(), step)
-        rows = [Row(checkpoint, ATTENTION, "sd_variation_rate", rate, None)]
-        rows += [Row(checkpoint, MLP, "sd_variation_rate", rate / 2, None)]
-        parts.append(to_arrow(rows))
+        rates = {ATTENTION: rate, MLP: rate / 2}
+        parts.append(to_arrow([MatrixRows(checkpoint, matrix, {RATE: value}) for matrix, value in rates.items()]))
     write_table(path, parts, {})
     return path
 

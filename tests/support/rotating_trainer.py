@@ -40,9 +40,11 @@ class Keep(TrainerCallback):
         time.sleep(SECONDS_A_STEP)
 
     def on_save(self, args, state, *_, **__):
-        name = f"checkpoint-{state.global_step}"
-        shutil.rmtree(self.kept / name, ignore_errors=True)
-        shutil.copytree(Path(args.output_dir) / name, self.kept / name)
+        self.copy(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+    def copy(self, checkpoint: Path) -> None:
+        shutil.rmtree(self.kept / checkpoint.name, ignore_errors=True)
+        shutil.copytree(checkpoint, self.kept / checkpoint.name)
 
 
 def main(run: Path, kept: Path, steps: int) -> None:
@@ -51,8 +53,11 @@ def main(run: Path, kept: Path, steps: int) -> None:
         output_dir=str(run), max_steps=steps, save_steps=1, save_total_limit=3, per_device_train_batch_size=2,
         report_to=[], disable_tqdm=True, use_cpu=True, logging_steps=1,
     )  # fmt: skip
-    trainer = Trainer(neox(), arguments, train_dataset=Tokens(), callbacks=[Keep(kept)])
+    keep = Keep(kept)
+    trainer = Trainer(neox(), arguments, train_dataset=Tokens(), callbacks=[keep])
     whole = [int(path.parent.name.removeprefix("checkpoint-")) for path in run.glob("*/trainer_state.json")]
+    for step in whole:  # it may have been killed before it copied the last one
+        keep.copy(run / f"checkpoint-{step}")
     trainer.train(resume_from_checkpoint=str(run / f"checkpoint-{max(whole)}") if whole else None)
 
 

@@ -233,13 +233,14 @@ FEWER = "cpu:0 had no memory for as many matrices of {0}×{0} as should fit: few
 ON_THE_CPU = "cpu:0 had no memory for a matrix of {0}×{0}: the CPU computed it"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space and reads it from /proc")
 @pytest.mark.parametrize(
     ("side", "many", "times", "computed", "messages"),
     [
         (300, 8, 100, 8, []),
-        pytest.param(700, 24, 4, 24, [FEWER], marks=pytest.mark.slow),
-        pytest.param(3000, 2, 0, 0, [ON_THE_CPU], marks=pytest.mark.slow),
+        (700, 24, 4, 24, [FEWER]),
+        (3000, 2, 0, 0, [ON_THE_CPU]),
     ],
 )
 def test_without_memory_batches_are_halved_and_then_left_to_the_cpu(side, many, times, computed, messages):

@@ -48,6 +48,7 @@ def test_they_are_the_singular_values_within_the_error_that_is_told():
         assert np.abs(spectrum.sigma - truth).max() <= spectrum.error + 1e-14 * truth[0]
 
 
+@pytest.mark.slow
 def test_more_than_are_computed_at_once_come_out_in_their_order():
     matrices = [torch.full((128, 1024), float(number)) for number in range(20)]
     assert [round(spectrum.sigma[0] / 128 / 8**0.5) for spectrum in svd.spectra(matrices)] == list(range(20))

@@ -41,6 +41,7 @@ def test_a_band_spans_the_runs_and_its_line_is_their_median(tables):
     assert np.array([line["high"] for line in lines]) == pytest.approx(rates * 2)
 
 
+@pytest.mark.slow
 def test_pools_of_one_label_have_a_band_each_by_part(tables):
     chart = figures.trajectory(tables, labels=["a", "b", "b"], seeds=True)
     lines = drawn(chart, RATE)
@@ -54,6 +55,7 @@ def test_pools_of_one_label_have_a_band_each_by_part(tables):
     assert area["encoding"]["detail"] == [{"field": "part", "type": "nominal"}]
 
 
+@pytest.mark.slow
 def test_gradients_of_a_pool_are_one_column_with_the_range_of_their_slopes(deep_table, tmp_path):
     copy = tmp_path / "deep-again.parquet"
     copy.write_bytes(deep_table.read_bytes())

@@ -50,6 +50,7 @@ def table_of(table_path, deep_table, rank1_table):
     return lambda name: own.get(name, table_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_kind_is_drawn_as_svg_with_its_marks(name, table_of, losses, tmp_path):
     plot([table_of(name)], name, str(tmp_path / "a.svg"), Choice(losses=[str(losses)] if name == "loss" else ()))
@@ -105,6 +106,7 @@ def test_the_chart_holds_the_means_that_pandas_finds(table_path):
     assert point["cosine"] == pytest.approx(want, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_phase_one_is_shaded_up_to_the_onset_that_the_study_finds(tmp_path):
     table = plant_table(tmp_path / "a.parquet")
     onset = compare_tables([table]).runs[0].groups[0].onset

@@ -150,9 +150,9 @@ def test_no_verdict_contradicts_its_interval():
     assert all(read[check] for check in CHECKS[:5])
 
 
-@pytest.mark.slow  # 60 s: a thousand tables
-def test_no_verdict_contradicts_its_interval_in_a_thousand_tables():
-    assert min(contradictions(range(1000)).values()) >= 20
+@pytest.mark.slow  # a minute
+def test_no_verdict_contradicts_its_interval_in_hundreds_of_tables():
+    assert min(contradictions(range(200)).values()) >= 4
 
 
 def grid(run, metric, role):

@@ -193,6 +193,6 @@ def test_no_verdict_contradicts_its_interval():
     assert all(read.values())
 
 
-@pytest.mark.slow  # minutes: four hundred tables
-def test_no_verdict_contradicts_its_interval_in_hundreds_of_tables():
-    assert min(contradictions(range(400)).values()) >= 60
+@pytest.mark.slow  # a minute or two
+def test_no_verdict_contradicts_its_interval_in_many_tables():
+    assert min(contradictions(range(100)).values()) >= 15

@@ -145,7 +145,7 @@ class _Watcher:
         except SpectraError as error:
             self.on_change.failed(self.queue.failed(checkpoint, step.files, error))
             return
-        if last is not None and not any(row.metric.endswith("_prev") for row in result.rows):
+        if last is not None and not any(metric.endswith("_prev") for rows in result.rows for metric in rows.numbers):
             self._name_gap(last.checkpoint.revision, checkpoint.revision)
         measurement, events = self.record.append(checkpoint, result, step.files)
         self.queue.measured(checkpoint)

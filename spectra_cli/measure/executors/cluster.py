@@ -27,8 +27,8 @@ from spectra_cli.measure.tensor_reader import TensorReader
 from spectra_cli.measure.trajectory import Upcoming
 from spectra_cli.records import Checkpoint, Matrix
 
-SHARDS_A_SLOT = 2
-"""So that a slot that is done has something left to take, and few jobs open the same files."""
+SHARDS_OF_A_SLOT = (1 / 2, 1 / 4, 1 / 4)
+"""Relative sizes, the largest first: the small ones fill what the large ones leave, so that slots end together."""
 
 
 @dataclass(eq=False)
@@ -113,9 +113,9 @@ class RayExecutor:
         self, checkpoint: Checkpoint, previous: Checkpoint | None, matrices: Sequence[Matrix], opened: TensorReader
     ) -> ShardedCheckpoint:
         if self.fetches:
-            parts = shards(matrices, self.cluster.slots, lambda matrix: _fetched_as(opened, matrix))
+            parts = shards(matrices, [1.0] * self.cluster.slots, lambda matrix: _fetched_as(opened, matrix))
         else:
-            parts = shards(matrices, SHARDS_A_SLOT * self.cluster.slots)
+            parts = shards(matrices, [size for size in SHARDS_OF_A_SLOT for _ in range(self.cluster.slots)])
         return ShardedCheckpoint(checkpoint, previous, tuple(matrices), parts)
 
     def _next(self, current: Checkpoint, upcoming: Upcoming | None) -> ShardedCheckpoint | None:

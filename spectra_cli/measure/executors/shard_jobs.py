@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from spectra_cli import svd
+from spectra_cli import sources, svd
 from spectra_cli.errors import SpectraError
 from spectra_cli.measure.comparison import Comparison
 from spectra_cli.measure.matrices import measure_matrices
-from spectra_cli.measure.open_checkpoint import OpenCheckpoint, SpectrumCache
+from spectra_cli.measure.open_checkpoint import MOST_OPEN, OpenCheckpoint, SpectrumCache
 from spectra_cli.measure.plan import Plan, make_client
 from spectra_cli.measure.request import Request
 from spectra_cli.measure.results import MatrixResult
@@ -81,12 +82,13 @@ class KeptFiles:
 
     def open(self, checkpoint: Checkpoint, plan: Plan, job: ShardJob) -> OpenCheckpoint:
         """Open a checkpoint for a shard, of which only that is fetched where it has to be; or return it, if it is."""
+        if not isinstance(checkpoint.path, Remote):
+            return _on_this_machine(checkpoint, plan, job.device)
         if self._files is None:
             self._files = self._closing.enter_context(plan.checkpoint_files(in_parts=True))
         if (checkpoint, job.names) not in self._opened:
-            names = frozenset(job.names) if isinstance(checkpoint.path, Remote) else None
             self._opened[checkpoint, job.names] = OpenCheckpoint.open(
-                checkpoint, plan, job.device, self._files, SpectrumCache(), names=names
+                checkpoint, plan, job.device, self._files, SpectrumCache(), names=frozenset(job.names)
             )
         return self._opened[checkpoint, job.names]
 
@@ -101,6 +103,22 @@ class KeptFiles:
         while self._opened:
             self._opened.popitem()[1].close()
         self._closing.close()
+
+
+def _on_this_machine(checkpoint: Checkpoint, plan: Plan, device: str) -> OpenCheckpoint:
+    """Open a checkpoint of which nothing is known yet; its headers are read again only where its files changed."""
+    state = (os.getcwd(), *map(tuple, sources.fingerprint(checkpoint.path)))
+    return _read_headers(checkpoint, plan.request, device, state).begun_anew(plan)
+
+
+@lru_cache(maxsize=MOST_OPEN + 1)  # those of a job, while some of the next checkpoint are between those of this one
+def _read_headers(
+    checkpoint: Checkpoint, request: Request, device: str, state: tuple[object, ...],  # noqa: ARG001 - a part of the key
+) -> OpenCheckpoint:  # fmt: skip
+    """Open a checkpoint on this machine, whose tensors are opened when they are read. state: of folder and files."""
+    plan = Plan(request, "", (checkpoint,), None)
+    with plan.checkpoint_files() as files:
+        return OpenCheckpoint.open(checkpoint, plan, device, files, SpectrumCache())
 
 
 def measure_shard(
@@ -163,29 +181,34 @@ def _known(checkpoint: OpenCheckpoint | None, names: Sequence[str]) -> KnownSpec
 
 
 def shards(
-    matrices: Sequence[Matrix], count: int, together: Callable[[Matrix], Hashable] = lambda matrix: matrix.name
+    matrices: Sequence[Matrix],
+    sizes: Sequence[float],
+    together: Callable[[Matrix], Hashable] = lambda matrix: matrix.name,
 ) -> tuple[tuple[str, ...], ...]:
-    """Part matrices into `count` shards of about the same cost, the most expensive first; some may be empty.
+    """Part matrices into shards of about these relative sizes in seconds, the most expensive first; some may be empty.
 
     together: matrices for which it is the same are not parted.
 
     >>> one, two, three = (Matrix(name, "q", name, side, side) for name, side in (("a", 8), ("b", 7), ("c", 6)))
-    >>> shards([one, two, three], 2)
+    >>> shards([one, two, three], [1, 1])
     (('a',), ('b', 'c'))
-    >>> shards([one, two, three], 2, lambda matrix: matrix.name == "b")
+    >>> shards([one, two, three], [1, 1], lambda matrix: matrix.name == "b")
     (('a', 'c'), ('b',))
+    >>> shards([one, two, three], [1, 4])
+    (('c',), ('a', 'b'))
     """
     groups: dict[Hashable, list[Matrix]] = {}
     for matrix in matrices:
         groups.setdefault(together(matrix), []).append(matrix)
-    parts: list[list[str]] = [[] for _ in range(count)]
-    costs = [0.0] * count
-    for group in sorted(groups.values(), key=lambda group: -_gigaflops(group)):
-        least = costs.index(min(costs))
-        parts[least] += [matrix.name for matrix in group]
-        costs[least] += _gigaflops(group)
+    processor = svd.rates_of("cpu", {min(matrix.rows, matrix.cols) for matrix in matrices}, 0.0)
+    seconds = {
+        key: sum(svd.seconds_alone(matrix.rows, matrix.cols, processor) for matrix in group)
+        for key, group in groups.items()
+    }
+    parts: list[list[str]] = [[] for _ in sizes]
+    taken = [0.0] * len(sizes)
+    for key in sorted(groups, key=lambda key: -seconds[key]):
+        first = min(range(len(sizes)), key=lambda part: (taken[part] + seconds[key]) / sizes[part])
+        parts[first] += [matrix.name for matrix in groups[key]]
+        taken[first] += seconds[key]
     return tuple(map(tuple, parts))
-
-
-def _gigaflops(matrices: Sequence[Matrix]) -> float:
-    return sum(svd.gigaflops(matrix.rows, matrix.cols) for matrix in matrices)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.records import Checkpoint, Matrix, Row
+from spectra_cli.records import Checkpoint, Matrix, MatrixRows
 from spectra_cli.studies.inputs.runs import Run
 from spectra_cli.studies.rank1.findings import (
     WHOLE,
@@ -26,24 +26,24 @@ from spectra_cli.studies.rank1.metric_names import KINDS, NEEDED, NULLS
 VERDICTS: dict[float, Verdict] = {1.0: "one-dimensional", 0.0: "not beyond drift", -1.0: "too few checkpoints"}
 
 
-def rows_of(findings: Rank1, checkpoints: Sequence[Checkpoint]) -> Iterator[list[Row]]:
+def rows_of(findings: Rank1, checkpoints: Sequence[Checkpoint]) -> Iterator[list[MatrixRows]]:
     """Yield the rows of each checkpoint: where it lies on the first two components; at the last, all else.
 
     checkpoints: those of the findings. A merged checkpoint stands at the last one of its window.
     """
     matrices = [_matrix(group, len(checkpoints)) for group in findings.groups]
     for index, checkpoint in enumerate(checkpoints):
-        rows = [
-            Row(checkpoint, matrices[0], f"rank1_{kind}_{axis}", value)
+        places = {
+            f"rank1_{kind}_{axis}": value
             for kind in KINDS
             for last, *coordinates in getattr(findings.whole, kind).points
             for axis, value in zip("xy", coordinates, strict=True)
             if last == index
-        ]
+        }
+        rows = [MatrixRows(checkpoint, matrices[0], places)]
         if index == len(checkpoints) - 1:
             for group, matrix in zip(findings.groups, matrices, strict=True):
-                numbers = {"rank1_window": float(findings.window), **_numbers(group)}
-                rows += [Row(checkpoint, matrix, metric, value) for metric, value in numbers.items()]
+                rows.append(MatrixRows(checkpoint, matrix, {"rank1_window": float(findings.window), **_numbers(group)}))
         yield rows
 
 

@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 FINENESS = 4  # knots tried between two neighbouring points
 ENDS = (2, 3)  # points that the first and the last piece must have at least; a piece between them two
 LEAST_SEEN = 1e-6  # of a hinge's squares, what must be left of it beside a straight fit
+BLOCK = 16_384  # gains of pairs of knots that are computed at once: they stay in the processor's cache
 MOST_KNOTS = 160  # pairs of them grow with the square: a thousand checkpoints would take minutes
 
 
@@ -174,19 +175,27 @@ class Search:
     def choose(self, y: Array, count: int) -> tuple[NDArray[np.intp], Array]:
         """Return the best knots' indices, (count, columns), and by how much they lessen the squares, (columns,)."""
         products = self.hinges @ y
+        columns = np.arange(y.shape[1])
+        of_one = products**2 / np.sum(self.hinges**2, axis=1)[:, None]
         if count == 1:
-            gain = products**2 / np.sum(self.hinges**2, axis=1)[:, None]
-            index = np.argmax(gain, axis=0)
-            return index[None, :], gain[index, np.arange(y.shape[1])]
+            index = np.argmax(of_one, axis=0)
+            return index[None, :], of_one[index, columns]
         first, second = self.pairs
-        aa, ab, bb = self.gram
-        chosen, gains = np.empty(y.shape[1], dtype=np.intp), np.empty(y.shape[1])
+        aa, ab, bb = self.gram[:, :, None]
         share, scale = ab / aa, 1 / (bb - ab**2 / aa)
-        for column in range(y.shape[1]):
-            a, b = products[first, column], products[second, column]
-            every = a * a / aa + (b - share * a) ** 2 * scale  # the first hinge, and what the second adds to it
-            chosen[column] = np.argmax(every)
-            gains[column] = every[chosen[column]]
+        chosen, gains = np.zeros(len(columns), dtype=np.intp), np.full(len(columns), -np.inf)
+        step = max(1, BLOCK // max(1, len(columns)))
+        for start in range(0, len(first), step):
+            some = slice(start, start + step)
+            a, every = products.take(first[some], axis=0), products.take(second[some], axis=0)
+            every -= np.multiply(a, share[some], out=a)
+            every *= every
+            every *= scale[some]
+            every += of_one.take(first[some], axis=0)  # the first hinge, and what the second adds to it
+            index = np.argmax(every, axis=0)
+            gain = every[index, columns]
+            better = ~(gain <= gains)
+            chosen[better], gains[better] = start + index[better], gain[better]
         return np.stack([first[chosen], second[chosen]]), gains
 
 

@@ -101,6 +101,9 @@ PACKED = (
     ),
 )  # fmt: skip
 
+BESIDE = (*SCALES, *ZERO_POINTS, *OTHERS)
+ENDINGS = (*(rule.by for rule in BESIDE), *(name.format(stem="") for way in PACKED for name in way.beside))
+
 
 def pair_scales(contents: Contents) -> Contents:
     """Pair quantised weights with their scales; leave out what is packed or has none, naming it.
@@ -110,10 +113,13 @@ def pair_scales(contents: Contents) -> Contents:
     """
     stored = contents.tensors
     tensors, used = _mxfp4(stored)
-    packed = {name: reason for name in stored if name not in used and (reason := _packed(name, stored))}
+    likely = [name for name in stored if name.endswith(ENDINGS)]  # none in most models: nothing lies beside weights
+    ways = [way for way in PACKED if all(_is_any(likely, template.format(stem="")) for template in way.beside)]
+    packed = {name: reason for name in stored if name not in used and (reason := _packed(name, stored, ways))}
+    rules = [rule for rule in BESIDE if _is_any(likely, rule.by)]
     for name in (*stored, *(skip.tensor for skip in contents.skipped)):
         if name not in packed:
-            used |= {beside: name for beside in _helpers(name, stored)}
+            used |= {beside: name for beside in _helpers(name, stored, rules)}
     described = _is_described(contents, used)
     skipped = [Skipped(name, reason) for name, reason in packed.items()]
     for name, tensor in stored.items():
@@ -152,21 +158,25 @@ def _mxfp4(tensors: Mapping[str, TensorSource]) -> tuple[dict[str, TensorSource]
     return unpacked, used
 
 
-def _packed(name: str, tensors: Container[str]) -> str | None:
-    for rule in PACKED:
+def _is_any(names: Iterable[str], ending: str) -> bool:
+    return any(name.endswith(ending) for name in names)
+
+
+def _packed(name: str, tensors: Container[str], ways: Iterable[Packed]) -> str | None:
+    for rule in ways:
         match = rule.names.fullmatch(name)
         if match and all(name.format(stem=match["stem"]) in tensors for name in rule.beside):
             return rule.reason
     return None
 
 
-def _helpers(weight: str, tensors: Mapping[str, TensorSource]) -> Iterator[str]:
+def _helpers(weight: str, tensors: Mapping[str, TensorSource], rules: Iterable[Beside]) -> Iterator[str]:
     """Yield what lies beside a weight and is no matrix: by any of the names where the weight is of few bits.
 
     Beside another, only names that are a scale's whatever they lie beside: a layer's input scale.
     """
     low_bits = weight not in tensors or tensors[weight].dtype in LOW_BITS
-    for _, beside in _present((*SCALES, *ZERO_POINTS, *OTHERS), weight, tensors):
+    for _, beside in _present(rules, weight, tensors):
         if low_bits or SCALE_NAME.search(beside):
             yield beside
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from spectra_cli.weights.files import fill, opened
-from spectra_cli.weights.tensors.buffers import read_buffer
 from spectra_cli.weights.tensors.plain import PlainTensor
-from spectra_cli.weights.tensors.source import TensorSource, Warn
+from spectra_cli.weights.tensors.source import TensorSource, Warn, read_buffer
 
 if TYPE_CHECKING:
     import torch

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from spectra_cli.errors import printable
 from spectra_cli.records import ITEMSIZE, FileRange
 from spectra_cli.weights.files import SourceFile, fill, opened
-from spectra_cli.weights.tensors.buffers import read_buffer
-from spectra_cli.weights.tensors.source import Warn
+from spectra_cli.weights.tensors.source import Warn, read_buffer
 
 if TYPE_CHECKING:
     import torch

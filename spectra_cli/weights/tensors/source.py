@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from spectra_cli.errors import SpectraError, printable
+from spectra_cli.kept_memory import lent
 from spectra_cli.records import ITEMSIZE, FileRange
 
 if TYPE_CHECKING:
@@ -50,3 +51,11 @@ def allocate(name: str, shape: tuple[int, ...], dtype: str) -> torch.Tensor:
             f"{printable(name)} needs {size:,} bytes of memory, more than can be had",
             hint="free some memory, or leave this matrix out with --match",
         ) from None
+
+
+def read_buffer(name: str, nbytes: int) -> torch.Tensor:
+    """Return memory to read into, (nbytes,) uint8, uninitialised; name: of the tensor, for errors.
+
+    Raises SpectraError where there is not enough.
+    """
+    return lent(nbytes, lambda: allocate(name, (nbytes,), "uint8"))

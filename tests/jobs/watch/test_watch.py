@@ -52,6 +52,7 @@ def test_the_rows_are_those_of_a_scan_to_the_bit(kept_run, table_path, tmp_path)
     assert [line[0] for line in metadata["checkpoints"]] == [f"step{step}" for step in runs.STEPS]
 
 
+@pytest.mark.slow
 def test_it_takes_up_a_table_and_measures_what_is_new(kept_run, table_path, tmp_path):
     run, output, seen = tmp_path / kept_run.name, tmp_path / "a.parquet", []
     for step in runs.STEPS:
@@ -70,6 +71,7 @@ def test_each_checkpoint_may_be_deleted_once_it_was_measured(kept_run, table_pat
     assert rows(tmp_path / "a.parquet") == rows(table_path)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_without_the_one_before_is_measured_and_not_compared(kept_run, tmp_path):
     run, output = shutil.copytree(kept_run, tmp_path / kept_run.name), tmp_path / "a.parquet"
     for step in runs.STEPS[3:]:
@@ -84,6 +86,7 @@ def test_a_checkpoint_without_the_one_before_is_measured_and_not_compared(kept_r
     assert not [row for row in rows(output) if row["revision"] == "step8" and row["metric"].endswith("_prev")]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_resumed_and_writes_a_checkpoint_anew_is_measured_anew_from_there(kept_run, tmp_path):
     run, output = shutil.copytree(kept_run, tmp_path / "run"), tmp_path / "a.parquet"
     watch(run, output)
@@ -97,6 +100,7 @@ def test_a_run_that_was_resumed_and_writes_a_checkpoint_anew_is_measured_anew_fr
     assert same_as_scan(output, run, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_comes_late_takes_its_own_turn(kept_run, tmp_path):
     run, output = shutil.copytree(kept_run, tmp_path / "run"), tmp_path / "a.parquet"
     shutil.move(run / "step4", tmp_path / "later")
@@ -106,6 +110,7 @@ def test_a_checkpoint_that_comes_late_takes_its_own_turn(kept_run, tmp_path):
     assert same_as_scan(output, run, tmp_path)
 
 
+@pytest.mark.slow
 def test_one_that_comes_late_is_named_where_later_ones_are_gone(kept_run, tmp_path):
     run, output = shutil.copytree(kept_run, tmp_path / "run"), tmp_path / "a.parquet"
     shutil.move(run / "step4", tmp_path / "later")
@@ -242,6 +247,7 @@ def test_what_is_being_removed_is_not_measured_without_its_configuration(tmp_pat
     assert looks.complete(checkpoint) is None
 
 
+@pytest.mark.slow
 def test_what_is_added_after_a_checkpoint_was_measured_leaves_its_rows(kept_run, tmp_path):
     """Results of an evaluation, states of other ranks, and the run's own configuration, all while training rotates."""
     run, output = shutil.copytree(kept_run, tmp_path / kept_run.name), tmp_path / "a.parquet"

@@ -28,6 +28,7 @@ def chosen(inspection):
     return [checkpoint["revision"] for checkpoint in inspection["checkpoints"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "names"),
     [

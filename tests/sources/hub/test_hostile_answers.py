@@ -126,6 +126,7 @@ def test_a_small_file_of_the_cache_is_known_by_the_hash_of_git(client, tiny, tmp
     assert cached_path(Remote("own/small", commit), file) == blob
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
@@ -160,6 +161,7 @@ def test_a_redirect_whose_body_does_not_end_is_left(client, hub):
     assert sum(request.sent for request in hub.asked) < 100_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entries", [0, 1000])
 def test_pages_without_end_are_refused(client, hub, tiny, entries):
     facts = [{"type": "file", "oid": "a" * 40, "size": 3, "path": f"f{i}"} for i in range(entries)]

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.support.hub_runs import write_wide_run
+from tests.support.hub_runs import bytes_on_disk, write_wide_run
 
 STEPS = tuple(range(0, 80, 10))
 
@@ -47,8 +47,7 @@ def test_where_files_do_not_fit_they_are_fetched_a_few_tensors_at_a_time(spectra
 
     def watch():
         while not over.is_set():
-            with_blocks = [path.stat().st_blocks * 512 for path in workplace.scratch.rglob("blobs/*")]
-            largest[0] = max(largest[0], sum(with_blocks))
+            largest[0] = max(largest[0], bytes_on_disk(workplace.scratch))
             time.sleep(0.005)
 
     watcher = threading.Thread(target=watch)

@@ -6,11 +6,9 @@ import json
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -22,13 +20,19 @@ from spectra_cli.storage.table import read_metadata
 from tests.hub.loopback import Fault, served
 from tests.support import runs
 from tests.support.adapter_runs import write_adapters
-from tests.support.hub_runs import COMMAND, TOKEN, write_wide_run
+from tests.support.hub_runs import COMMAND, TOKEN, bytes_on_disk, write_wide_run
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
 
 def rows(path: Path):
     return pq.read_table(path).replace_schema_metadata(None)
+
+
+def first_difference(made, local):
+    """Return the first rows that differ, or how many rows there are of either."""
+    pairs = zip(made.to_pylist(), local.to_pylist(), strict=False)
+    return next(((one, other) for one, other in pairs if one != other), (len(made), len(local)))
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +49,14 @@ def scanned(spectra_process, workplace, local):
             "scan", "hf:own/small", "--revisions", "step*", "-o", "a.parquet", *arguments, **environment
         )
         assert result.code == code, result.err
-        assert rows(workplace.folder / "a.parquet").equals(local)
+        made = rows(workplace.folder / "a.parquet")
+        assert made.equals(local), first_difference(made, local)
         return result
 
     return call
 
 
+@pytest.mark.slow
 def test_the_rows_are_the_local_ones_and_the_commits_are_kept(scanned, workplace, tiny):
     scanned()
     facts = read_metadata(workplace.folder / "a.parquet")
@@ -76,20 +82,19 @@ def test_a_listing_in_pages_is_read_to_its_end(scanned, hub):
     scanned()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
         pytest.param(Fault("/refs", status=503), id="503"),
-        pytest.param(
-            Fault("/tree/", status=429, headers={"Retry-After": "1"}, times=2), id="429", marks=pytest.mark.slow
-        ),
-        pytest.param(Fault("/resolve/", status=500), id="500", marks=pytest.mark.slow),
-        pytest.param(Fault("^2/", status=504), id="504", marks=pytest.mark.slow),
-        pytest.param(Fault("^2/", cut=5000, times=3), id="cut", marks=pytest.mark.slow),
-        pytest.param(Fault("^2/", cut=0), id="cut at once", marks=pytest.mark.slow),
-        pytest.param(Fault("^2/", whole=True, times=100), id="range ignored", marks=pytest.mark.slow),
-        pytest.param(Fault("^2/", other=True), id="other bytes", marks=pytest.mark.slow),
-        pytest.param(Fault("/resolve/", delay=1.0), id="slow", marks=pytest.mark.slow),
+        pytest.param(Fault("/tree/", status=429, headers={"Retry-After": "1"}, times=2), id="429"),
+        pytest.param(Fault("/resolve/", status=500), id="500"),
+        pytest.param(Fault("^2/", status=504), id="504"),
+        pytest.param(Fault("^2/", cut=5000, times=3), id="cut"),
+        pytest.param(Fault("^2/", cut=0), id="cut at once"),
+        pytest.param(Fault("^2/", whole=True, times=100), id="range ignored"),
+        pytest.param(Fault("^2/", other=True), id="other bytes"),
+        pytest.param(Fault("/resolve/", delay=1.0), id="slow"),
     ],
 )
 def test_what_passes_costs_nothing_but_time(fault, scanned, hub):
@@ -312,13 +317,7 @@ def test_scratch_space_stays_within_its_bound_however_long_the_run(spectra_proce
     def watch():
         nonlocal most
         while not over.wait(0.005):
-            taken = 0
-            for folder, _, names in os.walk(workplace.scratch):
-                for name in names:
-                    with suppress(OSError):
-                        facts = os.lstat(os.path.join(folder, name))
-                        taken += facts.st_blocks * 512 if stat.S_ISREG(facts.st_mode) else 0
-            most = max(most, taken)
+            most = max(most, bytes_on_disk(workplace.scratch))
 
     watching = threading.Thread(target=watch)
     watching.start()

@@ -8,8 +8,7 @@ import pyarrow as pa
 import pytest
 
 from spectra_cli.errors import SpectraError
-from spectra_cli.records import Checkpoint, Matrix
-from spectra_cli.records import Row as TableRow
+from spectra_cli.records import Checkpoint, Matrix, MatrixRows
 from spectra_cli.storage.table import to_arrow
 from spectra_cli.studies.events import (
     BROKEN,
@@ -125,8 +124,8 @@ def test_after_a_restart_the_same_events_come_each_once(stopped):
 
 def test_the_numbers_come_from_the_rows_of_a_table():
     checkpoint, matrix = Checkpoint("m", "step4", None, 4), Matrix("embed", "embed", "e", 4, 4)
-    rows = [TableRow(checkpoint, matrix, name, value) for name, value in (("stable_rank", 2.0), ("alpha", 1.0))]
-    rows.append(TableRow(checkpoint, matrix, "sd", None, np.ones(4, np.float32)))
+    numbers = {"stable_rank": 2.0, "alpha": 1.0, "sd": np.ones(4, np.float32)}
+    rows = [MatrixRows(checkpoint, matrix, numbers)]
     seen = measurement_of(to_arrow(rows))
     assert (seen.revision, seen.step, seen.roles) == ("step4", 4, {"embed": "embed"})
     assert seen.of("stable_rank") == {"embed": 2.0}

@@ -66,14 +66,8 @@ def check(table: pd.DataFrame, truth: Callable[[int], Truth]) -> None:
         assert moved[name] == pytest.approx(np.linalg.norm(second[name].astype(float) - matrix), rel=1e-6), name
 
 
-# The last few stand for all, a scan and a look each, where every second counts.
-@pytest.mark.parametrize(
-    "program",
-    [
-        pytest.param(program, id=str(program), marks=[pytest.mark.slow] * (program in PROGRAMS[:-6]))
-        for program in PROGRAMS
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("program", PROGRAMS, ids=str)
 def test_every_programs_run_gives_its_matrices(program, tmp_path: Path, spectra) -> None:
     for step in STEPS:
         program.write(tmp_path / "run", step, program.truth(step))
