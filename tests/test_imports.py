@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).parents[1] / "spectra_cli"
 
 # Each rank may use those before it; names within one rank may not use each other.
 RANKS = (
-    ("errors", "kept_memory", "records", "trace"),
+    ("columns", "errors", "kept_memory", "records", "trace"),
     ("budget",),
     ("sources", "weights", "architectures", "svd", "metrics", "storage", "engines", "gram"),
     ("measure", "studies", "evaluation", "surgery"),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spectra_cli import metrics, svd
+from spectra_cli.columns import Numbers, as_rows, merged
 from spectra_cli.measure.comparison import Comparison
-from spectra_cli.measure.open_checkpoint import Numbers, OpenCheckpoint, OwnNumbers
+from spectra_cli.measure.open_checkpoint import OpenCheckpoint, OwnNumbers
 from spectra_cli.measure.results import MatrixResult
 from spectra_cli.metrics.stacks import Pairs, Spectra
 from spectra_cli.metrics.uncertainty import uncertain_each
@@ -44,10 +43,11 @@ def results_of(comparison: Comparison, some: Sequence[Decomposed]) -> list[Matri
         pairs = {other: Pairs.of([subject.pairs[other] for subject in some], spectra) for other in some[0].pairs}
         of_spectra = _of_spectra(comparison, some, spectra)
         compared, doubts = _compared(comparison, spectra, pairs)
+        all_numbers = merged([own.numbers for own in of_spectra], compared)
         wrong = frozenset(other for other, pair in pairs.items() if metrics.violations(pair))
     return [
         MatrixResult(
-            MatrixRows(current.checkpoint, subject.matrix, {**own.numbers, **of_pairs}),
+            MatrixRows(current.checkpoint, subject.matrix, numbers),
             _equal_to(current, subject.pairs),
             _trouble(current, subject, wrong),
             random=own.random,
@@ -56,7 +56,7 @@ def results_of(comparison: Comparison, some: Sequence[Decomposed]) -> list[Matri
             route=current.routes.get(subject.matrix.name, svd.PROCESSORS.name),
             fallbacks=_fallbacks((current, *subject.pairs), subject.matrix.name),
         )
-        for subject, own, of_pairs, doubt in zip(some, of_spectra, compared, doubts, strict=True)
+        for subject, own, numbers, doubt in zip(some, of_spectra, all_numbers, doubts, strict=True)
     ]
 
 
@@ -72,7 +72,7 @@ def _of_spectra(comparison: Comparison, some: Sequence[Decomposed], spectra: Spe
         numbers = dict(metrics.measure_together(spectra, None, None, names, alpha_range=ranks))
         doubts = uncertain_each(spectra, None, None, numbers, alpha_range=ranks)
         random = metrics.on_random_baseline(spectra).tolist()
-        for index, *measured in zip(new, by_matrix(numbers, len(new)), random, doubts, strict=True):
+        for index, *measured in zip(new, as_rows(numbers, len(new)), random, doubts, strict=True):
             current.own[some[index].matrix.name] = OwnNumbers(*measured)
     return [current.own[subject.matrix.name] for subject in some]
 
@@ -93,18 +93,7 @@ def _compared(
     reference, previous = (pairs.get(other) if other else None for other in (comparison.reference, comparison.previous))
     numbers = dict(metrics.measure_together(spectra, reference, previous, names, alpha_range=ranks))
     doubts = uncertain_each(spectra, reference, previous, numbers, alpha_range=ranks)
-    return by_matrix(numbers, len(spectra.sigma)), doubts
-
-
-def by_matrix(numbers: Mapping[str, NDArray[Any]], count: int) -> list[Numbers]:
-    """Return the numbers of each of so many matrices from those of all: (b,), or vectors (b, k), by metric.
-
-    >>> import numpy as np
-    >>> by_matrix({"entropy": np.array([0.5, 0.25])}, 2)
-    [{'entropy': 0.5}, {'entropy': 0.25}]
-    """
-    columns = [list(values) if values.ndim > 1 else values.tolist() for values in numbers.values()]
-    return [dict(zip(numbers, own, strict=True)) for own in zip(*columns, strict=True)] if columns else [{}] * count
+    return as_rows(numbers, len(spectra.sigma)), doubts
 
 
 def _equal_to(current: OpenCheckpoint, pairs: Mapping[OpenCheckpoint, Pair]) -> frozenset[str]:

@@ -7,10 +7,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from spectra_cli import architectures, sources, svd
+from spectra_cli.columns import Numbers
 from spectra_cli.engines.work import Promise
 from spectra_cli.errors import SpectraError
 from spectra_cli.measure.layouts import open_weights
@@ -67,9 +65,6 @@ def first_of(names: Sequence[str]) -> dict[str, object]:
     ({'matrix': 'layers.0.attn.q'}, {'matrix': 'layers.0.attn.q', 'matrices': 2})
     """
     return {"matrix": names[0]} | ({"matrices": len(names)} if len(names) > 1 else {}) if names else {}
-
-
-Numbers = Mapping[str, float | NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)

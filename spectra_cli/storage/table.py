@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from spectra_cli.budget import bounded, spend_on_json
+from spectra_cli.columns import Columns, in_columns
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import MatrixRows
 from spectra_cli.storage.schema import (
@@ -62,8 +62,7 @@ def to_arrow(rows: Sequence[MatrixRows]) -> pa.Table:
         "cols": [of_matrix.matrix.cols for of_matrix in rows],
     }
     columns = {name: _column(values, SCHEMA.field(name).type).take(each) for name, values in facts.items()}
-    columns["metric"] = _metrics(rows)
-    columns["value"], columns["vector"] = _numbers(rows)
+    columns["metric"], columns["value"], columns["vector"] = _numbers(rows)
     return pa.table(columns, schema=SCHEMA)
 
 
@@ -73,30 +72,34 @@ def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
     return pa.array(values, kind, from_pandas=False)
 
 
-def _metrics(rows: Sequence[MatrixRows]) -> pa.Array:
-    """Return the column of metrics; most matrices have the same, whose codes are looked up once."""
-    codes: dict[str, int] = {}
-    of_names: dict[tuple[str, ...], NDArray[np.int32]] = {}
-    parts = [np.empty(0, np.int32)]
-    for of_matrix in rows:
-        names = tuple(of_matrix.numbers)
-        if names not in of_names:
-            of_names[names] = np.array([codes.setdefault(name, len(codes)) for name in names], np.int32)
-        parts.append(of_names[names])
-    return pa.DictionaryArray.from_arrays(pa.array(np.concatenate(parts)), pa.array(list(codes), pa.string()))
+def _numbers(rows: Sequence[MatrixRows]) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Return the columns of metrics, values and vectors; of the last two each is null where the other is not."""
+    names: dict[str, int] = {}
+    metrics, values = [np.empty(0, np.int32)], [np.empty(0)]
+    lengths, flat = [np.empty(0, np.int32)], [np.empty(0, np.float32)]
+    for columns in in_columns(of_matrix.numbers for of_matrix in rows):
+        count = len(next(iter(columns.values()), ()))
+        codes = [names.setdefault(name, len(names)) for name in columns]
+        metrics.append(np.tile(np.array(codes, np.int32), count))
+        numbers, sizes = np.full((count, len(codes)), np.nan), np.full(len(codes), -1, np.int32)
+        for at, column in enumerate(columns.values()):
+            if column.ndim > 1:
+                sizes[at] = column.shape[1]
+            else:
+                numbers[:, at] = column
+        values.append(numbers.ravel())
+        lengths.append(np.tile(sizes, count))
+        flat += [np.concatenate(vectors, axis=1).ravel()] if (vectors := _vectors(columns)) else []
+    sizes = np.concatenate(lengths)
+    ends = np.concatenate([np.zeros(1, np.int32), np.cumsum(np.maximum(sizes, 0), dtype=np.int32)])
+    kind, is_number = SCHEMA.field("vector").type, sizes < 0
+    vectors = pa.ListArray.from_arrays(ends, pa.array(np.concatenate(flat)), type=kind, mask=pa.array(is_number))
+    named = pa.DictionaryArray.from_arrays(pa.array(np.concatenate(metrics)), pa.array(list(names), pa.string()))
+    return named, pa.array(np.concatenate(values), mask=~is_number, from_pandas=False), vectors
 
 
-def _numbers(rows: Sequence[MatrixRows]) -> tuple[pa.Array, pa.Array]:
-    """Return the columns of values and of vectors; each is null where the other is not."""
-    numbers = [number for of_matrix in rows for number in of_matrix.numbers.values()]
-    vectors = {index: number for index, number in enumerate(numbers) if isinstance(number, np.ndarray)}
-    missing, sizes = np.ones(len(numbers), dtype=np.bool_), np.zeros(len(numbers) + 1, dtype=np.int32)
-    for index, vector in vectors.items():
-        missing[index], sizes[index + 1], numbers[index] = False, vector.size, math.nan
-    flat = pa.array(np.concatenate([np.empty(0, np.float32), *vectors.values()]))
-    kind = SCHEMA.field("vector").type
-    lists = pa.ListArray.from_arrays(np.cumsum(sizes), flat, type=kind, mask=pa.array(missing))
-    return pa.array(np.array(numbers, dtype=np.float64), mask=~missing, from_pandas=False), lists
+def _vectors(columns: Columns) -> list[NDArray[np.float32]]:
+    return [column for column in columns.values() if column.ndim > 1]
 
 
 def write_table(target: Path | IO[bytes], parts: Iterable[pa.Table], metadata: Mapping[str, Any], **also: str) -> int:
@@ -144,24 +147,27 @@ def rows_digest(part: pa.Table) -> str:
     total = hashlib.sha256()
     for field in SCHEMA:
         column = part[field.name].combine_chunks()
-        total.update(field.name.encode() + column.is_null().to_numpy(zero_copy_only=False).tobytes())
+        total.update(field.name.encode())
+        total.update(column.is_null().to_numpy(zero_copy_only=False).data)
         for numbers in _flat(column, field.type):
             total.update(numbers)
     return total.hexdigest()
 
 
-def _flat(column: pa.Array, kind: pa.DataType) -> Iterator[bytes]:
+def _flat(column: pa.Array, kind: pa.DataType) -> Iterator[memoryview | pa.Buffer]:
     if kind == CATEGORY:
         texts = column.cast(pa.string()).fill_null("")
-        yield pc.binary_length(texts).cast(pa.int32()).to_numpy(zero_copy_only=False).tobytes()
+        yield pc.binary_length(texts).cast(pa.int32()).to_numpy(zero_copy_only=False).data
         _, offsets, data = texts.buffers()
         ends = np.frombuffer(offsets, dtype=np.int32)
-        yield data[ends[texts.offset] : ends[texts.offset + len(texts)]].to_pybytes() if data is not None else b""
+        if data is not None:
+            start = int(ends[texts.offset])
+            yield data.slice(start, int(ends[texts.offset + len(texts)]) - start)
     elif pa.types.is_list(kind):
-        yield pc.list_value_length(column).fill_null(0).cast(pa.int32()).to_numpy(zero_copy_only=False).tobytes()
-        yield pc.list_flatten(column).to_numpy(zero_copy_only=False).tobytes()
+        yield pc.list_value_length(column).fill_null(0).cast(pa.int32()).to_numpy(zero_copy_only=False).data
+        yield pc.list_flatten(column).to_numpy(zero_copy_only=False).data
     else:
-        yield column.fill_null(0).to_numpy(zero_copy_only=False).tobytes()
+        yield column.fill_null(0).to_numpy(zero_copy_only=False).data
 
 
 def read_rows(
