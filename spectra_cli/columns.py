@@ -5,7 +5,7 @@ A mapping of each matrix's own, with an object for each number, took 6 kB more f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,26 +70,26 @@ def shared(numbers: Sequence[Numbers]) -> Columns | None:
     return columns
 
 
-def in_columns(numbers: Iterable[Numbers]) -> Iterator[Columns]:
-    """Yield columns that hold the numbers of some matrices, in their order: rows that follow one another together.
+def in_columns(numbers: Sequence[Numbers]) -> Iterator[tuple[Columns, NDArray[np.int64]]]:
+    """Yield columns with the places of those whose numbers they hold, in the order of their first places.
 
     >>> rows = as_rows({"entropy": np.array([0.5, 0.25, 1.0])}, 3)
-    >>> [columns["entropy"].tolist() for columns in in_columns([*rows[:2], {"entropy": 2.0}])]
-    [[0.5, 0.25], [2.0]]
+    >>> [(columns["entropy"].tolist(), at.tolist()) for columns, at in in_columns([rows[2], {"entropy": 2.0}, rows[0]])]
+    [([1.0, 0.5], [0, 2]), ([2.0], [1])]
     """
-    begun: ColumnsRow | None = None
-    stop = 0
-    for row in numbers:
-        if begun is not None and isinstance(row, ColumnsRow) and row.columns is begun.columns and row.index == stop:
-            stop += 1
-            continue
-        if begun is not None:
-            yield _part(begun, stop)
-        begun = row if isinstance(row, ColumnsRow) else ColumnsRow({name: np.array([row[name]]) for name in row}, 0)
-        stop = begun.index + 1
-    if begun is not None:
-        yield _part(begun, stop)
-
-
-def _part(begun: ColumnsRow, stop: int) -> Columns:
-    return {name: column[begun.index : stop] for name, column in begun.columns.items()}
+    rows: dict[int, list[tuple[int, ColumnsRow]]] = {}
+    mappings: dict[tuple[tuple[str, int | None], ...], list[int]] = {}
+    for at, row in enumerate(numbers):
+        if isinstance(row, ColumnsRow):
+            rows.setdefault(id(row.columns), []).append((at, row))
+        else:
+            kind = tuple((metric, len(own) if isinstance(own, np.ndarray) else None) for metric, own in row.items())
+            mappings.setdefault(kind, []).append(at)
+    groups: list[tuple[Columns, list[int]]] = []
+    for some in rows.values():
+        indices = [row.index for _, row in some]
+        groups.append(({metric: own[indices] for metric, own in some[0][1].columns.items()}, [at for at, _ in some]))
+    for kind, places in mappings.items():
+        groups.append(({metric: np.array([numbers[at][metric] for at in places]) for metric, _ in kind}, places))
+    for columns, places in sorted(groups, key=lambda group: group[1][0]):
+        yield columns, np.array(places)

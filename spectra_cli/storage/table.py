@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from spectra_cli.budget import bounded, spend_on_json
-from spectra_cli.columns import Columns, in_columns
+from spectra_cli.columns import Numbers, in_columns
 from spectra_cli.errors import SpectraError
 from spectra_cli.records import MatrixRows
 from spectra_cli.storage.schema import (
@@ -45,7 +45,7 @@ WITHOUT_VECTORS = [name for name in SCHEMA.names if name != "vector"]
 
 def to_arrow(rows: Sequence[MatrixRows]) -> pa.Table:
     """Return the rows of the matrices of one checkpoint as a table of SCHEMA, in the order given."""
-    counts = [len(of_matrix.numbers) for of_matrix in rows]
+    counts = np.array([len(of_matrix.numbers) for of_matrix in rows], dtype=np.int64)
     each = pa.array(np.repeat(np.arange(len(rows)), counts))
     facts: dict[str, list[Any]] = {
         "model": [of_matrix.checkpoint.model for of_matrix in rows],
@@ -62,7 +62,7 @@ def to_arrow(rows: Sequence[MatrixRows]) -> pa.Table:
         "cols": [of_matrix.matrix.cols for of_matrix in rows],
     }
     columns = {name: _column(values, SCHEMA.field(name).type).take(each) for name, values in facts.items()}
-    columns["metric"], columns["value"], columns["vector"] = _numbers(rows)
+    columns["metric"], columns["value"], columns["vector"] = _numbers([of_matrix.numbers for of_matrix in rows], counts)
     return pa.table(columns, schema=SCHEMA)
 
 
@@ -72,34 +72,33 @@ def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
     return pa.array(values, kind, from_pandas=False)
 
 
-def _numbers(rows: Sequence[MatrixRows]) -> tuple[pa.Array, pa.Array, pa.Array]:
-    """Return the columns of metrics, values and vectors; of the last two each is null where the other is not."""
-    names: dict[str, int] = {}
-    metrics, values = [np.empty(0, np.int32)], [np.empty(0)]
-    lengths, flat = [np.empty(0, np.int32)], [np.empty(0, np.float32)]
-    for columns in in_columns(of_matrix.numbers for of_matrix in rows):
-        count = len(next(iter(columns.values()), ()))
-        codes = [names.setdefault(name, len(names)) for name in columns]
-        metrics.append(np.tile(np.array(codes, np.int32), count))
-        numbers, sizes = np.full((count, len(codes)), np.nan), np.full(len(codes), -1, np.int32)
-        for at, column in enumerate(columns.values()):
-            if column.ndim > 1:
-                sizes[at] = column.shape[1]
+def _numbers(numbers: Sequence[Numbers], counts: NDArray[np.int64]) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Return the columns of metrics, values and vectors; of the last two each is null where the other is not.
+
+    counts: how many numbers each matrix has.
+    """
+    codes: dict[str, int] = {}
+    ends = np.concatenate([np.zeros(1, np.int64), counts.cumsum()])
+    metrics, values = np.empty(ends[-1], np.int32), np.full(ends[-1], np.nan)
+    sizes = np.full(ends[-1], -1, np.int32)  # −1: no vector
+    vectors = [np.empty(0, np.float32)] * len(numbers)
+    for columns, places in in_columns(numbers):
+        for offset, (metric, column) in enumerate(columns.items()):
+            lines = ends[places] + offset
+            metrics[lines] = codes.setdefault(metric, len(codes))
+            if column.ndim == 1:
+                values[lines] = column
             else:
-                numbers[:, at] = column
-        values.append(numbers.ravel())
-        lengths.append(np.tile(sizes, count))
-        flat += [np.concatenate(vectors, axis=1).ravel()] if (vectors := _vectors(columns)) else []
-    sizes = np.concatenate(lengths)
-    ends = np.concatenate([np.zeros(1, np.int32), np.cumsum(np.maximum(sizes, 0), dtype=np.int32)])
+                sizes[lines] = column.shape[1]
+        if of_matrices := [column for column in columns.values() if column.ndim > 1]:
+            for at, vector in zip(places, np.concatenate(of_matrices, axis=1), strict=True):
+                vectors[at] = vector
+    starts = np.concatenate([np.zeros(1, np.int32), np.cumsum(np.maximum(sizes, 0), dtype=np.int32)])
+    flat = pa.array(np.concatenate([np.empty(0, np.float32), *vectors]))
     kind, is_number = SCHEMA.field("vector").type, sizes < 0
-    vectors = pa.ListArray.from_arrays(ends, pa.array(np.concatenate(flat)), type=kind, mask=pa.array(is_number))
-    named = pa.DictionaryArray.from_arrays(pa.array(np.concatenate(metrics)), pa.array(list(names), pa.string()))
-    return named, pa.array(np.concatenate(values), mask=~is_number, from_pandas=False), vectors
-
-
-def _vectors(columns: Columns) -> list[NDArray[np.float32]]:
-    return [column for column in columns.values() if column.ndim > 1]
+    lists = pa.ListArray.from_arrays(starts, flat, type=kind, mask=pa.array(is_number))
+    named = pa.DictionaryArray.from_arrays(pa.array(metrics), pa.array(list(codes), pa.string()))
+    return named, pa.array(values, mask=~is_number, from_pandas=False), lists
 
 
 def write_table(target: Path | IO[bytes], parts: Iterable[pa.Table], metadata: Mapping[str, Any], **also: str) -> int:
