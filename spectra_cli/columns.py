@@ -1,6 +1,6 @@
 """Numbers of several matrices as columns by metric, and those of one of them as a row of these. Knows no metric.
 
-A mapping of each matrix's own, with an object for each number, took 6 kB more for one of 64×96.
+A mapping of each matrix's own, with an object for each of its 35 numbers, took 2 kB more.
 """
 
 from __future__ import annotations
