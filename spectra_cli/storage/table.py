@@ -40,6 +40,9 @@ PARQUET: dict[str, Any] = {
 }
 """How a table is written. Its numbers hardly repeat: with a dictionary of them it was 1.4 times as large."""
 
+ROWS_AT_ONCE = 1 << 16
+"""Rows of which a checksum's texts are formed at once: of 700,000 they take 36 MB, and twice that with nulls filled."""
+
 WITHOUT_VECTORS = [name for name in SCHEMA.names if name != "vector"]
 
 
@@ -155,13 +158,15 @@ def rows_digest(part: pa.Table) -> str:
 
 def _flat(column: pa.Array, kind: pa.DataType) -> Iterator[memoryview | pa.Buffer]:
     if kind == CATEGORY:
-        texts = column.cast(pa.string()).fill_null("")
-        yield pc.binary_length(texts).cast(pa.int32()).to_numpy(zero_copy_only=False).data
-        _, offsets, data = texts.buffers()
-        ends = np.frombuffer(offsets, dtype=np.int32)
-        if data is not None:
-            start = int(ends[texts.offset])
-            yield data.slice(start, int(ends[texts.offset + len(texts)]) - start)
+        lengths = pc.binary_length(column.dictionary).take(column.indices)
+        yield lengths.fill_null(0).cast(pa.int32()).to_numpy(zero_copy_only=False).data
+        for start in range(0, len(column), ROWS_AT_ONCE):
+            texts = column.slice(start, ROWS_AT_ONCE).cast(pa.string()).fill_null("")
+            _, offsets, data = texts.buffers()
+            ends = np.frombuffer(offsets, dtype=np.int32)
+            first, last = int(ends[texts.offset]), int(ends[texts.offset + len(texts)])
+            if data is not None:
+                yield data.slice(first, last - first)
     elif pa.types.is_list(kind):
         yield pc.list_value_length(column).fill_null(0).cast(pa.int32()).to_numpy(zero_copy_only=False).data
         yield pc.list_flatten(column).to_numpy(zero_copy_only=False).data
