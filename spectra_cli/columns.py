@@ -55,13 +55,13 @@ def as_rows(columns: Columns, count: int) -> list[Numbers]:
 
 def merged(first: Sequence[Numbers], second: Sequence[Numbers]) -> list[Numbers]:
     """Return the numbers of each matrix from two sequences, which have an entry for each; the second's count."""
-    both = [shared(numbers) for numbers in (first, second)]
-    if both[0] is not None and both[1] is not None:
-        return as_rows({**both[0], **both[1]}, len(first))
+    columns, others = _shared(first), _shared(second)
+    if columns is not None and others is not None:
+        return as_rows({**columns, **others}, len(first))
     return [{**row, **other} for row, other in zip(first, second, strict=True)]
 
 
-def shared(numbers: Sequence[Numbers]) -> Columns | None:
+def _shared(numbers: Sequence[Numbers]) -> Columns | None:
     """Return the columns of which some numbers are all rows, from the first on; None where they are not."""
     columns = numbers[0].columns if numbers and isinstance(numbers[0], ColumnsRow) else None
     for index, row in enumerate(numbers):
