@@ -30,7 +30,13 @@ from spectra_cli.errors import SpectraError
 from spectra_cli.views.console.problems import show_error
 
 # What the loader of libraries and the threads of Python say where the system refuses them something.
-REFUSED = ("start new thread", "failed to map segment", "annot allocate memory", "shared object")
+REFUSED = (
+    "start new thread",
+    "launch worker thread",
+    "failed to map segment",
+    "annot allocate memory",
+    "shared object",
+)
 COMMANDS = (
     (
         "Begin",
@@ -116,10 +122,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error.format_message(), _where_to_look(error), 2)
     except (typer.Abort, KeyboardInterrupt):
         return _fail("stopped", "nothing was written: give the command again", 1)
-    except (MemoryError, ImportError, RuntimeError) as error:
-        return _refused(error)
     except OSError as error:  # files are named where they are read and written: what is left is standard output
         return _refused(MemoryError()) if error.errno == errno.ENOMEM else _output_lost(error)
+    except Exception as error:  # libraries have their own types for a refusal, which no base of theirs tells
+        return _refused(error)
 
 
 @cache

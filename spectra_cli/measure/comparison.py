@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from spectra_cli.measure.open_checkpoint import OpenCheckpoint
@@ -40,13 +40,18 @@ def has_namesake(other: OpenCheckpoint, matrix: Matrix) -> bool:
     return twin is not None and (twin.rows, twin.cols) == (matrix.rows, matrix.cols)
 
 
-def layout_differences(current: OpenCheckpoint, reference: OpenCheckpoint | None) -> list[Problem]:
-    """Name the matrices that the reference has and this checkpoint lacks, or has in another shape."""
+def layout_differences(
+    current: OpenCheckpoint, reference: OpenCheckpoint | None, measured: Collection[str]
+) -> list[Problem]:
+    """Name the matrices that the reference has and this checkpoint lacks, or has in another shape.
+
+    measured: names of those that have rows; why another has none is told by itself.
+    """
     if reference is None or current is reference:
         return []
     named, other = current.checkpoint.revision, reference.checkpoint.revision
     missing = [name for name in reference.matrices if name not in current.matrices]
-    extra = [name for name in current.matrices if name not in reference.matrices]
+    extra = [name for name in current.matrices if name in measured and name not in reference.matrices]
     problems = []
     if missing:
         message = f"{named} has no {_some(missing)}, which {other} has"
@@ -54,7 +59,9 @@ def layout_differences(current: OpenCheckpoint, reference: OpenCheckpoint | None
     if extra:
         problems.append(Problem(f"{named} has {_some(extra)}, which {other} has not", NOT_COMPARED))
     shared = [
-        (matrix, reference.matrices[name]) for name, matrix in current.matrices.items() if name in reference.matrices
+        (matrix, reference.matrices[name])
+        for name, matrix in current.matrices.items()
+        if name in measured and name in reference.matrices
     ]
     reshaped = [(a, b) for a, b in shared if (a.rows, a.cols) != (b.rows, b.cols)]
     for a, b in reshaped[:3]:

@@ -102,7 +102,7 @@ def _attempts(
             checkpoint, name = shared.checkpoints[key[0]], key[1]
             try:
                 array = checkpoint.read(name) if checkpoint.needs_spectrum(name) else None
-            except SpectraError:
+            except (SpectraError, MemoryError):
                 array = None  # met again, and told, where the matrix is measured
             if array is None or isinstance(array, svd.Factors):
                 board.keep(key, None)

@@ -163,7 +163,7 @@ class OpenCheckpoint:
         try:
             with self._reading(whole):
                 tensors = self.weights.read_together(dict.fromkeys(matrix.tensor for matrix in whole))
-        except SpectraError:
+        except (SpectraError, MemoryError):
             return
         for matrix in whole:
             self.loaded[matrix.name] = architectures.cut(tensors[matrix.tensor], matrix)

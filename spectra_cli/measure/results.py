@@ -58,12 +58,14 @@ def combine(comparison: Comparison, results: Sequence[MatrixResult], plan: Plan)
     current, reference = comparison.current, comparison.reference
     named = list(zip((matrix.name for matrix in current.layout.matrices), results, strict=True))
     left_out = (left_out_problem(current.checkpoint, lost) for lost in current.layout.lost)
+    measured = {name for name, result in named if result.rows}
+    differences = layout_differences(current, reference, measured)
     matrix_problems = (result.problem for result in results if result.problem)
     return CheckpointResult(
         tuple(result.rows for result in results if result.rows),
         current.layout,
         _twin(comparison, results, plan),
-        (*left_out, *layout_differences(current, reference), *matrix_problems),
+        (*left_out, *differences, *matrix_problems),
         random=tuple(name for name, result in named if result.random),
         unmoved=tuple(name for name, result in named if result.unmoved),
         as_reference=tuple(

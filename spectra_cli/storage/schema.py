@@ -93,10 +93,8 @@ def _column(table: pa.Table, field: pa.Field, where: object) -> pa.ChunkedArray:
 
 def raise_refusal(error: Exception) -> None:
     """Raise what Arrow says where it had no memory, or no thread: that is no damage."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "launch worker thread" in str(error):
         raise error
-    if "launch worker thread" in str(error):
-        raise RuntimeError("Arrow cannot start new threads") from error
 
 
 def _is_text(kind: pa.DataType) -> bool:

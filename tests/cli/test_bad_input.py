@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import sys
 import pandas as pd
 import pytest
 import torch
+from torch.distributed.checkpoint import state_dict_saver
 
 from tests.support import runs
 
@@ -217,3 +219,21 @@ def test_a_family_without_a_record_says_so(run, spectra):
     result = spectra("inspect", run, "--record")
     assert result.code == 2
     assert "no record of this family" in error_pairs(result)[0][0]
+
+
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+@pytest.mark.parametrize("others", [{}, {"b.weight": torch.ones(3, 2)}])
+def test_a_reshaped_matrix_that_cannot_be_read_is_not_called_measured(tmp_path, spectra, others):
+    for step, rows in ((0, 6), (1, 5)):
+        folder = tmp_path / f"run/step{step}"
+        state_dict_saver.save({"a.weight": torch.ones(rows, 2)} | others, checkpoint_id=folder, no_dist=True)
+    pieces = pickle.loads((folder / ".metadata").read_bytes()).storage_data
+    where = next(piece for index, piece in pieces.items() if index.fqn == "a.weight")
+    with (folder / where.relative_path).open("r+b") as file:
+        file.seek(where.offset)
+        file.write(bytes(where.length))
+    result = spectra("scan", tmp_path / "run", "-o", tmp_path / "a.parquet", "-q", "--reference", "step0")
+    assert result.code == 3
+    ((what, _),) = error_pairs(result)
+    assert str(folder / where.relative_path) in what
+    assert "5×2" not in what

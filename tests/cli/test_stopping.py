@@ -262,17 +262,33 @@ def test_a_limit_on_the_size_of_files_is_like_a_full_disk(dozen, tmp_path, limit
 
 @pytest.mark.slow
 def test_memory_that_is_refused_names_the_matrix_and_keeps_the_rest(tmp_path):
+    """By reading it, or by its spectrum: from 240 to 600 MB are too few for it, and enough for the small one."""
     generator = torch.Generator().manual_seed(0)
-    for step, side in ((0, 16), (1, 3000)):
+    for step, side in ((0, 16), (1, 4000)):
         runs.write_checkpoint(
             tmp_path / f"run/step{step}", {"a.weight": torch.randn(side, side, generator=generator)}, {}
         )
     asked = ("scan", tmp_path / "run", "-o", tmp_path / "a.parquet", "-q", "--threads", "1", "--reference", "step0")
-    result = run_with_limit("RLIMIT_AS", 270 * 2**20, *asked)
+    result = run_with_limit("RLIMIT_AS", 420 * 2**20, *asked)
     assert result.returncode == 1, result.stderr
     what, todo = result.stderr.splitlines()
-    assert "not enough memory for step1: a.weight (3000×3000)" in what
+    assert "not enough memory for step1: a.weight (4000×4000)" in what
     assert "--threads 1" in todo
+    assert len(parts_of(tmp_path / "a.parquet")) == 1
+
+
+def test_a_matrix_that_no_memory_holds_keeps_the_rest(tmp_path, spectra):
+    """1 TiB of a file that takes no room on the disk."""
+    runs.write_checkpoint(tmp_path / "run/step0", {"a.weight": torch.eye(16)}, {})
+    facts = {"dtype": "F32", "shape": [2**19, 2**19], "data_offsets": [0, 2**40]}
+    header = json.dumps({"a.weight": facts}).encode()
+    path = tmp_path / "run/step1/model.safetensors"
+    path.parent.mkdir()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    os.truncate(path, path.stat().st_size + 2**40)
+    result = spectra("scan", tmp_path / "run", "-o", tmp_path / "a.parquet", "-q", "--reference", "step0")
+    assert result.code == 1
+    assert "not enough memory for step1: a.weight (524288×524288)" in result.err.splitlines()[0]
     assert len(parts_of(tmp_path / "a.parquet")) == 1
 
 

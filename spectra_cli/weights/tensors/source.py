@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from spectra_cli.errors import SpectraError, printable
+from spectra_cli.errors import printable
 from spectra_cli.kept_memory import lent
 from spectra_cli.records import ITEMSIZE, FileRange
 
@@ -35,27 +35,24 @@ class TensorSource(Protocol):
         """Read it into memory of its own.
 
         name: what errors call it. warn: called with a text for each checksum that does not match. Raises SpectraError
-        where a file or the memory does not allow it.
+        where a file does not allow it, and MemoryError where the memory does not.
         """
 
 
 def allocate(name: str, shape: tuple[int, ...], dtype: str) -> torch.Tensor:
-    """Return an uninitialised tensor; SpectraError, naming the tensor, where there is not enough memory."""
+    """Return an uninitialised tensor; MemoryError, naming the tensor, where there is not enough memory."""
     import torch  # noqa: PLC0415
 
     try:
         return torch.empty(shape, dtype=getattr(torch, dtype))
     except (RuntimeError, MemoryError):
         size = math.prod(shape) * ITEMSIZE[dtype]
-        raise SpectraError(
-            f"{printable(name)} needs {size:,} bytes of memory, more than can be had",
-            hint="free some memory, or leave this matrix out with --match",
-        ) from None
+        raise MemoryError(f"{printable(name)}, {size:,} bytes") from None
 
 
 def read_buffer(name: str, nbytes: int) -> torch.Tensor:
     """Return memory to read into, (nbytes,) uint8, uninitialised; name: of the tensor, for errors.
 
-    Raises SpectraError where there is not enough.
+    Raises MemoryError where there is not enough.
     """
     return lent(nbytes, lambda: allocate(name, (nbytes,), "uint8"))
