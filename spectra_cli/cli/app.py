@@ -35,6 +35,7 @@ REFUSED = (
     "launch worker thread",
     "failed to map segment",
     "annot allocate memory",
+    "bad_alloc",
     "shared object",
 )
 COMMANDS = (

@@ -115,7 +115,7 @@ def _file_ranges(checkpoints: Sequence[OpenCheckpoint], job: Job) -> Iterator[Fi
 def _measure(comparison: Comparison, job: Job) -> list[MatrixResult]:
     """Measure the matrices of one job: all are compared before the spectra are computed, which equal ones share."""
     current = comparison.current
-    with ExitStack() as loaded:
+    with _naming(current, job), ExitStack() as loaded:
         for checkpoint in comparison.checkpoints if len(job) > 1 else (current,):
             loaded.enter_context(_read_together(checkpoint, job))
         compared = {matrix.name: _attempt(comparison, matrix, _distances) for matrix in job}
@@ -123,6 +123,19 @@ def _measure(comparison: Comparison, job: Job) -> list[MatrixResult]:
             names = [matrix.name for matrix in job if has_namesake(checkpoint, matrix)]
             checkpoint.compute_together([name for name in names if not isinstance(compared[name], MatrixResult)])
         return _results(comparison, job, compared)
+
+
+@contextmanager
+def _naming(current: OpenCheckpoint, job: Job) -> Iterator[None]:
+    """Name the matrices that there is no memory for; that ends the scan: it may be resumed with fewer side by side."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not svd.is_out_of_memory(error):
+            raise
+        first, more = job[0], f" and {len(job) - 1} more" if len(job) > 1 else ""
+        where = f"{current.checkpoint.revision}: {first.tensor} ({first.rows}×{first.cols}){more}"
+        raise MemoryError(where) from None
 
 
 @contextmanager
@@ -145,11 +158,6 @@ def _attempt(
         if error.stops:
             raise
         return MatrixResult(problem=Problem(error.message, error.hint))
-    except (MemoryError, RuntimeError) as error:
-        if not svd.is_out_of_memory(error):
-            raise
-        where = f"{comparison.current.checkpoint.revision}: {matrix.tensor} ({matrix.rows}×{matrix.cols})"
-        raise MemoryError(where) from None  # ends the scan: it may be resumed with fewer matrices side by side
 
 
 def _results(comparison: Comparison, job: Job, compared: Mapping[str, Distances | MatrixResult]) -> list[MatrixResult]:

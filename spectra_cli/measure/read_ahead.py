@@ -24,7 +24,7 @@ def reading_ahead(ranges: Iterable[FileRange], most: int = MOST_AHEAD) -> Iterat
     if not hasattr(os, "RWF_NOWAIT"):  # no way to ask what the page cache has: readers read what they need
         yield lambda _: None
         return
-    changed, done, over = Condition(), 0, False
+    changed, done, over, buffer = Condition(), 0, False, memoryview(bytearray(BLOCK))
 
     def keep_up(ahead: int) -> bool:
         with changed:
@@ -32,7 +32,7 @@ def reading_ahead(ranges: Iterable[FileRange], most: int = MOST_AHEAD) -> Iterat
             return not over
 
     def work() -> None:
-        buffer, ahead = memoryview(bytearray(BLOCK)), 0
+        ahead = 0
         for file_range in joined(ranges):
             for nbytes in _pieces(file_range, buffer):
                 ahead += nbytes

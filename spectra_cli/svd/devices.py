@@ -120,14 +120,14 @@ def describe(device: str) -> str:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an exception is a refusal of memory: torch's own are RuntimeErrors, recognised by their text.
+    """Whether an exception is a refusal of memory: torch's own, and C++'s, are RuntimeErrors, recognised by their text.
 
     cuBLAS and cuSOLVER, which take memory of their own, say CUBLAS_STATUS_ALLOC_FAILED and the like.
 
-    >>> is_out_of_memory(MemoryError()), is_out_of_memory(RuntimeError("a shape does not fit"))
-    (True, False)
+    >>> [is_out_of_memory(error) for error in (MemoryError(), RuntimeError("std::bad_alloc"), RuntimeError("no shape"))]
+    [True, True, False]
     """
     text = str(error)
     return isinstance(error, MemoryError) or any(
-        words in text for words in ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
+        words in text for words in ("can't allocate memory", "out of memory", "bad_alloc", "STATUS_ALLOC_FAILED")
     )

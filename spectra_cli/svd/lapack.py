@@ -126,7 +126,7 @@ class _Buffers:
         """Let one more call run. Raises MemoryError where the address space has a limit and no room for its buffer."""
         with self.lock:
             if self.running == self.most and not has_addresses_for(BUFFER):
-                raise MemoryError("no room for the work space of BLAS")
+                raise MemoryError("the work space of BLAS")
             self.running += 1
             self.most = max(self.most, self.running)
         try:
