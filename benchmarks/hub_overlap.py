@@ -3,7 +3,7 @@
     python -m benchmarks.hub_overlap [--rounds N] [--checkpoints N] [--rate BYTES] [--shape 160m]
 
 Each is a process of its own, started anew each round: a scan of the same files on this disk, a download of all by
-huggingface_hub, and the scan from the Hub. The last may take 1.15 times the longer of the others.
+huggingface_hub, and the scan from the Hub. The last is to take at most 1.10 times the longer of the others.
 """
 
 from __future__ import annotations
