@@ -279,6 +279,8 @@ def test_memory_that_is_refused_names_the_matrix_and_keeps_the_rest(tmp_path):
 
 def test_a_matrix_that_no_memory_holds_keeps_the_rest(tmp_path, spectra):
     """1 TiB of a file that takes no room on the disk."""
+    if Path("/proc/sys/vm/overcommit_memory").read_text() == "1\n":
+        pytest.skip("this system promises any memory")
     runs.write_checkpoint(tmp_path / "run/step0", {"a.weight": torch.eye(16)}, {})
     facts = {"dtype": "F32", "shape": [2**19, 2**19], "data_offsets": [0, 2**40]}
     header = json.dumps({"a.weight": facts}).encode()
