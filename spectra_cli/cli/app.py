@@ -156,11 +156,12 @@ def _refused(error: Exception) -> int:
 
 
 def _out_of_memory(error: MemoryError) -> int:
-    if type(error) is not MemoryError or not error.args:  # a library's text says less
-        hint = "raise the limit on memory (ulimit -v), or give --threads 1; what is finished is kept"
-        return _fail("there is not enough memory", hint, 1)
-    hint = "give --threads 1, or leave it out with --match; the same scan goes on from what it finished"
-    return _fail(f"there is not enough memory for {error}", hint, 1)
+    named = f" for {error}" if type(error) is MemoryError and error.args else ""  # a library's text says less
+    hint = (
+        "raise the limit on memory (ulimit -v), or free some; "
+        "a scan takes less with --threads 1 or --match, and goes on from what it finished"
+    )
+    return _fail(f"there is not enough memory{named}", hint, 1)
 
 
 def _spare_addresses() -> None:

@@ -51,18 +51,15 @@ def layout_differences(
         return []
     named, other = current.checkpoint.revision, reference.checkpoint.revision
     missing = [name for name in reference.matrices if name not in current.matrices]
-    extra = [name for name in current.matrices if name in measured and name not in reference.matrices]
+    ours = {name: matrix for name, matrix in current.matrices.items() if name in measured}
+    extra = [name for name in ours if name not in reference.matrices]
     problems = []
     if missing:
         message = f"{named} has no {_some(missing)}, which {other} has"
         problems.append(Problem(message, "there are no rows for it at this checkpoint"))
     if extra:
         problems.append(Problem(f"{named} has {_some(extra)}, which {other} has not", NOT_COMPARED))
-    shared = [
-        (matrix, reference.matrices[name])
-        for name, matrix in current.matrices.items()
-        if name in measured and name in reference.matrices
-    ]
+    shared = [(matrix, reference.matrices[name]) for name, matrix in ours.items() if name in reference.matrices]
     reshaped = [(a, b) for a, b in shared if (a.rows, a.cols) != (b.rows, b.cols)]
     for a, b in reshaped[:3]:
         shapes = f"{a.rows}×{a.cols} in {named} and {b.rows}×{b.cols} in {other}"
