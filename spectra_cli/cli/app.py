@@ -156,12 +156,13 @@ def _refused(error: Exception) -> int:
 
 
 def _out_of_memory(error: MemoryError) -> int:
-    named = f" for {error}" if type(error) is MemoryError and error.args else ""  # a library's text says less
+    is_ours = type(error) is MemoryError and error.args  # a library's text says less
+    what = f"there is not enough memory for {error}" if is_ours else "there is not enough memory"
     hint = (
         "raise the limit on memory (ulimit -v), or free some; "
         "a scan takes less with --threads 1 or --match, and goes on from what it finished"
     )
-    return _fail(f"there is not enough memory{named}", hint, 1)
+    return _fail(what, hint, 1)
 
 
 def _spare_addresses() -> None:
