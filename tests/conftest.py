@@ -1,5 +1,6 @@
 """Fixtures that several tests share: a small run on the disk, its table, and the command line in this process."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,10 @@ from spectra_cli.cli.app import main
 from spectra_cli.jobs.scan import scan_checkpoints
 from tests.support import runs
 
-settings.register_profile("on any machine", deadline=None)  # a busy one is no failure
+# The same examples in every run, so that a change alone makes a test fail; a busy machine is no failure either.
+# SPECTRA_FUZZ=N looks for others, N in each test that sets no number of its own.
+FUZZ = os.environ.get("SPECTRA_FUZZ")
+settings.register_profile("on any machine", deadline=None, derandomize=not FUZZ, max_examples=int(FUZZ or 100))
 settings.load_profile("on any machine")
 
 # A shell starts what runs in its background deaf to SIGINT, and so would be the processes that tests interrupt.

@@ -24,7 +24,6 @@ from tests.support.fuzzing import CHANGES, FORMATS, changed
 
 BOUNDED = settings(
     max_examples=int(os.environ.get("SPECTRA_FUZZ", "15")),
-    derandomize="SPECTRA_FUZZ" not in os.environ,
     deadline=10_000,
     suppress_health_check=list(HealthCheck),
     database=None,

@@ -176,8 +176,6 @@ def check(checkpoint: Piece, target: Path, code: int, lines: list[str]) -> None:
 @pytest.mark.slow
 @settings(
     max_examples=int(os.environ.get("SPECTRA_FUZZ", "80")),
-    derandomize="SPECTRA_FUZZ" not in os.environ,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     database=None,
 )

@@ -23,7 +23,7 @@ from spectra_cli.weights.formats.unpickling import read_pickle
 from tests.support.checkpoints import read_all, save_shards
 from tests.support.fuzzing import CHANGES, FORMATS, changed, save_adapter
 
-FEW = settings(derandomize=True, deadline=2000, max_examples=60, suppress_health_check=list(HealthCheck), database=None)
+FEW = settings(deadline=2000, max_examples=60, suppress_health_check=list(HealthCheck), database=None)
 MANY = settings(FEW, max_examples=int(os.environ.get("SPECTRA_FUZZ", "300")))
 
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from tests.support.pickled import Pickled, with_weights, write_archive
 from tests.support.within import within
 
-FEW = settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=list(HealthCheck), database=None)
-MANY = settings(FEW, max_examples=int(os.environ.get("SPECTRA_FUZZ", "600")), derandomize=False)
+FEW = settings(max_examples=60, suppress_health_check=list(HealthCheck), database=None)
+MANY = settings(FEW, max_examples=int(os.environ.get("SPECTRA_FUZZ", "600")))
 
 NAMES = [
     "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_tensor_v3", "torch._tensor _rebuild_from_type_v2",
