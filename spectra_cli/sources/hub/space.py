@@ -60,14 +60,14 @@ class BoundedSpace:
         with self._change:
             for blob in blobs:
                 blob.users.discard(view)
-                if not blob.users and not blob.pins and blob.file.blob not in self._recurring:
-                    self._evict(blob)
+                self._drop_unused(blob)
             self._change.notify_all()
 
     def pin(self, blob: CachedBlob, change: int) -> None:
-        """Keep a blob from being evicted (+1), or no longer (−1)."""
+        """Keep a blob from being evicted (+1), or no longer (−1): then one that no view uses any more is dropped."""
         with self._change:
             blob.pins += change
+            self._drop_unused(blob)
             self._change.notify_all()
 
     def evict_own(self, blob: CachedBlob) -> None:
@@ -129,9 +129,14 @@ class BoundedSpace:
             idle = [blob for blob in idle if not blob.users]
         return min(idle, key=lambda b: (self._latest in b.users, bool(b.users), -b.occupied), default=None)
 
+    def _drop_unused(self, blob: CachedBlob) -> None:
+        if not blob.users and not blob.pins and blob.file.blob not in self._recurring:
+            self._evict(blob)
+
     def _evict(self, blob: CachedBlob) -> None:
         """Remove a blob from the folder; the caller holds the lock."""
-        blob.path.unlink(missing_ok=True)
+        if self._blobs.get(blob.file.blob, blob) is blob:  # its place is not another's, which came after it was dropped
+            blob.path.unlink(missing_ok=True)
         self._used -= blob.occupied
         blob.occupied, blob.ranges = 0, []
         if not blob.users and not blob.broken and self._blobs.get(blob.file.blob) is blob:

@@ -131,10 +131,13 @@ class Store:
             for blob, byte_range in wanted:
                 if view.closed:
                     return
+                self.space.pin(blob, +1)  # the view may be closed meanwhile
                 try:
                     self.ensure(view, blob, [byte_range], ahead=True)
                 except SpectraError:
                     return
+                finally:
+                    self.space.pin(blob, -1)
 
         if view.ahead:
             fetch()
@@ -146,10 +149,10 @@ class Store:
         self._ahead.submit(task)
 
     def ensure(self, view: View, blob: CachedBlob, ranges: Sequence[ByteRange], *, ahead: bool = False) -> None:
-        """Fetch what is missing of the ranges of a blob. Raises SpectraError where they cannot be had."""
+        """Fetch what is missing of the ranges of a pinned blob. Raises SpectraError where they cannot be had."""
         for byte_range in missing(ranges, blob.ranges):
             self._raise_failures(blob)
-            room = self.space.reserve(view, blob, disk_bytes(byte_range), ahead=ahead or view.ahead, pinned=not ahead)
+            room = self.space.reserve(view, blob, disk_bytes(byte_range), ahead=ahead or view.ahead, pinned=True)
             with blob.fetching:
                 try:
                     self._raise_failures(blob)
