@@ -38,6 +38,10 @@ def take_lock(folder: Path, output: Path) -> IO[str]:
             if not left:
                 raise
             continue
+        except BaseException:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # one that was made just now, and holds nothing
+            raise
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

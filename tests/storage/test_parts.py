@@ -143,6 +143,22 @@ def test_a_link_left_under_the_temporary_name_is_not_written_through(tmp_path):
     assert (tmp_path / "a.parquet").is_file()
 
 
+def test_a_process_that_may_open_no_more_files_leaves_no_folder_behind(tmp_path):
+    script = (
+        "import os, resource, sys; from pathlib import Path\n"
+        "from spectra_cli.storage.parts import Parts; from spectra_cli.errors import SpectraError\n"
+        "from spectra_cli.storage.manifest import Manifest\n"
+        "following = os.open(os.devnull, os.O_RDONLY); os.close(following)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (following, following))\n"
+        "try: Parts(Path(sys.argv[1]), Manifest()).__enter__()\n"
+        "except SpectraError as error: print(error.message)"
+    )
+    command = [sys.executable, "-c", script, tmp_path / "a.parquet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "a.parquet cannot be written: Too many open files" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_many_processes_that_want_one_output_have_it_one_after_the_other(tmp_path):
     """The folder goes with every holder, and the lock's file with it."""
