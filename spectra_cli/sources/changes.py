@@ -47,7 +47,8 @@ def last_change(path: Path | Remote) -> int:
 
 
 def _files(path: Path) -> Iterator[tuple[str, Path, os.stat_result]]:
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]  # ranks may have folders of their own
+    inside = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)  # ranks may have folders
+    files = sorted(inside) if path.is_dir() else [path]
     files.append(path.parent / "config.json")  # the run's own, for checkpoints that have none
     for file in files:
         with contextlib.suppress(OSError):  # gone since it was listed, or not to be read: opening it raises the error

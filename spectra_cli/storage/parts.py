@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -53,6 +54,10 @@ class Parts:
         """Where the parts lie."""
         return self.output.with_name(self.output.name + ".parts")
 
+    @property
+    def _manifest_path(self) -> Path:
+        return self.folder / "manifest.json"
+
     def __enter__(self) -> Parts:
         """Take the lock and read what an earlier run left."""
         try:
@@ -74,6 +79,8 @@ class Parts:
     ) -> None:
         """Release the lock; the parts stay unless they were assembled, or there are none."""
         if not self._finished:
+            with contextlib.suppress(OSError):
+                self._manifest_path.unlink()  # first: where a kill comes now, it names no part that is gone
             remove_folder(self.folder)
         self._release()
 
@@ -132,7 +139,7 @@ class Parts:
         return SpectraError(refusal.message, hint=hint)
 
     def _load(self) -> None:
-        path = self.folder / "manifest.json"
+        path = self._manifest_path
         if not path.exists():
             try:
                 self._save()
@@ -151,7 +158,7 @@ class Parts:
 
     def _save(self) -> None:
         text = manifest_text(self.manifest, self._finished)
-        replace_file(self.folder / "manifest.json", lambda file: file.write(text.encode()))
+        replace_file(self._manifest_path, lambda file: file.write(text.encode()))
 
     def _clear(self, *, everything: bool) -> None:
         """Remove what a killed run was in the middle of writing, or all that it left."""
@@ -162,7 +169,7 @@ class Parts:
 
     def _give_up(self) -> None:
         """Leave no folder behind that holds nothing of an earlier run."""
-        if self._lock is not None and not (self.folder / "manifest.json").exists():
+        if self._lock is not None and not self._manifest_path.exists():
             remove_folder(self.folder)
         self._release()
 

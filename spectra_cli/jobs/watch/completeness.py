@@ -152,11 +152,18 @@ def _says_so(path: Path) -> bool:
     transformers' Trainer: `trainer_state.json`; its folder is younger where a file was added or removed since. torch's
     distributed checkpoints: `.metadata`, renamed once all ranks are done.
     """
-    if not path.is_dir():
-        return False
-    if any(_is_last(folder / DCP_METADATA, folder.iterdir()) for folder in (path, *path.glob("*/"))):
+    inside = _children(path)
+    if any(_is_last(folder / DCP_METADATA, _children(folder)) for folder in (path, *filter(Path.is_dir, inside))):
         return True
-    return trainer_state(path) is not None and _is_last(path / TRAINER_STATE, (path, *path.iterdir()))
+    return trainer_state(path) is not None and _is_last(path / TRAINER_STATE, (path, *inside))
+
+
+def _children(folder: Path) -> list[Path]:
+    """Return what a folder holds: nothing where it is none, or is removed at this moment."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
 
 
 def _is_last(last: Path, others: Iterable[Path]) -> bool:

@@ -44,7 +44,7 @@ def _open(path: Path, boundary: Boundary, ema: bool, naming: Naming) -> Contents
 def _refuse_one_rank(path: Path) -> None:
     """Raise SpectraError for the file of one rank of several: by itself it is a part of a model."""
     pattern = next((pattern for pattern in RANKS if pattern.fullmatch(path.name)), None)
-    others = sorted(filter(pattern.fullmatch, os.listdir(path.parent))) if pattern else []
+    others = sorted(filter(pattern.fullmatch, list_folder(path.parent).files)) if pattern else []
     if len(others) > 1:
         raise SpectraError(
             f"{printable(path, 400)} is one of {len(others)} ranks' files of one checkpoint",

@@ -125,7 +125,7 @@ def test_a_trainer_of_transformers_that_rotates_and_is_killed(tmp_path, command_
     process.wait()
     assert start(*trainer).wait(120) == 0
     watcher.join()
-    assert (ended[0].code, "the run is over" in ended[0].err) == (0, True)
+    assert (ended[0].code, "the run is over" in ended[0].err) == (0, True), ended[0].err
     assert len(list(run.glob("checkpoint-*"))) == 3
     scan_checkpoints(kept, tmp_path / "scan.parquet")
     assert rows(output) == rows(tmp_path / "scan.parquet")
@@ -151,9 +151,11 @@ def test_watching_that_is_ended_at_any_moment_goes_on(tmp_path, command_line, nu
     said = (
         f"spectra: stopped by {number.name}\n  {output} holds what was measured: the same command goes on from there\n"
     )
-    softly = 0
+    began = time.monotonic()
+    assert command_line.run("watch", run, "-o", tmp_path / "b.parquet", *SOON, "--idle", "1s").code == 0
+    usual, softly = time.monotonic() - began, 0
     for _ in range(12):
-        ended = command_line.run("watch", run, "-o", output, *SOON, within=draw.uniform(0.05, 0.8), signal=number)
+        ended = command_line.run("watch", run, "-o", output, *SOON, within=draw.uniform(0.05, usual), signal=number)
         if "stopped by" in ended.err:  # else it came before the command began
             assert (ended.code, ended.err[-len(said) :]) == (1, said)
             assert left_beside(output) <= {"lock"}  # one that nobody holds, where it came as the lock was taken

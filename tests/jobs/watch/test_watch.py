@@ -20,6 +20,7 @@ from spectra_cli.jobs.watch import Conditions, OnChange, watch_run
 from spectra_cli.jobs.watch.completeness import Completeness
 from spectra_cli.measure.request import Request
 from spectra_cli.records import Checkpoint
+from spectra_cli.sources.changes import fingerprint, last_change
 from spectra_cli.storage.table import read_metadata
 from tests.support import models, run_writers, runs
 
@@ -210,6 +211,32 @@ def test_what_still_changes_is_not_complete_until_it_has_rested(tmp_path):
     assert looks.complete(checkpoint) is None
     now[0] = 19.0
     assert looks.complete(checkpoint) is not None
+
+
+def test_a_checkpoint_may_be_removed_and_written_again_while_it_is_looked_at(tmp_path):
+    whole = runs.write_checkpoint(tmp_path / "whole", runs.neox_tensors(1))
+    (whole / "trainer_state.json").write_text('{"global_step": 1}')
+    for name in ("a", "b"):
+        (whole / name).mkdir()
+        (whole / name / "rng_state.pth").touch()
+    folder, over = tmp_path / "run" / "step1", threading.Event()
+    looks = Completeness(Request(str(folder.parent)), Conditions(quiet=60.0))
+
+    def rotate():
+        while not over.is_set():
+            shutil.copytree(whole, folder)
+            shutil.rmtree(folder)
+
+    rotating = threading.Thread(target=rotate)
+    rotating.start()
+    try:
+        for _ in range(500):
+            looks.complete(Checkpoint("run", "step1", folder, 1))
+            fingerprint(folder)
+            last_change(folder)
+    finally:
+        over.set()
+        rotating.join()
 
 
 def test_a_trainers_state_older_than_the_weights_says_nothing(tmp_path):
