@@ -156,10 +156,10 @@ def test_a_learning_rate_logged_for_other_steps_only_gives_no_onset_per_unit_of_
 
 
 def test_hundreds_of_checkpoints_are_searched_in_seconds_and_still_found():
-    began = time.process_time()
+    began = time.perf_counter()
     whole = stability(planted(FLOOR, checkpoints=600, noise=0.15)).groups[0]
     assert whole.onset.step == pytest.approx(BREAKPOINT, rel=0.1)
-    assert time.process_time() - began < 20
+    assert time.perf_counter() - began < 20
 
 
 def test_a_run_ten_times_lower_is_so_in_peak_and_floor_and_not_in_onset():

@@ -118,9 +118,9 @@ def test_one_dictionary_in_a_thousand_places_of_another_and_so_on_is_passed_once
     for _ in range(10):
         inner = {f"k{n}": inner for n in range(1000)}
     torch.save(inner, tmp_path / "a.pt")
-    start = time.process_time()
+    start = time.monotonic()
     assert "holds no tensors" in refusal(tmp_path / "a.pt")
-    assert time.process_time() - start < 5
+    assert time.monotonic() - start < 5
 
 
 def test_an_archive_that_claims_to_unpack_to_far_more_than_it_holds_is_refused(tmp_path: Path) -> None:
@@ -156,6 +156,6 @@ def test_the_largest_honest_pickle_is_read_in_no_time() -> None:
     content = {f"layers.{i}.weight": {"shape": (768, 768), "state": [0.9, 0.95, i]} for i in range(20_000)}
     pickled = pickle.dumps(content, protocol=2)
     assert sum(1 for _ in pickletools.genops(pickled)) > 200_000
-    start = time.process_time()
+    start = time.monotonic()
     assert read_pickle(io.BytesIO(pickled)) == content
-    assert time.process_time() - start < 10
+    assert time.monotonic() - start < 10
