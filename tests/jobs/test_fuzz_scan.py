@@ -8,7 +8,6 @@ import io
 import os
 import shutil
 import tempfile
-import time
 import warnings
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from tests.support.fuzzing import CHANGES, FORMATS, changed
 
 BOUNDED = settings(
     max_examples=int(os.environ.get("SPECTRA_FUZZ", "15")),
+    deadline=10_000,
     suppress_health_check=list(HealthCheck),
     database=None,
 )
@@ -36,9 +36,7 @@ def scan(source: Path, folder: Path) -> None:
     said, target = io.StringIO(), folder / "out.parquet"
     with warnings.catch_warnings(), contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()) as out:
         warnings.simplefilter("error")
-        begun = time.process_time()
         code = main(["scan", str(source), "-o", str(target), "-q", "--threads", "1"])
-    assert time.process_time() - begun < 10
     lines = said.getvalue().splitlines()
     assert code in (0, 1, 3)
     assert out.getvalue() == ""

@@ -7,7 +7,6 @@ import os
 import shutil
 import struct
 import tempfile
-import time
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -24,18 +23,16 @@ from spectra_cli.weights.formats.unpickling import read_pickle
 from tests.support.checkpoints import read_all, save_shards
 from tests.support.fuzzing import CHANGES, FORMATS, changed, save_adapter
 
-FEW = settings(max_examples=60, suppress_health_check=list(HealthCheck), database=None)
+FEW = settings(deadline=2000, max_examples=60, suppress_health_check=list(HealthCheck), database=None)
 MANY = settings(FEW, max_examples=int(os.environ.get("SPECTRA_FUZZ", "300")))
 
 
 def only_ours(path: Path) -> None:
-    """Open and read everything; a SpectraError is fine, whatever else leaves is not, nor two processor seconds."""
-    begun = time.thread_time()
+    """Open and read everything; a SpectraError is fine, whatever else leaves is not."""
     with contextlib.suppress(SpectraError), warnings.catch_warnings():
         warnings.simplefilter("error")
         recognise(path)
         read_all(path)
-    assert time.thread_time() - begun < 2
 
 
 @pytest.fixture(scope="module")
