@@ -77,11 +77,11 @@ class BoundedSpace:
                 self._evict(blob)
                 self._change.notify_all()
 
-    def reserve(self, view: View, blob: CachedBlob, count: int, *, ahead: bool, pinned: bool) -> int:
+    def reserve(self, view: View, blob: CachedBlob, count: int, *, ahead: bool) -> int:
         """Reserve bytes within the bound, wait for them where all is in use, and return how many they are.
 
-        pinned: the caller has pinned the blob, and does not read it while it waits. Raises SpectraError where so many
-        can never be had.
+        The caller has pinned the blob, and does not read it while it waits. Raises SpectraError where so many can never
+        be had.
         """
         if count > self.bound:
             raise SpectraError(
@@ -90,11 +90,11 @@ class BoundedSpace:
                 stops=True,
             )
         with self._change:
-            blob.waiting += pinned
+            blob.waiting += 1
             try:
                 self._wait_for_room(view, count, ahead=ahead)
             finally:
-                blob.waiting -= pinned
+                blob.waiting -= 1
             self._used += count
         return count
 
@@ -135,9 +135,10 @@ class BoundedSpace:
 
     def _evict(self, blob: CachedBlob) -> None:
         """Remove a blob from the folder; the caller holds the lock."""
-        if self._blobs.get(blob.file.blob, blob) is blob:  # its place is not another's, which came after it was dropped
-            blob.path.unlink(missing_ok=True)
+        if self._blobs.get(blob.file.blob) is not blob:
+            return  # it was dropped before, when nobody had pinned it: its place may be another's by now
+        blob.path.unlink(missing_ok=True)
         self._used -= blob.occupied
         blob.occupied, blob.ranges = 0, []
-        if not blob.users and not blob.broken and self._blobs.get(blob.file.blob) is blob:
+        if not blob.users and not blob.pins and not blob.broken:
             del self._blobs[blob.file.blob]  # a broken one is remembered: it may have been found so by looking ahead

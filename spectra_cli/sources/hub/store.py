@@ -129,10 +129,10 @@ class Store:
 
         def fetch() -> None:
             for blob, byte_range in wanted:
-                if view.closed:
-                    return
-                self.space.pin(blob, +1)  # the view may be closed meanwhile
+                self.space.pin(blob, +1)  # the view may be closed from here on
                 try:
+                    if view.closed:
+                        return
                     self.ensure(view, blob, [byte_range], ahead=True)
                 except SpectraError:
                     return
@@ -152,7 +152,7 @@ class Store:
         """Fetch what is missing of the ranges of a pinned blob. Raises SpectraError where they cannot be had."""
         for byte_range in missing(ranges, blob.ranges):
             self._raise_failures(blob)
-            room = self.space.reserve(view, blob, disk_bytes(byte_range), ahead=ahead or view.ahead, pinned=True)
+            room = self.space.reserve(view, blob, disk_bytes(byte_range), ahead=ahead or view.ahead)
             with blob.fetching:
                 try:
                     self._raise_failures(blob)
@@ -182,7 +182,7 @@ class Store:
                 else:
                     download_range(self.client, blob, byte_range)
             except RangeIgnoredError:
-                self.space.reserve(view, blob, disk_bytes(whole) - disk_bytes(byte_range), ahead=ahead, pinned=False)
+                self.space.reserve(view, blob, disk_bytes(whole) - disk_bytes(byte_range), ahead=ahead)
                 byte_range = whole
                 download_whole(self.client, blob)
         except BaseException:

@@ -16,7 +16,7 @@ def test_what_is_fetched_for_a_view_that_closes_meanwhile_leaves_its_room_to_oth
     view = store.open_view(REMOTE)
     blob = view.blobs[FILE.name]
     store.space.pin(blob, +1)  # as one does who fetches it ahead
-    store.space.reserve(view, blob, SIZE, ahead=True, pinned=True)
+    store.space.reserve(view, blob, SIZE, ahead=True)
     store.close_view(view)
     again = store.open_view(REMOTE).blobs[FILE.name]
     assert again is blob  # so that two never write one file
@@ -25,5 +25,5 @@ def test_what_is_fetched_for_a_view_that_closes_meanwhile_leaves_its_room_to_oth
     store.space.record(blob, (0, SIZE))
     store.space.pin(blob, -1)
     assert not blob.path.exists()
-    assert store.space.reserve(view, blob, SIZE, ahead=True, pinned=False) == SIZE  # no "no longer needed"
+    assert store.space.reserve(view, blob, SIZE, ahead=True) == SIZE  # no "no longer needed"
     store.close()
